@@ -1,0 +1,82 @@
+# The two commands of this project: `make train` and `make test`. `make help` lists the rest.
+#
+# Needs Python 3.11+ (with headers), a C++20 compiler, make, and a package registry.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+# The CPU build of torch that the vLLM CPU build was made for. pip tries what it is configured
+# with first; where that lacks the build, TORCH_INDEX (the project's own index) is asked for it.
+TORCH       ?= torch==2.13.0+cpu
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+SOURCES := $(shell git ls-files -co --exclude-standard python csrc triton_kernels sandbox_daemon CMakeLists.txt pyproject.toml 2>/dev/null)
+PIP     := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+.PHONY: help train test lint types test-cpp test-python format bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+train: $(VENV)/installed $(VENV)/model  ## install what is needed, then train the built-in model (ARGS="--run.steps 5")
+	@$(BIN)/azr-fast train $(ARGS)
+
+test: lint types test-cpp test-python  ## everything: lint, types, C++ tests, pytest
+
+lint: $(VENV)/dev  ## ruff, clang-format, who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	git ls-files '*.cpp' '*.h' '*.cc' | xargs -r $(BIN)/clang-format --dry-run --Werror
+	PYTHONPATH=python $(BIN)/lint-imports
+
+types: $(VENV)/dev  ## mypy, strict
+	$(BIN)/mypy
+
+test-cpp: $(VENV)/dev  ## build with -Werror and run the C++ tests
+	@echo "building the C++ tests"
+	@PATH="$(abspath $(BIN)):$$PATH" cmake -S sandbox_daemon -B build/daemon-tests -G Ninja \
+	  -DCMAKE_BUILD_TYPE=Release -DAZR_WERROR=ON -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
+	  -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" >/dev/null
+	@PATH="$(abspath $(BIN)):$$PATH" cmake --build build/daemon-tests
+	PATH="$(abspath $(BIN)):$$PATH" ctest --test-dir build/daemon-tests --output-on-failure
+
+test-python: $(VENV)/dev $(VENV)/installed  ## pytest
+	$(BIN)/pytest $(ARGS)
+
+format: $(VENV)/dev  ## rewrite the sources in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files '*.cpp' '*.h' '*.cc' | xargs -r $(BIN)/clang-format -i
+
+clean:  ## remove builds and the environment; runs stay
+	rm -rf build $(VENV)
+
+$(VENV)/python:
+	@echo "making a virtual environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit("azr-fast needs Python 3.11 or newer; set PYTHON=/path/to/python3") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Locks hold every package, so dependencies are not resolved again: that keeps out what breaks a
+# CPU machine (CUDA builds of torchvision, torchaudio and torchcodec).
+$(VENV)/packages: requirements/cpu.lock | $(VENV)/python
+	@echo "installing torch (CPU build) and the locked packages: a few minutes the first time"
+	@$(PIP) install --no-deps '$(TORCH)' || $(PIP) install --no-deps --index-url $(TORCH_INDEX) '$(TORCH)'
+	@$(PIP) install --no-deps -r requirements/cpu.lock
+	@touch $@
+
+$(VENV)/dev: requirements/dev.lock $(VENV)/packages
+	@echo "installing the tools that lint and test"
+	@$(PIP) install --no-deps -r requirements/dev.lock
+	@touch $@
+
+$(VENV)/installed: $(SOURCES) $(VENV)/packages
+	@echo "building and installing azr-fast"
+	@PATH="$(abspath $(BIN)):$$PATH" $(PIP) install --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+$(VENV)/model: $(VENV)/installed
+	@$(BIN)/azr-fast models fetch smollm2-135m
+	@touch $@
