@@ -1,0 +1,81 @@
+#include "channel.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace azr {
+namespace {
+
+constexpr size_t kMaxFds = 4;
+constexpr size_t kMaxPacket = 16384;
+
+ssize_t retry_receive(int socket, msghdr* header) {
+  ssize_t size;
+  do {
+    size = ::recvmsg(socket, header, MSG_CMSG_CLOEXEC);
+  } while (size < 0 && errno == EINTR);
+  return size;
+}
+
+std::vector<UniqueFd> take_fds(msghdr& header) {
+  std::vector<UniqueFd> fds;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int fd;
+      std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof fd);
+      fds.emplace_back(fd);
+    }
+  }
+  return fds;
+}
+
+}  // namespace
+
+bool send_message(int socket, MessageType type, std::string_view body, std::span<const int> fds) {
+  if (body.size() >= kMaxPacket) body = body.substr(0, kMaxPacket - 1);
+  iovec parts[2] = {{&type, 1}, {const_cast<char*>(body.data()), body.size()}};
+  msghdr header{};
+  header.msg_iov = parts;
+  header.msg_iovlen = 2;
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))] = {};
+  if (!fds.empty()) {
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* c = CMSG_FIRSTHDR(&header);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(c), fds.data(), fds.size_bytes());
+  }
+  ssize_t sent;
+  do {
+    sent = ::sendmsg(socket, &header, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent == static_cast<ssize_t>(body.size() + 1);
+}
+
+std::optional<Message> receive_message(int socket) {
+  char buffer[kMaxPacket];
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))];
+  iovec part{buffer, sizeof buffer};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  const ssize_t size = retry_receive(socket, &header);
+  if (size < 0) return std::nullopt;
+  Message message{static_cast<MessageType>(buffer[0]), {}, take_fds(header)};
+  if (size == 0 || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+    errno = size == 0 ? 0 : EMSGSIZE;
+    return std::nullopt;
+  }
+  message.body.assign(buffer + 1, static_cast<size_t>(size) - 1);
+  return message;
+}
+
+}  // namespace azr

@@ -1,0 +1,79 @@
+// Messages between the broker and a zygote: one SOCK_SEQPACKET packet each, with descriptors beside
+// it. Both ends come from one build, so plain structures travel as they lie in memory.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "program_limits.h"
+#include "unique_fd.h"
+
+namespace azr {
+
+// Descriptors a zygote is started with.
+inline constexpr int kControlFd = 3;
+inline constexpr int kRegionFd = 4;
+
+enum class MessageType : uint8_t {
+  kReady = 'R',    // zygote: warm and locked; body: serialized layers
+  kFailed = 'F',   // zygote: could not start; body: one line
+  kJob = 'J',      // broker: JobHeader; descriptors: stdin, stdout, stderr
+  kStarted = 'S',  // zygote: the child runs; descriptor: its pidfd
+  kDone = 'D',     // zygote: DoneReport
+};
+
+enum class JobKind : uint8_t { kCall, kRun };
+
+using Token = std::array<uint8_t, 16>;
+
+struct JobHeader {
+  JobKind kind = JobKind::kCall;
+  bool has_seed = false;
+  Token token{};
+  Limits limits;
+  int64_t seed = 0;
+  uint64_t request_bytes = 0;  // length of the request in the region's input area
+};
+
+struct DoneReport {
+  int wait_status = 0;
+  int64_t cpu_us = 0;
+  int64_t max_rss_kib = 0;
+};
+
+struct Message {
+  MessageType type;
+  std::string body;
+  std::vector<UniqueFd> fds;
+};
+
+// Exit statuses of a child that mean something to the broker.
+inline constexpr int kExitDenied = 159;        // a forbidden system call; a record says which
+inline constexpr int kExitLimitsFailed = 151;  // a layer could not be put on: nothing was run
+inline constexpr int kExitFilterFailed = 152;
+inline constexpr int kExitForkFailed = 153;
+
+// False and errno when the packet could not be sent whole.
+bool send_message(int socket, MessageType type, std::string_view body, std::span<const int> fds);
+// Nothing at end of file, on a malformed packet and on errors (errno; EAGAIN when none waits).
+std::optional<Message> receive_message(int socket);
+
+template <typename T>
+std::string_view as_bytes(const T& value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+template <typename T>
+std::optional<T> from_bytes(std::string_view bytes) {
+  if (bytes.size() != sizeof(T)) return std::nullopt;
+  T value;
+  __builtin_memcpy(&value, bytes.data(), sizeof value);
+  return value;
+}
+
+}  // namespace azr

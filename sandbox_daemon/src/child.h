@@ -1,0 +1,27 @@
+// The child of a zygote: takes its limits and filter, runs one program, and ends without
+// finalizing.
+#pragma once
+
+#include "channel.h"
+#include "region.h"
+#include "seccomp.h"
+#include "unique_fd.h"
+
+namespace azr {
+
+struct ChildSetup {
+  const JobHeader* job;
+  const Region* region;
+  SyscallFilter* filter;
+  uint64_t base_bytes;  // address space of the zygote
+  int fds[3];           // become 0, 1 and 2
+};
+
+// Makes refused calls end the process with kExitDenied; inherited by children. Call once, when
+// warm.
+void install_refusal_handler();
+
+// What the child of fork does. Call between PyOS_BeforeFork and its end.
+[[noreturn]] void run_child(const ChildSetup& setup);
+
+}  // namespace azr

@@ -1,0 +1,117 @@
+#include "client.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "resp_writer.h"
+
+namespace azr {
+namespace {
+
+constexpr size_t kMaxUnanswered = 256;   // commands in flight of one client
+constexpr size_t kMaxUnsent = 8u << 20;  // bytes of replies it has not read
+constexpr size_t kReadBytes = 64u << 10;
+
+}  // namespace
+
+Client::Client(EventLoop& loop, UniqueFd socket, uint64_t id, Events events)
+    : loop_(loop), socket_(std::move(socket)), id_(id), events_(std::move(events)) {
+  interest_ = EPOLLIN;
+  loop_.add(socket_.get(), interest_, [this](uint32_t happened) { on_events(happened); });
+}
+
+Client::~Client() {
+  if (!closed_) loop_.remove(socket_.get());
+}
+
+Client::Slot Client::reserve() {
+  slots_.push_back(std::make_shared<std::optional<std::string>>());
+  return slots_.back();
+}
+
+void Client::fill(const Slot& slot, std::string reply) {
+  *slot = std::move(reply);
+  if (!running_) flush();
+}
+
+bool Client::paused() const { return slots_.size() >= kMaxUnanswered || out_.size() >= kMaxUnsent; }
+
+void Client::on_events(uint32_t events) {
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) return close();
+  if ((events & EPOLLIN) != 0 && !closing_) read_some();
+  if (!closed_) flush();
+}
+
+void Client::read_some() {
+  char buffer[kReadBytes];
+  const ssize_t size = ::recv(socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+  if (size > 0) {
+    parser_.feed({buffer, static_cast<size_t>(size)});
+    run_commands();
+  } else if (size == 0) {
+    closing_ = true;  // it may still read what it asked for
+  } else if (errno != EAGAIN && errno != EINTR) {
+    close();
+  }
+}
+
+void Client::run_commands() {
+  running_ = true;
+  while (!closing_ && !paused()) {
+    auto command = parser_.next();
+    if (!command) break;
+    events_.on_command(*this, std::move(*command));
+  }
+  if (!parser_.fault().empty() && !closing_) {
+    RespWriter out(version);
+    out.error("ERR Protocol error: " + parser_.fault());
+    reply(out.take());
+    closing_ = true;
+  }
+  running_ = false;
+}
+
+void Client::flush() {
+  if (closed_) return;
+  const bool was_paused = paused();
+  while (!slots_.empty() && slots_.front()->has_value()) {
+    out_ += **slots_.front();
+    slots_.pop_front();
+  }
+  while (!out_.empty()) {
+    const ssize_t size =
+        ::send(socket_.get(), out_.data(), out_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno != EAGAIN) return close();
+    if (size < 0) break;
+    out_.erase(0, static_cast<size_t>(size));
+  }
+  if (closing_ && slots_.empty() && out_.empty()) return close();
+  if (was_paused && !paused()) {
+    loop_.defer([this, alive = std::weak_ptr<int>(alive_)] {
+      if (alive.expired() || closed_) return;
+      run_commands();
+      flush();
+    });
+  }
+  update_interest();
+}
+
+void Client::update_interest() {
+  const uint32_t wanted = (closing_ || paused() ? 0u : static_cast<uint32_t>(EPOLLIN)) |
+                          (out_.empty() ? 0u : static_cast<uint32_t>(EPOLLOUT));
+  if (wanted == interest_) return;
+  interest_ = wanted;
+  loop_.modify(socket_.get(), wanted);
+}
+
+void Client::close() {
+  if (closed_) return;
+  closed_ = true;
+  loop_.remove(socket_.get());
+  events_.on_closed(*this);
+}
+
+}  // namespace azr

@@ -1,0 +1,62 @@
+// One connection: commands in, replies out in the same order, with bounds on what it may pile up.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "event_loop.h"
+#include "resp.h"
+#include "unique_fd.h"
+
+namespace azr {
+
+class Client {
+ public:
+  // A place in the order of replies, filled now or later.
+  using Slot = std::shared_ptr<std::optional<std::string>>;
+  struct Events {
+    std::function<void(Client&, Command)> on_command;
+    std::function<void(Client&)> on_closed;  // called once, from the loop
+  };
+
+  Client(EventLoop& loop, UniqueFd socket, uint64_t id, Events events);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  uint64_t id() const { return id_; }
+  Slot reserve();  // the next reply's place
+  void fill(const Slot& slot, std::string reply);
+  void reply(std::string text) { fill(reserve(), std::move(text)); }
+  void close_after_replies() { closing_ = true; }
+
+  int version = 2;  // of RESP
+  std::string name;
+
+ private:
+  void on_events(uint32_t events);
+  void read_some();
+  void run_commands();
+  void flush();
+  bool paused() const;
+  void update_interest();
+  void close();
+
+  EventLoop& loop_;
+  UniqueFd socket_;
+  uint64_t id_;
+  Events events_;
+  RespParser parser_;
+  std::deque<Slot> slots_;
+  std::string out_;
+  bool closing_ = false;  // no more commands; close when everything is answered
+  bool closed_ = false;
+  bool running_ = false;  // within run_commands
+  uint32_t interest_ = 0;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // outlived by nothing deferred
+};
+
+}  // namespace azr

@@ -1,0 +1,93 @@
+#include "info.h"
+
+#include <unistd.h>
+
+#include "broker.h"
+#include "call_command.h"
+
+namespace azr {
+namespace {
+
+void line(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(":").append(value).append("\r\n");
+}
+
+void line(std::string& out, std::string_view name, uint64_t value) {
+  line(out, name, std::to_string(value));
+}
+
+std::string server_section(const Broker& broker) {
+  std::string out = "# Server\r\n";
+  const auto up = Clock::now() - broker.stats().started;
+  line(out, "server", "azr-sandboxd");
+  line(out, "version", AZR_VERSION);
+  line(out, "process_id", static_cast<uint64_t>(::getpid()));
+  line(out, "uptime_in_seconds",
+       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(up).count()));
+  line(out, "socket", broker.config().socket);
+  line(out, "preload", broker.config().preload);
+  return out;
+}
+
+std::string security_section(const Broker& broker) {
+  std::string out = "# Security\r\n";
+  line(out, "level", level_name(level_of(broker.layers())));
+  line(out, "require", level_name(broker.config().require));
+  for (const auto& layer : broker.layers()) {
+    line(out, layer.name, (layer.on ? "on (" : "off (") + layer.why + ")");
+  }
+  return out;
+}
+
+std::string clients_section(const Broker& broker) {
+  std::string out = "# Clients\r\n";
+  line(out, "connected_clients", broker.clients());
+  return out;
+}
+
+std::string zygotes_section(const Broker& broker) {
+  std::string out = "# Zygotes\r\n";
+  line(out, "zygotes", broker.zygotes().size());
+  for (size_t i = 0; i < broker.zygotes().size(); ++i) {
+    const Zygote& zygote = *broker.zygotes()[i];
+    line(out, "zygote" + std::to_string(i),
+         "pid=" + std::to_string(zygote.pid()) + ",state=" + std::string(zygote.state_name()) +
+             ",programs=" + std::to_string(zygote.jobs()) +
+             ",restarts=" + std::to_string(zygote.restarts()));
+  }
+  return out;
+}
+
+std::string stats_section(const Broker& broker) {
+  std::string out = "# Stats\r\n";
+  line(out, "total_connections_received", broker.stats().connections);
+  line(out, "total_commands_processed", broker.stats().commands);
+  line(out, "jobs_waiting", broker.scheduler().waiting());
+  line(out, "programs_running", broker.scheduler().running());
+  for (int i = 0; i < kVerdictCount; ++i) {
+    line(out, "verdict_" + std::string(verdict_name(static_cast<Verdict>(i))),
+         broker.stats().verdicts[static_cast<size_t>(i)]);
+  }
+  return out;
+}
+
+constexpr std::pair<std::string_view, std::string (*)(const Broker&)> kSections[] = {
+    {"SERVER", server_section},   {"SECURITY", security_section}, {"CLIENTS", clients_section},
+    {"ZYGOTES", zygotes_section}, {"STATS", stats_section},
+};
+
+}  // namespace
+
+std::string info_text(const Broker& broker, std::string_view section) {
+  const std::string wanted = upper(section);
+  const bool every = wanted.empty() || wanted == "ALL" || wanted == "DEFAULT";
+  std::string out;
+  for (const auto& [name, write] : kSections) {
+    if (!every && wanted != name) continue;
+    if (!out.empty()) out += "\r\n";
+    out += write(broker);
+  }
+  return out;
+}
+
+}  // namespace azr

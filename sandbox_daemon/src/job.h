@@ -1,0 +1,72 @@
+// A client's job: one or more forks (replicas, isolated cases) and the merging of their outcomes.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "outcome.h"
+#include "worker.h"
+
+namespace azr {
+
+struct JobSpec {
+  JobKind kind = JobKind::kCall;
+  std::string program;
+  std::string entry;
+  std::vector<std::string> arguments;  // one text per case
+  std::string stdin_data;
+  Limits limits;
+  std::optional<int64_t> seed;
+  size_t replicas = 1;
+  bool isolate = false;
+};
+
+struct JobResult {
+  Outcome outcome;  // one case result for every case asked for
+  // Per replica, per case: the value's text, or the verdict and type. Empty without replicas.
+  std::vector<std::vector<std::string>> replicas;
+};
+
+class Job {
+ public:
+  using Deliver = std::function<void(const JobSpec&, JobResult)>;
+  Job(JobSpec spec, uint64_t client, Deliver deliver);
+
+  uint64_t client() const { return client_; }
+  // A fork not yet begun that may run on worker `slot`: replicas of one case never share a worker.
+  std::optional<size_t> next_unit(size_t slot) const;
+  bool all_started() const { return started_ == units_.size(); }
+  Task task(size_t unit) const;
+  // The clock starts with the first fork.
+  TimePoint begin(size_t unit, size_t slot);
+  void finish(size_t unit, Outcome outcome);  // delivers with the last one
+  bool expired() const { return deadline_ && Clock::now() >= *deadline_; }
+  void expire_rest();  // what has not begun ends as timeout
+  void forget_client() { deliver_ = nullptr; }
+
+ private:
+  struct Unit {
+    size_t replica, first_case, cases;
+    std::optional<size_t> slot;
+    bool started = false;
+    Outcome outcome;
+  };
+  JobResult result();
+
+  JobSpec spec_;
+  uint64_t client_;
+  Deliver deliver_;
+  std::vector<Unit> units_;
+  size_t started_ = 0, finished_ = 0;
+  std::optional<TimePoint> deadline_;
+  TimePoint begun_;
+};
+
+// The outcome of one replica from those of its forks, in order of their cases.
+Outcome merge_forks(std::vector<Outcome> forks, const JobSpec& spec);
+// The result from one outcome per replica; what differs becomes kNondeterministic.
+JobResult compare_replicas(std::vector<Outcome> replicas);
+
+}  // namespace azr

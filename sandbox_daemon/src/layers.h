@@ -1,0 +1,32 @@
+// The layers of isolation, each on or off with the reason, and the level they add up to.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace azr {
+
+struct Layer {
+  std::string name;
+  bool on = false;
+  std::string why;  // detail when on, the reason when off
+};
+
+using Layers = std::vector<Layer>;
+
+enum class Level { kNone, kSeccomp, kNamespaces, kFull };
+
+std::string_view level_name(Level level);
+std::optional<Level> parse_level(std::string_view name);
+
+// The strongest level whose layers are all on.
+Level level_of(const Layers& layers);
+// The first layer that keeps `layers` below `wanted`, or null.
+const Layer* missing_layer(const Layers& layers, Level wanted);
+
+std::string serialize_layers(const Layers& layers);
+Layers parse_layers(std::string_view text);
+
+}  // namespace azr

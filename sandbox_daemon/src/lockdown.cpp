@@ -1,0 +1,107 @@
+#include "lockdown.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "child.h"
+#include "error.h"
+#include "landlock.h"
+#include "mounts.h"
+#include "privileges.h"
+#include "unique_fd.h"
+
+namespace azr {
+namespace {
+
+struct NamespaceFlag {
+  const char* name;
+  unsigned long flag;
+};
+constexpr NamespaceFlag kNamespaces[] = {
+    {"user_ns", CLONE_NEWUSER}, {"mount_ns", CLONE_NEWNS}, {"pid_ns", CLONE_NEWPID},
+    {"net_ns", CLONE_NEWNET},   {"ipc_ns", CLONE_NEWIPC},  {"uts_ns", CLONE_NEWUTS},
+};
+
+bool is_on(const Layers& layers, std::string_view name) {
+  const auto found = std::ranges::find(layers, name, &Layer::name);
+  return found != layers.end() && found->on;
+}
+
+void report_namespaces(Layers& layers, const LockdownConfig& config) {
+  for (const auto& [name, flag] : kNamespaces) {
+    const bool on = (config.namespaces & flag) != 0;
+    layers.push_back({name, on, on ? "own" : config.namespaces_why});
+  }
+}
+
+Layer enter_root(const LockdownConfig& config, const std::vector<std::string>& readable) {
+  if ((config.namespaces & CLONE_NEWNS) == 0) return {"root", false, "needs mount_ns"};
+  const std::string fault = enter_minimal_root(readable);
+  return {"root", fault.empty(), fault.empty() ? "minimal and read-only" : fault};
+}
+
+// A layer that says it is on and is not would be worse than none.
+void prove_root(const Layers& layers) {
+  if (!is_on(layers, "root") && !is_on(layers, "landlock")) return;
+  if (UniqueFd(::open("/etc/passwd", O_RDONLY | O_CLOEXEC))) {
+    throw StartError(
+        "root: /etc/passwd can still be read inside the sandbox: report this as a bug");
+  }
+  if (::mkdir("/azr-canary", 0700) == 0) {
+    ::rmdir("/azr-canary");
+    throw StartError(
+        "root: directories can still be made inside the sandbox: report this as a bug");
+  }
+}
+
+}  // namespace
+
+Layers lock_down(const LockdownConfig& config) {
+  Layers layers;
+  const auto readable = readable_paths(config.import_paths);
+  report_namespaces(layers, config);
+  if (is_on(layers, "uts_ns")) {
+    [[maybe_unused]] const int named = ::sethostname("sandbox", 7);
+  }
+  layers.push_back(enter_root(config, readable));
+  const std::string probe = config.import_paths.empty() ? "/" : config.import_paths.back();
+  layers.push_back(config.drop_to != 0 ? drop_user(config.drop_to, probe)
+                                       : Layer{"user", false, config.drop_why});
+  layers.push_back(drop_capabilities());
+  layers.push_back(set_no_new_privs());
+  layers.push_back(enter_landlock(readable));
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of user had cleared it
+  prove_root(layers);
+  return layers;
+}
+
+bool writes_by_mount(const Layers& layers) { return is_on(layers, "root"); }
+
+Layer probe_filter(SyscallFilter& filter) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::signal(SIGSYS, SIG_DFL);
+    if (!filter.install(::getpid())) ::_exit(kExitFilterFailed);
+    ::syscall(SYS_ptrace, 0, 0, 0, 0);
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+    return {"seccomp", true, std::to_string(filter.program().size()) + " instructions"};
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kExitFilterFailed) {
+    return {"seccomp", false, "the kernel refuses the filter"};
+  }
+  throw StartError("seccomp: a forbidden call went through: report this as a bug");
+}
+
+}  // namespace azr

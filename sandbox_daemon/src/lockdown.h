@@ -1,0 +1,31 @@
+// Locks a warm zygote in, once, and proves each layer by trying what it forbids.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "layers.h"
+#include "seccomp.h"
+
+namespace azr {
+
+struct LockdownConfig {
+  unsigned long namespaces = 0;  // the CLONE_NEW* flags this process was made with
+  std::string namespaces_why;    // why some are missing
+  uid_t drop_to = 0;             // user to become; 0: stay
+  std::string drop_why;          // why not
+  std::vector<std::string> import_paths;
+};
+
+// The layers as they now are. Throws StartError when a layer that is on does not hold.
+Layers lock_down(const LockdownConfig& config);
+
+// Whether mounts keep files from being written, given the layers.
+bool writes_by_mount(const Layers& layers);
+
+// Tries the filter in a child: a refused call must end it. Throws StartError when it does not.
+Layer probe_filter(SyscallFilter& filter);
+
+}  // namespace azr

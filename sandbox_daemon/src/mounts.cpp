@@ -1,0 +1,111 @@
+#include "mounts.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "error.h"
+#include "unique_fd.h"
+
+// Declared here: <sys/mount.h> and <linux/mount.h> cannot be included together on some systems.
+extern "C" int mount(const char*, const char*, const char*, unsigned long, const void*) noexcept;
+extern "C" int umount2(const char*, int) noexcept;
+
+namespace azr {
+namespace {
+
+constexpr const char* kStage = "/proc";  // where the new root is put together, over what is there
+constexpr unsigned long kNosuid = 2, kNoexec = 8, kRec = 16384, kPrivate = 1 << 18;
+constexpr int kDetach = 2;
+
+struct Source {
+  std::string path;
+  UniqueFd tree;  // a detached copy of the mount
+};
+
+UniqueFd clone_tree(const std::string& path) {
+  return UniqueFd(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(),
+                                             OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
+}
+
+bool make_directories(const std::string& path) {
+  for (size_t slash = path.find('/', 1); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    if (::mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) return false;
+  }
+  return true;
+}
+
+bool make_target(const std::string& path, int tree) {
+  struct stat info{};
+  if (::fstat(tree, &info) != 0 || !make_directories(path)) return false;
+  if (S_ISDIR(info.st_mode)) return ::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST;
+  return static_cast<bool>(UniqueFd(::open(path.c_str(), O_CREAT | O_CLOEXEC | O_WRONLY, 0644)));
+}
+
+bool attach(const Source& source) {
+  const std::string target = kStage + source.path;
+  return make_target(target, source.tree.get()) &&
+         ::syscall(SYS_move_mount, source.tree.get(), "", AT_FDCWD, target.c_str(),
+                   MOVE_MOUNT_F_EMPTY_PATH) == 0;
+}
+
+bool seal() {
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID;
+  return ::syscall(SYS_mount_setattr, AT_FDCWD, kStage, AT_RECURSIVE, &attributes,
+                   sizeof attributes) == 0;
+}
+
+bool pivot() {
+  return ::chdir(kStage) == 0 && ::syscall(SYS_pivot_root, ".", ".") == 0 &&
+         ::umount2(".", kDetach) == 0 && ::chdir("/") == 0;
+}
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+}  // namespace
+
+std::vector<std::string> readable_paths(const std::vector<std::string>& import_paths) {
+  std::vector<std::string> paths = import_paths;
+  for (const char* system : {"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"}) {
+    if (exists(system)) paths.emplace_back(system);
+  }
+  std::ranges::sort(paths);
+  // A path inside another one comes with it.
+  std::vector<std::string> outermost;
+  for (auto& path : paths) {
+    if (outermost.empty() || !path.starts_with(outermost.back() + "/")) {
+      outermost.push_back(std::move(path));
+    }
+  }
+  return outermost;
+}
+
+std::string enter_minimal_root(const std::vector<std::string>& readable) {
+  if (::mount(nullptr, "/", nullptr, kRec | kPrivate, nullptr) != 0) {
+    return "cannot make the mounts private: " + errno_text();
+  }
+  std::vector<Source> sources;
+  for (const auto& path : readable) sources.push_back({path, clone_tree(path)});
+  sources.push_back({"/dev/null", clone_tree("/dev/null")});
+  for (const auto& source : sources) {
+    if (!source.tree) return "cannot copy the mount of " + source.path + ": " + errno_text();
+  }
+  if (::mount("tmpfs", kStage, "tmpfs", kNosuid | kNoexec, "size=256k,nr_inodes=256,mode=755") !=
+      0) {
+    return "cannot mount a tmpfs: " + errno_text();
+  }
+  for (const auto& source : sources) {
+    if (!attach(source)) return "cannot mount " + source.path + ": " + errno_text();
+  }
+  if (!seal()) return "cannot make the root read-only: " + errno_text();
+  return pivot() ? "" : "cannot change the root: " + errno_text();
+}
+
+}  // namespace azr

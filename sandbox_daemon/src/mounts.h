@@ -1,0 +1,17 @@
+// The minimal root of a zygote: what programs may read, read-only, and /dev/null. No /proc, no
+// home.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace azr {
+
+// Read-only directories and files a program needs: `import_paths` and the system's libraries.
+std::vector<std::string> readable_paths(const std::vector<std::string>& import_paths);
+
+// In a mount namespace of its own, makes `readable` the whole file system. Empty on success, else
+// which step failed; the old root is then still there.
+std::string enter_minimal_root(const std::vector<std::string>& readable);
+
+}  // namespace azr

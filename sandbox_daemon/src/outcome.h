@@ -1,0 +1,51 @@
+// What became of one fork: the broker's judgement from the wait status, its own kills and the
+// records.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "channel.h"
+#include "verdict.h"
+
+namespace azr {
+
+// Why the broker killed a child.
+enum class KillReason : uint8_t { kNone, kWall, kCpu, kOutput, kCancelled };
+
+struct CaseResult {
+  Verdict verdict = Verdict::kOk;
+  std::optional<std::string> value;
+  std::string type;
+  std::string message;
+  int line = 0;
+};
+
+struct Outcome {
+  Verdict verdict = Verdict::kOk;
+  std::string type;
+  std::string message;
+  int line = 0;                   // 0: none
+  std::string syscall;            // denied: which
+  int signal = 0;                 // crash: which
+  std::optional<int> exit;        // a script's status
+  bool loaded = false;            // the program's body had run
+  std::vector<CaseResult> cases;  // those that finished
+  std::string out, err;
+  int64_t cpu_us = 0, wall_us = 0, max_rss_kib = 0;
+};
+
+struct Ending {
+  KillReason killed = KillReason::kNone;
+  DoneReport report;
+  bool zygote_died = false;
+  Limits limits;
+};
+
+// `output` is the region's, `cases` how many were asked for.
+Outcome judge(const Ending& ending, std::span<const char> output, const Token& token, size_t cases);
+
+}  // namespace azr

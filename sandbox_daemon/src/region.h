@@ -1,0 +1,56 @@
+// The memory a broker and one zygote share: the request goes in, records of results come out.
+// Programs hold no descriptor of it, so closing or writing to every descriptor cannot touch a
+// result.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <span>
+
+#include "unique_fd.h"
+
+namespace azr {
+
+inline constexpr size_t kInputBytes = 48ull << 20;
+inline constexpr size_t kOutputBytes = 48ull << 20;
+
+class Region {
+ public:
+  static UniqueFd create() {
+    UniqueFd fd(::memfd_create("azr-region", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!fd || ::ftruncate(fd.get(), kInputBytes + kOutputBytes) != 0 ||
+        ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+      fd.reset();
+    }
+    return fd;
+  }
+
+  // Maps the region; valid() is false when that failed.
+  explicit Region(int fd)
+      : base_(::mmap(nullptr, kInputBytes + kOutputBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                     0)) {}
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+  ~Region() {
+    if (valid()) ::munmap(base_, kInputBytes + kOutputBytes);
+  }
+
+  bool valid() const { return base_ != MAP_FAILED; }
+  std::span<char> input() const { return {static_cast<char*>(base_), kInputBytes}; }
+  std::span<char> output() const { return {static_cast<char*>(base_) + kInputBytes, kOutputBytes}; }
+
+  // Back to zeros, whatever was written anywhere in it.
+  static bool clear(int fd) {
+    return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                       kInputBytes + kOutputBytes) == 0;
+  }
+
+ private:
+  void* base_;
+};
+
+}  // namespace azr

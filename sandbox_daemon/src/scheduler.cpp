@@ -1,0 +1,87 @@
+#include "scheduler.h"
+
+#include <algorithm>
+
+namespace azr {
+
+void Scheduler::submit(std::shared_ptr<Job> job) {
+  queues_[job->client()].push_back(std::move(job));
+  pump();
+}
+
+void Scheduler::drop_client(uint64_t client) {
+  const auto found = queues_.find(client);
+  if (found != queues_.end()) {
+    for (const auto& job : found->second) job->forget_client();
+    queues_.erase(found);
+  }
+  for (const auto& place : workers_) {
+    if (!place.job || place.job->client() != client) continue;
+    place.job->forget_client();
+    place.worker->cancel();
+  }
+}
+
+// Deferred, so that a burst of events is scheduled once and never from within a delivery.
+void Scheduler::pump() {
+  if (pump_due_) return;
+  pump_due_ = true;
+  loop_.defer([this] {
+    pump_due_ = false;
+    for (size_t slot = 0; slot < workers_.size(); ++slot) {
+      if (!workers_[slot].job && workers_[slot].worker->idle()) place_one(slot);
+    }
+  });
+}
+
+// The next client in turn whose queue has something for this worker.
+bool Scheduler::place_one(size_t slot) {
+  auto at = queues_.upper_bound(last_served_);
+  for (size_t tried = queues_.size(); tried > 0; --tried) {
+    if (at == queues_.end()) at = queues_.begin();
+    const uint64_t client = at->first;
+    if (start_from(at->second, slot)) {
+      last_served_ = client;
+      if (at->second.empty()) queues_.erase(at);
+      return true;
+    }
+    at = at->second.empty() ? queues_.erase(at) : std::next(at);
+  }
+  return false;
+}
+
+// Jobs of one client begin in order, save that one waiting for a particular worker lets others by.
+bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot) {
+  for (auto at = queue.begin(); at != queue.end();) {
+    const auto job = *at;
+    if (job->expired()) job->expire_rest();
+    const auto unit = job->next_unit(slot);
+    if (unit) start(job, *unit, slot);
+    at = job->all_started() ? queue.erase(at) : std::next(at);
+    if (unit) return true;
+  }
+  return false;
+}
+
+void Scheduler::start(const std::shared_ptr<Job>& job, size_t unit, size_t slot) {
+  workers_[slot].job = job;
+  const TimePoint deadline = job->begin(unit, slot);
+  workers_[slot].worker->start(job->task(unit), deadline, [this, job, unit, slot](Outcome outcome) {
+    workers_[slot].job = nullptr;
+    job->finish(unit, std::move(outcome));
+    pump();
+  });
+}
+
+size_t Scheduler::waiting() const {
+  size_t count = 0;
+  for (const auto& [client, queue] : queues_) count += queue.size();
+  return count;
+}
+
+size_t Scheduler::running() const {
+  return static_cast<size_t>(
+      std::ranges::count_if(workers_, [](const Place& place) { return place.job != nullptr; }));
+}
+
+}  // namespace azr

@@ -1,0 +1,48 @@
+// Jobs wait here, one queue per client; idle workers take from the queues in turn.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "job.h"
+#include "worker.h"
+
+namespace azr {
+
+class Scheduler {
+ public:
+  explicit Scheduler(EventLoop& loop) : loop_(loop) {}
+
+  // Workers are known by their place; all must be added before the first job.
+  void add_worker(Worker& worker) { workers_.push_back({&worker, nullptr}); }
+  size_t workers() const { return workers_.size(); }
+
+  void submit(std::shared_ptr<Job> job);
+  // The client is gone: its jobs are dropped, those that run are killed.
+  void drop_client(uint64_t client);
+  // Gives idle workers what they can run. Called when a worker or a job comes free.
+  void pump();
+
+  size_t waiting() const;
+  size_t running() const;
+  bool idle() const { return waiting() == 0 && running() == 0; }
+
+ private:
+  struct Place {
+    Worker* worker;
+    std::shared_ptr<Job> job;  // what runs there
+  };
+  bool place_one(size_t slot);
+  bool start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot);
+  void start(const std::shared_ptr<Job>& job, size_t unit, size_t slot);
+
+  EventLoop& loop_;
+  std::vector<Place> workers_;
+  std::map<uint64_t, std::deque<std::shared_ptr<Job>>> queues_;
+  uint64_t last_served_ = 0;
+  bool pump_due_ = false;
+};
+
+}  // namespace azr

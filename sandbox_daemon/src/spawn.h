@@ -1,0 +1,29 @@
+// Starts azr-zygote in new namespaces, as many as the kernel grants.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "unique_fd.h"
+
+namespace azr {
+
+struct SpawnConfig {
+  std::string executable;
+  std::string preload;
+  uint32_t hash_seed = 0;
+  unsigned slot = 0;  // gives each zygote a user of its own where that is possible
+};
+
+struct Spawned {
+  pid_t pid = 0;
+  UniqueFd pidfd;
+  UniqueFd control;  // our end, non-blocking
+};
+
+// `region` is shared with the zygote. Throws StartError.
+Spawned spawn_zygote(const SpawnConfig& config, int region);
+
+}  // namespace azr

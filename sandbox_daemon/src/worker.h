@@ -1,0 +1,36 @@
+// What runs programs, as the scheduler sees it. A zygote that forks is one kind; others can follow.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "channel.h"
+#include "event_loop.h"
+#include "outcome.h"
+#include "request.h"
+
+namespace azr {
+
+// One fork's worth of a job. The views must live until the outcome is delivered.
+struct Task {
+  JobKind kind = JobKind::kCall;
+  Request request;
+  std::string_view stdin_data;
+  Limits limits;
+  bool has_seed = false;
+  int64_t seed = 0;
+};
+
+class Worker {
+ public:
+  using Deliver = std::function<void(Outcome)>;
+  virtual ~Worker() = default;
+
+  virtual bool idle() const = 0;
+  // Runs `task` to its end, by `deadline` at the latest, and delivers once, from the loop.
+  virtual void start(const Task& task, TimePoint deadline, Deliver deliver) = 0;
+  // Kills what runs; its outcome is delivered all the same.
+  virtual void cancel() = 0;
+};
+
+}  // namespace azr

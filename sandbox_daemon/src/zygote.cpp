@@ -1,0 +1,158 @@
+#include "zygote.h"
+
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cassert>
+#include <csignal>
+
+#include "error.h"
+
+namespace azr {
+namespace {
+
+constexpr Milliseconds kStartPatience{30'000};
+constexpr Milliseconds kEndPatience{5'000};  // beyond a deadline, for the zygote to report the end
+
+}  // namespace
+
+Zygote::Zygote(EventLoop& loop, SpawnConfig config, Events events)
+    : loop_(loop), config_(std::move(config)), events_(std::move(events)) {}
+
+Zygote::~Zygote() {
+  unwatch();
+  if (process_.control) loop_.remove(process_.control.get());
+  kill_process();
+}
+
+std::string_view Zygote::state_name() const {
+  static constexpr std::string_view kNames[] = {"dead", "starting", "idle", "busy"};
+  return kNames[static_cast<int>(state_)];
+}
+
+// Every process gets a region of its own: nothing of the one before lives on.
+void Zygote::spawn() {
+  region_fd_ = Region::create();
+  if (region_fd_) region_ = std::make_unique<Region>(region_fd_.get());
+  if (!region_fd_ || !region_->valid()) {
+    throw StartError("region: cannot make shared memory: " + errno_text());
+  }
+  process_ = spawn_zygote(config_, region_fd_.get());
+  state_ = State::kStarting;
+  loop_.add(process_.control.get(), EPOLLIN, [this](uint32_t events) { on_control(events); });
+  watch(kStartPatience, "zygote: not ready after 30 s");
+}
+
+void Zygote::start(const Task& task, TimePoint deadline, Deliver deliver) {
+  assert(idle());
+  state_ = State::kBusy;
+  ++jobs_;
+  const bool clean = Region::clear(region_fd_.get());
+  write_request(task.request, region_->input());
+  run_ = std::make_unique<ZygoteRun>(loop_, task, deadline, std::move(deliver));
+  const bool sent = clean && run_->send(process_.control.get());
+  const auto patience = std::chrono::ceil<Milliseconds>(deadline - Clock::now()) + kEndPatience;
+  watch(patience, "wedged");
+  if (!sent) loop_.defer([this] { on_death("cannot be reached"); });
+}
+
+void Zygote::cancel() {
+  if (run_) run_->kill(KillReason::kCancelled);
+}
+
+void Zygote::on_control(uint32_t) {
+  while (state_ != State::kDead) {
+    auto message = receive_message(process_.control.get());
+    if (!message) {
+      if (errno != EAGAIN) on_death("it died");
+      return;
+    }
+    handle(*message);
+  }
+}
+
+void Zygote::handle(Message& message) {
+  const auto report = from_bytes<DoneReport>(message.body);
+  if (message.type == MessageType::kReady && state_ == State::kStarting) {
+    on_ready(message.body);
+  } else if (message.type == MessageType::kFailed && state_ == State::kStarting) {
+    on_death(message.body);
+  } else if (message.type == MessageType::kStarted && run_ && message.fds.size() == 1) {
+    run_->on_started(std::move(message.fds[0]));
+  } else if (message.type == MessageType::kDone && run_ && report) {
+    on_done(*report);
+  } else {
+    on_death("it spoke out of turn");
+  }
+}
+
+void Zygote::on_ready(const std::string& body) {
+  unwatch();
+  layers_ = parse_layers(body);
+  state_ = State::kIdle;
+  events_.on_idle();
+}
+
+void Zygote::on_done(const DoneReport& report) {
+  unwatch();
+  state_ = State::kIdle;
+  end_run(report, /*died=*/false);
+  events_.on_idle();
+}
+
+void Zygote::end_run(const DoneReport& report, bool died) {
+  const auto run = std::move(run_);
+  run->finish(report, died, region_->output());
+}
+
+void Zygote::on_death(const std::string& why) {
+  if (state_ == State::kDead) return;
+  const bool was_starting = state_ == State::kStarting;
+  unwatch();
+  loop_.remove(process_.control.get());
+  state_ = State::kDead;
+  kill_process();  // with its pid namespace every child goes too
+  process_ = {};
+  if (run_) end_run({}, /*died=*/true);
+  if (was_starting) {
+    events_.on_failed(why.starts_with("it ") ? "zygote: " + why + " before it was ready" : why);
+    loop_.call_after(Milliseconds(1000), [this] { respawn(); });
+  } else {
+    loop_.defer([this] { respawn(); });
+  }
+}
+
+void Zygote::respawn() {
+  ++restarts_;
+  ::getrandom(&config_.hash_seed, sizeof config_.hash_seed, 0);
+  try {
+    spawn();
+  } catch (const StartError& error) {
+    events_.on_failed(error.what());
+    loop_.call_after(Milliseconds(1000), [this] { respawn(); });
+  }
+}
+
+void Zygote::kill_process() {
+  if (!process_.pidfd) return;
+  run_ ? run_->kill(KillReason::kCancelled) : void();
+  ::syscall(SYS_pidfd_send_signal, process_.pidfd.get(), SIGKILL, nullptr, 0);
+  ::waitpid(process_.pid, nullptr, 0);
+}
+
+void Zygote::watch(Milliseconds patience, std::string why) {
+  unwatch();
+  watchdog_ = loop_.call_after(patience, [this, why = std::move(why)] {
+    watchdog_.reset();
+    on_death(why);
+  });
+}
+
+void Zygote::unwatch() {
+  if (watchdog_) loop_.cancel(*watchdog_);
+  watchdog_.reset();
+}
+
+}  // namespace azr

@@ -1,0 +1,66 @@
+// A zygote process as a worker: started, watched, and replaced when it dies or stops answering.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "event_loop.h"
+#include "layers.h"
+#include "region.h"
+#include "spawn.h"
+#include "worker.h"
+#include "zygote_run.h"
+
+namespace azr {
+
+class Zygote : public Worker {
+ public:
+  struct Events {
+    std::function<void()> on_idle;                          // ready for a task
+    std::function<void(const std::string& why)> on_failed;  // could not become ready
+  };
+
+  Zygote(EventLoop& loop, SpawnConfig config, Events events);
+  ~Zygote() override;
+
+  void spawn();  // throws StartError
+  bool idle() const override { return state_ == State::kIdle; }
+  void start(const Task& task, TimePoint deadline, Deliver deliver) override;
+  void cancel() override;
+
+  const Layers& layers() const { return layers_; }
+  pid_t pid() const { return process_.pid; }
+  uint64_t jobs() const { return jobs_; }
+  uint64_t restarts() const { return restarts_; }
+  std::string_view state_name() const;
+
+ private:
+  enum class State { kDead, kStarting, kIdle, kBusy };
+
+  void on_control(uint32_t events);
+  void handle(Message& message);
+  void on_ready(const std::string& body);
+  void on_done(const DoneReport& report);
+  void on_death(const std::string& why);
+  void end_run(const DoneReport& report, bool died);
+  void respawn();
+  void kill_process();
+  void watch(Milliseconds patience, std::string why);
+  void unwatch();
+
+  EventLoop& loop_;
+  SpawnConfig config_;
+  Events events_;
+  State state_ = State::kDead;
+  UniqueFd region_fd_;
+  std::unique_ptr<Region> region_;
+  Spawned process_;
+  std::unique_ptr<ZygoteRun> run_;
+  Layers layers_;
+  std::optional<EventLoop::TimerId> watchdog_;
+  uint64_t jobs_ = 0, restarts_ = 0;
+};
+
+}  // namespace azr

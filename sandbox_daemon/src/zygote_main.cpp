@@ -1,0 +1,150 @@
+// azr-zygote: a warm interpreter, locked in, that forks a child per program. Started by
+// azr-sandboxd with its end of the control socket and the shared region; of no use by hand.
+#include <malloc.h>
+#include <pybind11/pybind11.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+
+#include "channel.h"
+#include "child.h"
+#include "error.h"
+#include "interpreter.h"
+#include "lockdown.h"
+#include "options.h"
+#include "program.h"
+#include "program_limits.h"
+#include "region.h"
+
+namespace azr {
+namespace {
+
+uint64_t address_space_bytes() {
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  if (pages == 0) throw StartError("rlimits: cannot read /proc/self/statm: mount /proc");
+  return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+Layer probe_limits() {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(apply_program_limits(Limits{}, kMaxMemory) ? 0 : 1);
+  int status = 1;
+  const bool on = pid > 0 && ::waitpid(pid, &status, 0) == pid && status == 0;
+  return {"rlimits", on, on ? "per program" : "the kernel refuses them"};
+}
+
+LockdownConfig lockdown_config(const Options& options) {
+  LockdownConfig config;
+  config.namespaces = options.number("--namespaces", 0, 0, UINT32_MAX);
+  config.namespaces_why = options.text("--namespaces-why");
+  config.drop_to = static_cast<uid_t>(options.number("--drop-to", 0, 0, UINT32_MAX - 1));
+  config.drop_why = options.text("--drop-why");
+  config.import_paths = import_paths();
+  return config;
+}
+
+class Zygote {
+ public:
+  Zygote(const Region& region, SyscallFilter& filter, uint64_t base_bytes)
+      : region_(region), filter_(filter), base_bytes_(base_bytes), is_init_(::getpid() == 1) {}
+
+  [[noreturn]] void serve() {
+    while (auto message = receive_message(kControlFd)) {
+      const auto job = from_bytes<JobHeader>(message->body);
+      if (message->type != MessageType::kJob || !job || message->fds.size() != 3) break;
+      run(*job, message->fds);
+    }
+    ::_exit(0);  // the broker is gone
+  }
+
+ private:
+  void run(const JobHeader& job, std::vector<UniqueFd>& fds) {
+    PyOS_BeforeFork();
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      run_child(
+          {&job, &region_, &filter_, base_bytes_, {fds[0].get(), fds[1].get(), fds[2].get()}});
+    }
+    PyOS_AfterFork_Parent();
+    fds.clear();
+    if (pid < 0) return report({kExitForkFailed << 8, 0, 0});
+    // Not yet reaped, so this is the child and no other process.
+    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    const int handle = pidfd.get();
+    if (pidfd) send_message(kControlFd, MessageType::kStarted, {}, {&handle, 1});
+    if (!pidfd) ::kill(pid, SIGKILL);
+    reap(pid);
+  }
+
+  void reap(pid_t child) {
+    int status = 0;
+    rusage usage{};
+    while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
+    }
+    if (is_init_) sweep();
+    const auto us = [](const timeval& t) { return int64_t{t.tv_sec} * 1'000'000 + t.tv_usec; };
+    report({status, us(usage.ru_utime) + us(usage.ru_stime), usage.ru_maxrss});
+  }
+
+  // The filter lets no program make a process; should one exist all the same, it ends here.
+  static void sweep() {
+    if (::kill(-1, SIGKILL) != 0) return;
+    while (::waitpid(-1, nullptr, 0) > 0) {
+    }
+  }
+
+  static void report(const DoneReport& done) {
+    if (!send_message(kControlFd, MessageType::kDone, as_bytes(done), {})) ::_exit(0);
+  }
+
+  const Region& region_;
+  SyscallFilter& filter_;
+  uint64_t base_bytes_;
+  bool is_init_;
+};
+
+[[noreturn]] void start(const Options& options) {
+  const Region region(kRegionFd);
+  if (!region.valid()) throw StartError("region: cannot map it: " + errno_text());
+  ::close(kRegionFd);
+  ::signal(SIGPIPE, SIG_IGN);
+  start_interpreter({static_cast<uint32_t>(options.number("--seed", 0, 0, UINT32_MAX)),
+                     options.text("--preload", kDefaultPreload)});
+  prepare_programs();
+  install_refusal_handler();
+  const uint64_t base_bytes = address_space_bytes();
+  Layers layers = lock_down(lockdown_config(options));
+  SyscallFilter filter(program_rules(writes_by_mount(layers)));
+  layers.push_back(probe_filter(filter));
+  layers.push_back(probe_limits());
+  ::malloc_trim(0);  // merges free blocks now, once, rather than in every child
+  send_message(kControlFd, MessageType::kReady, serialize_layers(layers), {});
+  Zygote(region, filter, base_bytes).serve();
+}
+
+int run(int argc, char** argv) {
+  try {
+    start(Options(
+        argc, argv, {},
+        {"--seed", "--preload", "--namespaces", "--namespaces-why", "--drop-to", "--drop-why"}));
+  } catch (const StartError& error) {
+    if (!send_message(kControlFd, MessageType::kFailed, error.what(), {})) {
+      std::fprintf(stderr, "azr-zygote: %s (it is started by azr-sandboxd)\n", error.what());
+    }
+  }
+  return 2;
+}
+
+}  // namespace
+}  // namespace azr
+
+int main(int argc, char** argv) {
+  const int status = azr::run(argc, argv);
+  ::_exit(status);
+}

@@ -1,0 +1,129 @@
+#include "zygote_run.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <csignal>
+#include <fstream>
+
+namespace azr {
+namespace {
+
+Token random_token() {
+  Token token;
+  while (::getrandom(token.data(), token.size(), 0) != static_cast<ssize_t>(token.size())) {
+  }
+  return token;
+}
+
+// The program's stdin: the data in a sealed memory file, or nothing at all.
+UniqueFd stdin_with(std::string_view data) {
+  if (data.empty()) return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  UniqueFd fd(::memfd_create("azr-stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  while (fd && !data.empty()) {
+    const ssize_t size = ::write(fd.get(), data.data(), data.size());
+    if (size <= 0) return {};
+    data.remove_prefix(static_cast<size_t>(size));
+  }
+  if (fd) {
+    ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+    ::lseek(fd.get(), 0, SEEK_SET);
+  }
+  return fd;
+}
+
+}  // namespace
+
+ZygoteRun::ZygoteRun(EventLoop& loop, const Task& task, TimePoint deadline, Worker::Deliver deliver)
+    : loop_(loop),
+      deliver_(std::move(deliver)),
+      cases_(task.request.arguments.size()),
+      out_(loop, [this] { on_output(); }),
+      err_(loop, [this] { on_output(); }),
+      stdin_(stdin_with(task.stdin_data)) {
+  header_ = {task.kind,   task.has_seed, random_token(),
+             task.limits, task.seed,     request_bytes(task.request)};
+  deadline_timer_ = loop_.call_at(deadline, [this] { kill(KillReason::kWall); });
+}
+
+ZygoteRun::~ZygoteRun() {
+  loop_.cancel(deadline_timer_);
+  if (cpu_timer_) loop_.cancel(*cpu_timer_);
+}
+
+bool ZygoteRun::send(int control) {
+  if (!stdin_ || !out_.valid() || !err_.valid()) return false;
+  const int fds[] = {stdin_.get(), out_.write_end(), err_.write_end()};
+  const bool sent = send_message(control, MessageType::kJob, as_bytes(header_), fds);
+  stdin_.reset();
+  out_.close_write_end();
+  err_.close_write_end();
+  return sent;
+}
+
+void ZygoteRun::on_started(UniqueFd pidfd) {
+  pidfd_ = std::move(pidfd);
+  if (killed()) {
+    ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  } else if (header_.limits.cpu() < header_.limits.timeout_ms) {
+    cpu_timer_ = loop_.call_after(Milliseconds(header_.limits.cpu()), [this] { check_cpu(); });
+  }
+}
+
+void ZygoteRun::kill(KillReason reason) {
+  if (killed()) return;
+  killed_ = reason;
+  if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+}
+
+void ZygoteRun::on_output() {
+  const size_t cap = header_.limits.output + 1;
+  out_.drain(cap);
+  err_.drain(cap);
+  if (out_.data().size() + err_.data().size() > header_.limits.output) kill(KillReason::kOutput);
+}
+
+// CPU time of the child, found by its pid in our own namespace.
+std::optional<Milliseconds> ZygoteRun::cpu_time() {
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(pidfd_.get()));
+  std::string word;
+  pid_t pid = 0;
+  while (info >> word) {
+    if (word == "Pid:") info >> pid;
+  }
+  clockid_t clock;
+  timespec time{};
+  if (pid <= 0 || ::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0) {
+    return std::nullopt;
+  }
+  return Milliseconds(time.tv_sec * 1000 + time.tv_nsec / 1'000'000);
+}
+
+// One thread cannot use more CPU than wall time: the limit cannot be passed before the next look.
+void ZygoteRun::check_cpu() {
+  cpu_timer_.reset();
+  const auto used = cpu_time();
+  if (!used) return;
+  const Milliseconds limit(header_.limits.cpu());
+  if (*used >= limit) return kill(KillReason::kCpu);
+  cpu_timer_ = loop_.call_after(limit - *used, [this] { check_cpu(); });
+}
+
+void ZygoteRun::finish(const DoneReport& report, bool zygote_died, std::span<const char> output) {
+  const auto wall = Clock::now() - started_;
+  if (!zygote_died) on_output();  // the child is dead: what is in the pipes is all there will be
+  Outcome outcome =
+      judge({killed_, report, zygote_died, header_.limits}, output, header_.token, cases_);
+  outcome.wall_us = std::chrono::duration_cast<std::chrono::microseconds>(wall).count();
+  const size_t cap = header_.limits.output;
+  outcome.out = std::move(out_.data());
+  outcome.out.resize(std::min(outcome.out.size(), cap));
+  outcome.err = std::move(err_.data());
+  outcome.err.resize(std::min(outcome.err.size(), cap - outcome.out.size()));
+  deliver_(std::move(outcome));
+}
+
+}  // namespace azr

@@ -1,0 +1,47 @@
+// One program in flight in a zygote: its pipes, its deadlines, its kills.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "output_pipe.h"
+#include "worker.h"
+
+namespace azr {
+
+class ZygoteRun {
+ public:
+  ZygoteRun(EventLoop& loop, const Task& task, TimePoint deadline, Worker::Deliver deliver);
+  ~ZygoteRun();
+  ZygoteRun(const ZygoteRun&) = delete;
+  ZygoteRun& operator=(const ZygoteRun&) = delete;
+
+  // Sends the job over `control`; false and errno when that failed.
+  bool send(int control);
+  void on_started(UniqueFd pidfd);
+  // Judges the end from the region's output and delivers.
+  void finish(const DoneReport& report, bool zygote_died, std::span<const char> output);
+  void kill(KillReason reason);
+  bool killed() const { return killed_ != KillReason::kNone; }
+
+  const JobHeader& header() const { return header_; }
+
+ private:
+  void on_output();
+  void check_cpu();
+  std::optional<Milliseconds> cpu_time();
+
+  EventLoop& loop_;
+  Worker::Deliver deliver_;
+  JobHeader header_;
+  size_t cases_;
+  TimePoint started_ = Clock::now();
+  OutputPipe out_, err_;
+  UniqueFd stdin_;
+  UniqueFd pidfd_;
+  KillReason killed_ = KillReason::kNone;
+  EventLoop::TimerId deadline_timer_;
+  std::optional<EventLoop::TimerId> cpu_timer_;
+};
+
+}  // namespace azr

@@ -1,0 +1,101 @@
+"""A built azr-sandboxd, beside this Python or named by AZR_SANDBOXD, driven by plain redis-py."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+
+def executable() -> str:
+    beside = Path(sys.executable).with_name("azr-sandboxd")
+    found = os.environ.get("AZR_SANDBOXD") or (beside if beside.exists() else None)
+    found = found or shutil.which("azr-sandboxd")
+    if found is None:
+        pytest.skip("no azr-sandboxd beside this Python, on PATH or in AZR_SANDBOXD")
+    return str(found)
+
+
+class Daemon:
+    """One daemon on a socket of its own."""
+
+    def __init__(self, path: str, *options: str, environment: dict[str, str] | None = None):
+        self.path = path
+        self.process = subprocess.Popen(
+            [executable(), "--socket", path, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        assert self.process.stdout is not None
+        self.first_line = self.process.stdout.readline()
+
+    def connect(self, protocol: int = 3) -> redis.Redis:
+        return redis.Redis(
+            unix_socket_path=self.path,
+            protocol=protocol,
+            decode_responses=True,
+            socket_timeout=None,
+        )
+
+    def call(self, program: str, *arguments: str, entry: str = "f", **options: Any) -> Any:
+        words = [word for name, value in options.items() for word in (name, value)]
+        with self.connect() as connection:
+            return connection.execute_command(
+                "CALL", program, entry, len(arguments), *arguments, *words
+            )
+
+    def run(self, script: str, **options: Any) -> Any:
+        words = [word for name, value in options.items() for word in (name, value)]
+        with self.connect() as connection:
+            return connection.execute_command("RUN", script, *words)
+
+    def zygote_pids(self) -> list[int]:
+        with self.connect() as connection:
+            info = connection.info("zygotes")
+        return [int(v["pid"]) for k, v in info.items() if k != "zygotes"]
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+@contextlib.contextmanager
+def running(path: str, *options: str, **keywords: Any) -> Iterator[Daemon]:
+    daemon = Daemon(path, *options, **keywords)
+    try:
+        yield daemon
+    finally:
+        daemon.process.kill()
+        daemon.process.wait()
+        assert daemon.process.stdout is not None
+        assert daemon.process.stderr is not None
+        daemon.process.stdout.close()
+        daemon.process.stderr.close()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path: a socket's may have 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="azr") as path:
+        yield Path(path)
+
+
+@pytest.fixture(scope="session")
+def daemon() -> Iterator[Daemon]:
+    with (
+        tempfile.TemporaryDirectory(prefix="azr") as path,
+        running(f"{path}/s", "--zygotes", "2") as one,
+    ):
+        assert one.first_line.startswith("ready"), one.process.communicate()[1]
+        yield one

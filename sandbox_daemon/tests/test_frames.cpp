@@ -1,0 +1,165 @@
+// Records of results: written by a child that may be killed or hostile, judged by the broker.
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstring>
+#include <random>
+
+#include "expect.h"
+#include "frames.h"
+#include "outcome.h"
+#include "region.h"
+#include "request.h"
+
+namespace {
+
+using namespace azr;
+
+constexpr Token kToken = {1, 2, 3};
+constexpr Record kLoaded{RecordKind::kLoad, Verdict::kOk, 0, 0, {}, {}, {}};
+constexpr Record kDone{RecordKind::kDone, Verdict::kOk, 0, 0, {}, {}, {}};
+
+struct Area {
+  std::vector<char> bytes = std::vector<char>(65536);
+  RecordWriter writer{bytes, kToken};
+
+  Outcome judged(int wait_status = 0, KillReason killed = KillReason::kNone) {
+    return judge({killed, {wait_status, 5, 6}, false, Limits{}}, bytes, kToken, 2);
+  }
+};
+
+Record value(std::string_view text) {
+  return {RecordKind::kCase, Verdict::kOk, 0, 0, {}, {}, text};
+}
+
+void round_trip() {
+  Area area;
+  EXPECT(area.writer.append({RecordKind::kLoad, Verdict::kError, 7, 0, "ValueError", "why", "v"}));
+  EXPECT(area.writer.append(kDone));
+  const auto records = read_records(area.bytes, kToken);
+  EXPECT(records && records->size() == 2);
+  const Record& first = records->front();
+  EXPECT(first.verdict == Verdict::kError && first.line == 7 && first.type == "ValueError");
+  EXPECT(first.message == "why" && first.value == "v");
+}
+
+void ok_needs_everything() {
+  Area area;
+  area.writer.append(kLoaded);
+  area.writer.append(value("1"));
+  EXPECT(area.judged().verdict == Verdict::kCrash);  // exit status 0, but not done
+  EXPECT(area.judged().cases.size() == 1);
+  area.writer.append(value("2"));
+  area.writer.append(kDone);
+  EXPECT(area.judged().verdict == Verdict::kOk);
+  EXPECT(area.judged(1 << 8).verdict == Verdict::kCrash);  // done, but a strange exit status
+  EXPECT(area.judged(SIGSEGV).verdict == Verdict::kCrash);
+  EXPECT(area.judged(SIGSEGV).signal == SIGSEGV);
+  EXPECT(area.judged(SIGKILL, KillReason::kWall).verdict == Verdict::kTimeout);
+  EXPECT(area.judged(SIGKILL, KillReason::kOutput).verdict == Verdict::kOutput);
+  EXPECT(area.judged(SIGXCPU).verdict == Verdict::kTimeout);
+}
+
+void refusals() {
+  Area area;
+  area.writer.append(kLoaded);
+  EXPECT(area.judged(kExitDenied << 8).verdict ==
+         Verdict::kCrash);  // the status alone says nothing
+  area.writer.append({RecordKind::kDenied, Verdict::kDenied, 0, 41, {}, {}, {}});
+  EXPECT(area.judged(kExitDenied << 8).verdict == Verdict::kDenied);
+  EXPECT(!area.judged(kExitDenied << 8).syscall.empty());
+  EXPECT(area.judged(0).verdict == Verdict::kCrash);
+  EXPECT(area.judged(SIGSYS).verdict == Verdict::kDenied);
+}
+
+void out_of_order() {
+  const Record extra[] = {value("3"), kLoaded, kDone};
+  for (const Record& record : extra) {
+    Area area;
+    for (const Record& before : {kLoaded, value("1"), value("2")}) area.writer.append(before);
+    if (record.kind == RecordKind::kDone) area.writer.append(kDone);
+    area.writer.append(record);
+    area.writer.append(kDone);
+    EXPECT(area.judged().verdict == Verdict::kCrash);
+    EXPECT(area.judged().cases.empty());
+  }
+}
+
+void forged() {
+  Area area;
+  area.writer.append(kLoaded);
+  area.writer.append(kDone);
+  EXPECT(!read_records(area.bytes, Token{9}));  // another job's token
+  for (const uint64_t used : {uint64_t{1}, uint64_t{65536}, ~uint64_t{0}}) {
+    std::memcpy(area.bytes.data(), &used, sizeof used);
+    EXPECT(!read_records(area.bytes, kToken));
+  }
+}
+
+void random_damage() {
+  std::mt19937 random(3);
+  for (int round = 0; round < 20000; ++round) {
+    Area area;
+    area.bytes.resize(8192);
+    area.writer = RecordWriter(area.bytes, kToken);
+    area.writer.append(kLoaded);
+    area.writer.append(value("[1, 2, 3]"));
+    area.writer.append(kDone);
+    for (int i = 0; i < 3; ++i) area.bytes[random() % 200] = static_cast<char>(random());
+    const Outcome outcome = area.judged();
+    EXPECT(outcome.cases.size() <= 2);
+  }
+}
+
+void full_area() {
+  std::vector<char> bytes(16384);
+  RecordWriter writer(bytes, kToken);
+  EXPECT(!writer.append(value(std::string(16384, 'x'))));
+  while (writer.append(value(std::string(1000, 'x')))) {
+  }
+  EXPECT(writer.append(kDone));  // room is kept for the end
+  EXPECT(read_records(bytes, kToken).has_value());
+}
+
+void requests() {
+  const Request request{"program", "f", {"1, 2", ""}};
+  std::string bytes(request_bytes(request), '\0');
+  EXPECT(write_request(request, bytes) == bytes.size());
+  const auto read = read_request(bytes);
+  EXPECT(read && read->program == "program" && read->entry == "f");
+  EXPECT(read && read->arguments == request.arguments);
+  for (size_t cut = 1; cut < bytes.size(); ++cut) {
+    const auto part = read_request(std::string_view(bytes).substr(0, cut));
+    EXPECT(!part || part->arguments.size() < 2);
+  }
+}
+
+// Whatever a program wrote anywhere in the shared memory, the next one finds zeros.
+void region_is_cleared() {
+  const UniqueFd fd = Region::create();
+  const Region region(fd.get());
+  EXPECT(fd && region.valid());
+  for (const auto& area : {region.input(), region.output()}) {
+    for (const size_t at : {size_t{0}, area.size() / 2, area.size() - 1}) area[at] = 'x';
+  }
+  EXPECT(Region::clear(fd.get()));
+  for (const auto& area : {region.input(), region.output()}) {
+    for (const size_t at : {size_t{0}, area.size() / 2, area.size() - 1}) EXPECT(area[at] == 0);
+  }
+  EXPECT(::ftruncate(fd.get(), 0) != 0);  // and cannot take it away under the broker
+}
+
+}  // namespace
+
+int main() {
+  region_is_cleared();
+  round_trip();
+  ok_needs_everything();
+  refusals();
+  out_of_order();
+  forged();
+  random_damage();
+  full_area();
+  requests();
+  return test_result();
+}

@@ -1,0 +1,144 @@
+// Commands become jobs, jobs become forks, outcomes become one answer; layers add up to a level.
+#include "call_command.h"
+#include "expect.h"
+#include "job.h"
+#include "layers.h"
+
+namespace {
+
+using namespace azr;
+
+std::string refusal(const Command& command) {
+  try {
+    parse_call(command, Limits{}, 2);
+  } catch (const CommandError& error) {
+    return error.what;
+  }
+  return "";
+}
+
+void call_words() {
+  const JobSpec spec = parse_call(
+      {"CALL", "p", "f", "2", "1", "timeout", "timeout", "9", "Seed", "-4", "ISOLATE", "1"},
+      Limits{}, 2);
+  EXPECT((spec.arguments == std::vector<std::string>{"1", "timeout"}));
+  EXPECT(spec.limits.timeout_ms == 9 && spec.seed == -4 && spec.isolate);
+  EXPECT(spec.limits.cpu() == 9);
+  EXPECT(refusal({"CALL", "p", "f", "0", "COLOUR", "1"}) == "ERR unknown option 'COLOUR'");
+  EXPECT(refusal({"CALL", "p", "f", "0", "STDIN", "1"}) == "ERR unknown option 'STDIN'");
+  for (const Command& bad :
+       std::initializer_list<Command>{{"CALL", "p", "f"},
+                                      {"CALL", "p", "f", "x"},
+                                      {"CALL", "p", "f", "1"},
+                                      {"CALL", "p", "f", "18446744073709551615"},
+                                      {"CALL", "p", "f", "0", "TIMEOUT"},
+                                      {"CALL", "p", "f", "0", "TIMEOUT", "0"},
+                                      {"CALL", "p", "f", "0", "MEMORY", "-1"},
+                                      {"CALL", "p", "f", "0", "REPLICAS", "3"},
+                                      {"CALL", "p", "f", "0", "SEED", "1.5"}}) {
+    EXPECT(refusal(bad).starts_with("ERR "));
+  }
+}
+
+void units() {
+  JobSpec spec;
+  spec.arguments = {"1", "2", "3"};
+  spec.replicas = 2;
+  spec.isolate = true;
+  int delivered = 0;
+  Job job(spec, 1, [&](const JobSpec&, JobResult result) {
+    ++delivered;
+    EXPECT(result.outcome.cases.size() == 3 && result.replicas.size() == 2);
+  });
+  std::vector<size_t> started;
+  for (const size_t slot : {0, 0, 0, 1, 1, 1}) {
+    const auto unit = job.next_unit(slot);
+    EXPECT(unit.has_value());
+    if (!unit) return;
+    EXPECT(job.task(*unit).request.arguments.size() == 1);
+    job.begin(*unit, slot);
+    started.push_back(*unit);
+  }
+  EXPECT(job.all_started() && !job.next_unit(2));
+  for (const size_t unit : started) {
+    Outcome outcome;
+    outcome.loaded = true;
+    outcome.cases = {{Verdict::kOk, "1", "", "", 0}};
+    job.finish(unit, outcome);
+  }
+  EXPECT(delivered == 1);
+}
+
+void replicas_stay_apart() {
+  JobSpec spec;
+  spec.arguments = {"1"};
+  spec.replicas = 2;
+  Job job(spec, 1, nullptr);
+  const auto first = job.next_unit(0);
+  EXPECT(first.has_value());
+  job.begin(*first, 0);
+  EXPECT(!job.next_unit(0));  // the other replica waits for another zygote
+  EXPECT(job.next_unit(1).has_value());
+}
+
+Outcome with_value(const std::string& text) {
+  Outcome outcome;
+  outcome.loaded = true;
+  outcome.cases = {{Verdict::kOk, text, "", "", 0}};
+  return outcome;
+}
+
+void comparison() {
+  EXPECT(compare_replicas({with_value("1"), with_value("1")}).outcome.verdict == Verdict::kOk);
+  const JobResult differs = compare_replicas({with_value("1"), with_value("2")});
+  EXPECT(differs.outcome.verdict == Verdict::kNondeterministic);
+  EXPECT(differs.outcome.cases[0].verdict == Verdict::kNondeterministic);
+  EXPECT(!differs.outcome.cases[0].value);
+  EXPECT((differs.replicas == std::vector<std::vector<std::string>>{{"1"}, {"2"}}));
+  Outcome failed = with_value("1");
+  failed.cases[0] = {Verdict::kError, std::nullopt, "1", "", 0};
+  EXPECT(compare_replicas({with_value("error:1"), failed}).outcome.verdict ==
+         Verdict::kNondeterministic);
+}
+
+void isolated_cases() {
+  JobSpec spec;
+  spec.arguments = {"1", "2"};
+  Outcome crashed;
+  crashed.loaded = true;
+  crashed.verdict = Verdict::kCrash;
+  crashed.message = "killed";
+  const Outcome merged = merge_forks({with_value("1"), crashed}, spec);
+  EXPECT(merged.verdict == Verdict::kOk);
+  EXPECT(merged.cases[0].value == "1" && merged.cases[1].verdict == Verdict::kCrash);
+  const Outcome alone = merge_forks({crashed}, spec);
+  EXPECT(alone.verdict == Verdict::kCrash && alone.cases.size() == 2);
+}
+
+void levels() {
+  Layers layers;
+  for (const char* name : {"user_ns", "mount_ns", "pid_ns", "net_ns", "ipc_ns", "uts_ns", "root",
+                           "capabilities", "no_new_privs", "rlimits", "seccomp"}) {
+    EXPECT(level_of(layers) < Level::kNamespaces);
+    layers.push_back({name, true, "why"});
+  }
+  EXPECT(level_of(layers) == Level::kNamespaces);
+  EXPECT(missing_layer(layers, Level::kFull) != nullptr);
+  layers.push_back({"landlock", true, ""});
+  EXPECT(level_of(parse_layers(serialize_layers(layers))) == Level::kFull);
+  layers[0].on = false;
+  EXPECT(level_of(layers) == Level::kSeccomp);
+  EXPECT(missing_layer(layers, Level::kNamespaces)->name == "user_ns");
+}
+
+}  // namespace
+
+int main() {
+  call_words();
+  units();
+  replicas_stay_apart();
+  comparison();
+  isolated_cases();
+  levels();
+  return test_result();
+}

@@ -1,0 +1,139 @@
+// RESP: what clients send, whole, in pieces and hostile; what they get in either version.
+#include <random>
+
+#include "expect.h"
+#include "resp.h"
+#include "resp_writer.h"
+
+namespace {
+
+using azr::Command;
+using azr::RespParser;
+using azr::RespWriter;
+
+std::string encode(const Command& command) {
+  std::string text = "*" + std::to_string(command.size()) + "\r\n";
+  for (const auto& word : command) {
+    text += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+  }
+  return text;
+}
+
+void whole_commands() {
+  RespParser parser;
+  parser.feed(encode({"PING"}) + encode({"CALL", "a\r\n\0b", "", "1"}) + "PING  x\r\n\r\nINFO\n");
+  EXPECT(parser.next() == Command{"PING"});
+  EXPECT((parser.next() == Command{"CALL", "a\r\n\0b", "", "1"}));
+  EXPECT((parser.next() == Command{"PING", "x"}));
+  EXPECT(parser.next() == Command{"INFO"});
+  EXPECT(!parser.next() && parser.fault().empty());
+}
+
+void byte_by_byte() {
+  const Command command = {"RUN", std::string(3000, 'x'), ""};
+  RespParser parser;
+  int found = 0;
+  for (int i = 0; i < 3; ++i) {
+    for (const char c : encode(command)) {
+      parser.feed({&c, 1});
+      if (const auto got = parser.next()) found += *got == command;
+    }
+  }
+  EXPECT(found == 3);
+}
+
+void random_pieces() {
+  std::mt19937 random(7);
+  std::string stream;
+  for (int i = 0; i < 200; ++i) stream += encode({"CALL", std::string(random() % 500, 'p'), "f"});
+  RespParser parser;
+  int found = 0;
+  for (size_t at = 0; at < stream.size();) {
+    const size_t size = std::min<size_t>(1 + random() % 700, stream.size() - at);
+    parser.feed(std::string_view(stream).substr(at, size));
+    at += size;
+    while (parser.next()) ++found;
+  }
+  EXPECT(found == 200 && parser.fault().empty());
+}
+
+void is_fault(const std::string& text) {
+  RespParser parser;
+  parser.feed(text);
+  EXPECT(!parser.next());
+  EXPECT(!parser.fault().empty());
+  parser.feed(encode({"PING"}));
+  EXPECT(!parser.next());  // a fault is for good
+}
+
+void hostile() {
+  is_fault("*99999999\r\n");
+  is_fault("*-1\r\n");
+  is_fault("*1x\r\n");
+  is_fault("*1\r\n:5\r\n");
+  is_fault("*1\r\n$99999999999\r\n");
+  is_fault("*1\r\n$-5\r\n");
+  is_fault("*1\r\n$18446744073709551616\r\n");
+  is_fault("*1\r\n$3\r\nabcd\r\n");
+  is_fault(std::string(RespParser::kMaxInline + 1, 'x'));
+  is_fault("*1\r\n$" + std::string(RespParser::kMaxInline + 1, '1'));
+}
+
+void total_is_capped() {
+  RespParser parser;
+  const std::string bulk =
+      "$" + std::to_string(RespParser::kMaxBulk) + "\r\n" + std::string(RespParser::kMaxBulk, 'x');
+  parser.feed("*9\r\n");
+  for (int i = 0; i < 3 && parser.fault().empty(); ++i) {
+    parser.feed(bulk + "\r\n");
+    EXPECT(!parser.next());
+  }
+  EXPECT(parser.fault() == "request too large");
+}
+
+void empty_array_is_skipped() {
+  RespParser parser;
+  parser.feed("*0\r\n" + encode({"PING"}));
+  EXPECT(parser.next() == Command{"PING"});
+}
+
+void random_bytes() {
+  std::mt19937 random(11);
+  const std::string letters = "*$\r\n0123456789-:+x ";
+  for (int round = 0; round < 20000; ++round) {
+    RespParser parser;
+    std::string text;
+    for (size_t i = random() % 40; i > 0; --i) text += letters[random() % letters.size()];
+    parser.feed(text);
+    while (const auto command = parser.next()) EXPECT(!command->empty());
+  }
+}
+
+void replies() {
+  for (const int version : {2, 3}) {
+    RespWriter out(version);
+    out.map(2);
+    out.field("a", std::optional<int64_t>(-1));
+    out.text_or_null("b", "");
+    const std::string expected = version == 3 ? "%2\r\n$1\r\na\r\n:-1\r\n$1\r\nb\r\n_\r\n"
+                                              : "*4\r\n$1\r\na\r\n:-1\r\n$1\r\nb\r\n$-1\r\n";
+    EXPECT(out.take() == expected);
+  }
+  RespWriter out(3);
+  out.error("ERR two\r\nlines");
+  EXPECT(out.take() == "-ERR two  lines\r\n");
+}
+
+}  // namespace
+
+int main() {
+  whole_commands();
+  byte_by_byte();
+  random_pieces();
+  hostile();
+  total_is_capped();
+  empty_array_is_skipped();
+  random_bytes();
+  replies();
+  return test_result();
+}

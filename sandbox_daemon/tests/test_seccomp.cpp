@@ -1,0 +1,159 @@
+// The filter against its table: every system call through a small interpreter of BPF.
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <map>
+
+#include "expect.h"
+#include "seccomp.h"
+
+namespace {
+
+using namespace azr;
+
+// Runs `code` over `data` as the kernel would.
+uint32_t evaluate(const std::vector<sock_filter>& code, const seccomp_data& data) {
+  uint32_t a = 0;
+  for (size_t pc = 0; pc < code.size(); ++pc) {
+    const sock_filter& op = code[pc];
+    const auto branch = [&](bool taken) { pc += taken ? op.jt : op.jf; };
+    switch (op.code) {
+      case BPF_LD | BPF_W | BPF_ABS:
+        std::memcpy(&a, reinterpret_cast<const char*>(&data) + op.k, sizeof a);
+        break;
+      case BPF_JMP | BPF_JA:
+        pc += op.k;
+        break;
+      case BPF_JMP | BPF_JEQ | BPF_K:
+        branch(a == op.k);
+        break;
+      case BPF_JMP | BPF_JGE | BPF_K:
+        branch(a >= op.k);
+        break;
+      case BPF_JMP | BPF_JSET | BPF_K:
+        branch((a & op.k) != 0);
+        break;
+      case BPF_RET | BPF_K:
+        return op.k;
+      default:
+        EXPECT(!"unknown instruction");
+        return 0;
+    }
+  }
+  EXPECT(!"ran off the end");
+  return 0;
+}
+
+seccomp_data call(long number, std::initializer_list<uint64_t> arguments = {}) {
+  seccomp_data data{};
+#if defined(__x86_64__)
+  data.arch = AUDIT_ARCH_X86_64;
+#else
+  data.arch = AUDIT_ARCH_AARCH64;
+#endif
+  data.nr = static_cast<int>(number);
+  size_t i = 0;
+  for (const uint64_t argument : arguments) data.args[i++] = argument;
+  return data;
+}
+
+constexpr uint32_t kErofs = SECCOMP_RET_ERRNO | EROFS, kEperm = SECCOMP_RET_ERRNO | EPERM;
+
+uint32_t simple_return(SyscallAction action) {
+  switch (action) {
+    case SyscallAction::kAllow:
+      return SECCOMP_RET_ALLOW;
+    case SyscallAction::kEperm:
+      return kEperm;
+    case SyscallAction::kErofs:
+      return kErofs;
+    case SyscallAction::kEnosys:
+      return SECCOMP_RET_ERRNO | ENOSYS;
+    default:
+      return SECCOMP_RET_TRAP;
+  }
+}
+
+void every_number() {
+  const auto rules = program_rules(true);
+  std::map<uint32_t, const SyscallRule*> table;
+  for (const auto& rule : rules) {
+    EXPECT(!table.contains(rule.number));  // one rule each
+    table[rule.number] = &rule;
+  }
+  const SyscallFilter filter(rules);
+  for (uint32_t number = 0; number < 2000; ++number) {
+    const auto found = table.find(number);
+    if (found != table.end() && found->second->test.kind != ArgumentTest::Kind::kNone) continue;
+    const auto expected =
+        found == table.end() ? SECCOMP_RET_TRAP : simple_return(found->second->action);
+    EXPECT(evaluate(filter.program(), call(number)) == expected);
+  }
+  for (const uint32_t odd : {0x40000000u, 0x40000001u, 0x7fffffffu, 0xffffffffu}) {
+    EXPECT(evaluate(filter.program(), call(static_cast<int>(odd))) == SECCOMP_RET_TRAP);
+  }
+}
+
+void other_architecture() {
+  const SyscallFilter filter(program_rules(true));
+  seccomp_data data = call(SYS_read);
+  data.arch = AUDIT_ARCH_I386;
+  EXPECT(evaluate(filter.program(), data) == SECCOMP_RET_KILL_PROCESS);
+}
+
+void arguments() {
+  SyscallFilter filter(program_rules(false));
+  filter.bind(42);
+  const auto verdict = [&](const seccomp_data& data) { return evaluate(filter.program(), data); };
+  for (const long number : {SYS_kill, SYS_tkill, SYS_tgkill}) {
+    EXPECT(verdict(call(number, {42, 42})) == SECCOMP_RET_ALLOW);
+    for (const uint64_t other : {0ull, 1ull, 43ull, ~0ull, 42ull << 32}) {
+      EXPECT(verdict(call(number, {other, 42})) == SECCOMP_RET_TRAP);
+    }
+  }
+  for (const long number : {SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_send_signal}) {
+    EXPECT(verdict(call(number, {42, 42})) == SECCOMP_RET_TRAP);
+  }
+  EXPECT(verdict(call(SYS_rt_sigaction, {SIGINT})) == SECCOMP_RET_ALLOW);
+  EXPECT(verdict(call(SYS_rt_sigaction, {SIGSYS})) == kEperm);
+  EXPECT(verdict(call(SYS_openat, {0, 0, O_RDONLY | O_CLOEXEC})) == SECCOMP_RET_ALLOW);
+  for (const uint64_t flags : {O_WRONLY, O_RDWR, O_RDONLY | O_CREAT, O_RDONLY | O_TRUNC}) {
+    EXPECT(verdict(call(SYS_openat, {0, 0, flags})) == kErofs);
+  }
+  EXPECT(verdict(call(SYS_ioctl, {1, TCGETS})) == SECCOMP_RET_ALLOW);
+  EXPECT(verdict(call(SYS_ioctl, {1, TIOCSTI})) == kEperm);
+  EXPECT(verdict(call(SYS_fcntl, {1, F_GETFL})) == SECCOMP_RET_ALLOW);
+  EXPECT(verdict(call(SYS_fcntl, {1, F_SETOWN, 1})) == kEperm);
+  EXPECT(verdict(call(SYS_prlimit64, {0, 0, 0})) == SECCOMP_RET_ALLOW);
+  EXPECT(verdict(call(SYS_prlimit64, {0, 0, 8})) == kEperm);
+  EXPECT(verdict(call(SYS_prlimit64, {0, 0, 1ull << 40})) == kEperm);
+  EXPECT(verdict(call(SYS_clone, {SIGCHLD})) == SECCOMP_RET_TRAP);
+  EXPECT(verdict(call(SYS_clone, {0x10000})) == kEperm);
+}
+
+void refused_calls() {
+  const SyscallFilter filter(program_rules(true));
+  for (const long number :
+       {SYS_execve, SYS_execveat, SYS_socket, SYS_socketpair, SYS_connect, SYS_ptrace, SYS_mount,
+        SYS_unshare, SYS_setns, SYS_bpf, SYS_io_uring_setup, SYS_process_vm_writev, SYS_keyctl,
+        SYS_init_module, SYS_reboot, SYS_pidfd_getfd, SYS_userfaultfd, SYS_perf_event_open}) {
+    EXPECT(evaluate(filter.program(), call(number)) == SECCOMP_RET_TRAP);
+  }
+}
+
+}  // namespace
+
+int main() {
+  every_number();
+  other_architecture();
+  arguments();
+  refused_calls();
+  return test_result();
+}
