@@ -1,0 +1,1 @@
+"""Configuration of a run: the schema of every key, and the presets."""

@@ -1,0 +1,84 @@
+"""What the schema says about each dotted key, in words: for help texts and error messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic.fields import FieldInfo
+
+from azr_fast.config.schema import Config, Section
+
+SECTIONS: Mapping[str, type[Section]] = {
+    name: type(field.default) for name, field in Config.model_fields.items()
+}
+FIELDS: Mapping[str, FieldInfo] = {
+    f"{section}.{name}": field
+    for section, model in SECTIONS.items()
+    for name, field in model.model_fields.items()
+}
+
+_NOUNS: Mapping[object, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+}
+_BOUNDS = ((annotated_types.Gt, "gt", ">"), (annotated_types.Ge, "ge", ">="),
+           (annotated_types.Lt, "lt", "<"), (annotated_types.Le, "le", "<="))  # fmt: skip
+
+
+def allowed(key: str) -> str:
+    """What `key` takes: "a number > 0 and <= 1", "one of auto, cpu, cuda", …"""
+    field = FIELDS[key]
+    return _words(field.annotation, tuple(field.metadata))
+
+
+def from_text(key: str, value: object) -> object:
+    """`value` as the schema reads it: text "none" for an unset key, "a,b" for a list."""
+    if not isinstance(value, str):
+        return value
+    annotation = FIELDS[key].annotation
+    if value.lower() == "none" and NoneType in get_args(annotation):
+        return None
+    if get_origin(annotation) is tuple:
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def to_text(value: object) -> str:
+    """A value as it is typed on the command line: the inverse of `from_text`."""
+    if isinstance(value, tuple):
+        return ",".join(to_text(part) for part in value)
+    return str(value).lower() if isinstance(value, bool | None) else str(value)
+
+
+def _words(annotation: object, metadata: tuple[Any, ...]) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _words(arguments[0], (*_constraints(arguments[1:]), *metadata))
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin in (Union, UnionType):
+        return " or ".join("none" if a is NoneType else _words(a, metadata) for a in arguments)
+    if origin is tuple:
+        count = "" if Ellipsis in arguments else f" of {len(arguments)}"
+        return f"a list{count}, each {_words(arguments[0], metadata)}"
+    bounds = [
+        f"{sign} {getattr(item, name):g}"
+        for kind, name, sign in _BOUNDS
+        for item in metadata
+        if isinstance(item, kind)
+    ]
+    return " ".join([_NOUNS[annotation], " and ".join(bounds)]).strip()
+
+
+def _constraints(metadata: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The bounds in `metadata`, unwrapped from pydantic's Field(...)."""
+    return tuple(
+        inner
+        for item in metadata
+        for inner in (item.metadata if isinstance(item, FieldInfo) else (item,))
+    )

@@ -1,0 +1,236 @@
+"""Every key of a run. The description of a field is its help text on the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+
+
+class Section(BaseModel):
+    """A table of the TOML file. Unknown keys and changes after loading are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class RunConfig(Section):
+    """Where a run lives and how long it lasts."""
+
+    dir: str = Field(default="runs", description="folder that holds run folders")
+    name: str = Field(default="", description="name of the run folder; empty: date and time")
+    seed: int = Field(default=0, ge=0, description="seed of every random choice of the run")
+    steps: PositiveInt = Field(default=500, description="policy updates to make")
+    time_limit_minutes: NonNegative = Field(
+        default=0.0, description="stop cleanly after this many minutes of training; 0: no limit"
+    )
+    checkpoint_every: PositiveInt = Field(default=25, description="steps between checkpoints")
+    keep_checkpoints: PositiveInt = Field(default=2, description="newest checkpoints to keep")
+    sample_every: PositiveInt = Field(
+        default=1, description="steps between saved samples of answers"
+    )
+
+
+class ModelConfig(Section):
+    """The language model that plays both roles."""
+
+    name: str = Field(
+        default="smollm2-135m",
+        description="built-in name, Hugging Face folder, .gguf file or hub id",
+    )
+    dtype: Literal["bfloat16", "float32"] = Field(
+        default="bfloat16", description="dtype of parameters"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="where the policy trains"
+    )
+
+
+class GameConfig(Section):
+    """Rules of the AZR game (paper, sections 3.2 and 3.3)."""
+
+    kinds: tuple[Literal["deduction", "abduction", "induction"], ...] = Field(
+        default=("deduction", "abduction", "induction"),
+        min_length=1,
+        description="task types to play",
+    )
+    prompts: Literal["full", "compact"] = Field(
+        default="full", description="full: the paper's form; compact: few-shot, for small models"
+    )
+    references: int = Field(default=6, ge=0, description="K: tasks shown to a proposer")
+    references_shared_by: PositiveInt = Field(
+        default=1,
+        description="proposals of one type that share the same references, hence one prompt",
+    )
+    pairs: int = Field(default=10, ge=2, description="N: input-output pairs of an induction task")
+    determinism_runs: int = Field(
+        default=2, ge=1, description="j: runs that must agree, in zygotes that hash differently"
+    )
+    forbidden_modules: tuple[str, ...] = Field(
+        default=(
+            "os", "sys", "shutil", "logging", "random", "multiprocessing", "pebble", "subprocess",
+            "threading", "datetime", "time", "hashlib", "hmac", "bcrypt", "calendar",
+        ),
+        description="imports that reject a program, dotted relatives included",
+    )  # fmt: skip
+    max_program_chars: PositiveInt = Field(default=4000, description="longer programs are rejected")
+    max_value_chars: PositiveInt = Field(
+        default=2000,
+        description="inputs or outputs with a longer canonical text are rejected, never cut",
+    )
+
+
+class PlayConfig(Section):
+    """How much is sampled in a step (paper, Algorithm 1)."""
+
+    proposals: PositiveInt = Field(default=64, description="B: proposals per task type")
+    solves: PositiveInt = Field(
+        default=64, description="B: tasks solved per task type, fresh ones first"
+    )
+    price_samples: PositiveInt = Field(
+        default=8, description="n: Monte-Carlo solutions per valid proposal"
+    )
+    train_on_priced_answers: bool = Field(
+        default=True, description="train on the Monte-Carlo solutions too; they count as solves"
+    )
+
+
+class SeedingConfig(Section):
+    """Filling the buffers before the first update (no weights change)."""
+
+    tasks: int = Field(default=256, ge=0, description="valid tasks per type to collect")
+    seconds: PositiveFloat = Field(default=3600.0, description="give up collecting after this long")
+    batch: PositiveInt = Field(default=64, description="proposals sampled at a time")
+
+
+class BufferConfig(Section):
+    """The task buffers."""
+
+    capacity: PositiveInt = Field(
+        default=16384, description="tasks kept per type; the oldest are evicted"
+    )
+
+
+class RolloutConfig(Section):
+    """Generation."""
+
+    engine: Literal["auto", "vllm", "transformers"] = Field(
+        default="auto", description="auto: vllm where it is installed"
+    )
+    temperature: PositiveFloat = Field(default=1.0, description="sampling temperature")
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=1.0, description="share of probability sampled from"
+    )
+    max_prompt_tokens: PositiveInt = Field(
+        default=6144, description="longer prompts are skipped and counted"
+    )
+    max_new_tokens: PositiveInt = Field(default=8096, description="tokens an answer may have")
+    concurrency: PositiveInt = Field(default=64, description="answers decoded at once")
+    cache_gib: PositiveFloat = Field(default=2.0, description="KV cache of the CPU engine, GiB")
+    gpu_memory_fraction: Fraction = Field(
+        default=0.45, description="share of GPU memory the engine may take"
+    )
+
+
+class RewardConfig(Section):
+    """Rewards of answers (paper, equations 4 to 6)."""
+
+    malformed: float = Field(default=-1.0, description="answer that could not be parsed")
+    rejected: float = Field(default=-1.0, description="proposal that the gate rejected")
+    duplicate: float | None = Field(
+        default=None,
+        description="valid proposal of a task already known; unset: no difference is made",
+    )
+    wrong: float = Field(default=-0.5, description="solution that is not correct")
+    learnability: Literal["one_minus_accuracy", "variance"] = Field(
+        default="one_minus_accuracy", description="1 - acc, or 4 acc (1 - acc); 0 at acc 0 and 1"
+    )
+    zero_learnability: float = Field(
+        default=0.0, description="in place of a learnability of 0 (reference code: -0.5)"
+    )
+    new_task_bonus: NonNegative = Field(
+        default=0.0, description="added for a valid task not seen before"
+    )
+
+
+class AdvantageConfig(Section):
+    """From rewards to advantages."""
+
+    estimator: Literal["trr++", "global", "grpo", "rloo"] = Field(
+        default="trr++", description="trr++: normalise per task-role group (paper, section 3.3.3)"
+    )
+    token_weighted: bool = Field(
+        default=False,
+        description="mean and std over tokens, as in the reference code, not over answers",
+    )
+    group_weighting: Literal["tokens", "equal"] = Field(
+        default="tokens",
+        description="tokens: every token counts the same; equal: every task-role group does",
+    )
+
+
+class UpdateConfig(Section):
+    """The policy update."""
+
+    lr: PositiveFloat = Field(default=1e-6, description="AdamW learning rate, constant")
+    warmup_steps: int = Field(default=0, ge=0, description="updates over which lr rises linearly")
+    betas: tuple[Decay, Decay] = Field(default=(0.9, 0.999), description="AdamW betas")
+    weight_decay: NonNegative = Field(default=0.01, description="AdamW weight decay")
+    grad_clip: PositiveFloat = Field(default=1.0, description="largest gradient norm")
+    entropy: float = Field(default=0.001, description="coefficient of the entropy bonus")
+    pack_tokens: PositiveInt = Field(
+        default=16384, description="most tokens in one packed sequence"
+    )
+    loss: Literal["auto", "cpu", "torch"] = Field(
+        default="auto", description="implementation of the one-pass policy loss"
+    )
+    recompute: bool = Field(default=False, description="recompute activations in the backward pass")
+
+
+class ParityConfig(Section):
+    """The probe that compares engine and trainer after every weight sync."""
+
+    max_mean: PositiveFloat = Field(
+        default=0.02, description="stop when mean |log p gap| exceeds this"
+    )
+    max_any: PositiveFloat = Field(
+        default=0.25, description="stop when any |log p gap| exceeds this"
+    )
+
+
+class SandboxConfig(Section):
+    """Limits of one program in azr-sandboxd."""
+
+    socket: str = Field(
+        default="", description="socket of a running azr-sandboxd; empty: start our own"
+    )
+    require: Literal["full", "namespaces", "seccomp"] = Field(
+        default="seccomp", description="refuse to start when isolation is weaker than this"
+    )
+    zygotes: int = Field(
+        default=0, ge=0, description="warm interpreters; 0: one per core, at least 2"
+    )
+    timeout_ms: PositiveInt = Field(default=2000, description="wall-clock deadline of a program")
+    memory_mib: PositiveInt = Field(default=512, description="address space of a program")
+    output_kib: PositiveInt = Field(default=256, description="most output or result of a program")
+    threads: PositiveInt = Field(default=8, description="answers verified at once")
+
+
+class Config(Section):
+    """A whole run."""
+
+    run: RunConfig = RunConfig()
+    model: ModelConfig = ModelConfig()
+    game: GameConfig = GameConfig()
+    play: PlayConfig = PlayConfig()
+    seeding: SeedingConfig = SeedingConfig()
+    buffer: BufferConfig = BufferConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    reward: RewardConfig = RewardConfig()
+    advantage: AdvantageConfig = AdvantageConfig()
+    update: UpdateConfig = UpdateConfig()
+    parity: ParityConfig = ParityConfig()
+    sandbox: SandboxConfig = SandboxConfig()
