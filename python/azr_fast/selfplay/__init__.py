@@ -1,0 +1,1 @@
+"""Self-play, whatever the game: tasks, buffers, rewards, advantages and the loop."""

@@ -1,0 +1,105 @@
+"""The task buffers: one window of tasks per type, deduplicated, kept in SQLite.
+
+Memory serves the reads; the database is the durable log behind it. A row is never deleted while a
+run goes on: a task counts as evicted once `capacity` newer ones of its type exist. So novelty is
+judged against the whole run and every type, and dropping the rows after a watermark restores any
+earlier state.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from azr_fast.selfplay.types import Task
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tasks (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    parents TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    accuracy REAL,
+    UNIQUE (kind, key)
+)
+"""
+
+
+class TaskBuffer:
+    """Task windows over one SQLite file. One thread writes; any thread may ask `known`."""
+
+    def __init__(self, path: Path | str, capacity: int) -> None:
+        assert capacity > 0
+        self._capacity = capacity
+        self._db = sqlite3.connect(path)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute(_SCHEMA)
+        self._load()
+
+    def _load(self) -> None:
+        self._windows: dict[str, deque[Task]] = {}
+        self._admitted: set[tuple[str, str]] = set()
+        self._known: set[str] = set()
+        rows = self._db.execute("SELECT kind, key, payload, parents FROM tasks ORDER BY id")
+        for kind, key, payload, parents in rows:
+            self._remember(Task(kind, key, json.loads(payload), tuple(json.loads(parents))))
+
+    def _remember(self, task: Task) -> None:
+        self._admitted.add((task.kind, task.key))
+        self._known.add(task.key)
+        self._windows.setdefault(task.kind, deque(maxlen=self._capacity)).append(task)
+
+    def add(self, task: Task, step: int) -> bool:
+        """Append a task; False when its type has known the key before. Evicts the oldest."""
+        if (task.kind, task.key) in self._admitted:
+            return False
+        self._db.execute(
+            "INSERT INTO tasks (kind, key, payload, parents, step) VALUES (?, ?, ?, ?, ?)",
+            (task.kind, task.key, json.dumps(dict(task.payload)), json.dumps(task.parents), step),
+        )
+        self._remember(task)
+        return True
+
+    def known(self, key: str) -> bool:
+        """Whether a task with this key was ever added, to any type."""
+        return key in self._known
+
+    def draw(self, kinds: Sequence[str], count: int, rng: random.Random) -> list[Task]:
+        """Up to `count` tasks of the given types, uniform and without replacement."""
+        pool = [task for kind in kinds for task in self._windows.get(kind, ())]
+        return rng.sample(pool, min(count, len(pool)))
+
+    def count(self, kind: str) -> int:
+        """Tasks of this type that are not evicted."""
+        return len(self._windows.get(kind, ()))
+
+    def record_accuracy(self, task: Task, accuracy: float) -> None:
+        """Note the Monte-Carlo solve rate of a task beside it."""
+        self._db.execute(
+            "UPDATE tasks SET accuracy = ? WHERE kind = ? AND key = ?",
+            (accuracy, task.kind, task.key),
+        )
+
+    def watermark(self) -> int:
+        """A number that names the present state; everything up to it is on disk on return."""
+        self._db.commit()
+        (newest,) = self._db.execute("SELECT COALESCE(MAX(id), 0) FROM tasks").fetchone()
+        return int(newest)
+
+    def rewind(self, watermark: int) -> None:
+        """Forget every task added after `watermark` was taken."""
+        self._db.execute("DELETE FROM tasks WHERE id > ?", (watermark,))
+        self._db.commit()
+        self._load()
+
+    def close(self) -> None:
+        """Commit and close the database."""
+        self._db.commit()
+        self._db.close()

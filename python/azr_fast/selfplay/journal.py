@@ -1,0 +1,103 @@
+"""What a step writes down: one line of metrics, a few answers, and what the observer shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from azr_fast.config.schema import Config
+from azr_fast.observe.metrics import MetricsLog, group_metrics, proposal_rates, solver_rates
+from azr_fast.observe.progress import Observer
+from azr_fast.observe.runfolder import RunFolder
+from azr_fast.observe.samples import save_samples
+from azr_fast.policy.policy import UpdateStats
+from azr_fast.rollout.parity import ParityReport
+from azr_fast.rollout.stream import StreamStats
+from azr_fast.selfplay.types import Judged, Status
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """Facts of one step, gathered while it runs. Seconds are wall-clock, by phase."""
+
+    step: int
+    update: UpdateStats | None = None
+    parity: ParityReport | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    _since: float = field(default_factory=time.monotonic)
+
+    def lap(self, phase: str) -> None:
+        """End a phase: it took the time since the last one ended."""
+        now = time.monotonic()
+        self.seconds[phase] = now - self._since
+        self._since = now
+
+
+class Journal:
+    """Writes steps to the run folder and shows them."""
+
+    def __init__(self, run: RunFolder, observer: Observer, config: Config) -> None:
+        self._run = run
+        self._observer = observer
+        self._sample_every = config.run.sample_every
+        self._started = time.monotonic()
+        self._log: MetricsLog | None = None
+
+    def open(self) -> None:
+        """Start writing, after the metrics of undone steps were cut away."""
+        self._log = MetricsLog(self._run.metrics)
+
+    def write(
+        self,
+        record: StepRecord,
+        answers: Sequence[Judged],
+        batch: Sequence[Judged],
+        stream: StreamStats,
+        buffer: dict[str, int],
+    ) -> None:
+        """Log a finished step. `batch` is the part of `answers` that was trained on."""
+        assert self._log is not None, "open() comes first"
+        line = {
+            "step": record.step,
+            "time": time.monotonic() - self._started,
+            "seconds": record.seconds
+            | {"verify_blocked": stream.blocked, "verify_threads": stream.judging},
+            "tokens": token_counts(answers, batch, stream),
+            "tokens_per_s": stream.tokens / record.seconds["play"],
+            "groups": group_metrics(answers),
+            "proposals": proposal_rates(answers),
+            "solver": solver_rates(answers),
+            "buffer": buffer,
+            "update": asdict(record.update) if record.update else None,
+            "parity": asdict(record.parity) if record.parity else None,
+        }
+        self._log.append(line)
+        if record.step % self._sample_every == 0:
+            save_samples(self._run.samples(record.step), answers)
+        self._observer.step(line)
+
+
+def token_counts(
+    answers: Sequence[Judged], batch: Sequence[Judged], stream: StreamStats
+) -> dict[str, Any]:
+    """Sampled tokens, and the shares that enter and that steer the update.
+
+    trained: share of the tokens of well-formed answers that entered the advantage computation ·
+    with_gradient: share of trained tokens whose advantage is not zero · skipped_prompts: prompts
+    over the token limit, never sampled.
+    """
+
+    def tokens(judged: Sequence[Judged]) -> int:
+        return sum(len(one.answer.token_ids) for one in judged)
+
+    def well_formed(judged: Sequence[Judged]) -> list[Judged]:
+        return [one for one in judged if one.judgement.status is not Status.MALFORMED]
+
+    return {
+        "sampled": tokens(answers),
+        "trained": tokens(well_formed(batch)) / max(1, tokens(well_formed(answers))),
+        "with_gradient": tokens([one for one in batch if one.advantage]) / max(1, tokens(batch)),
+        "skipped_prompts": stream.skipped,
+    }

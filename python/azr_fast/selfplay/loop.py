@@ -1,0 +1,204 @@
+"""The loop of Absolute Zero (arXiv 2505.03335, Algorithm 1), whatever the game."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from azr_fast.config.schema import Config
+from azr_fast.observe.progress import Observer
+from azr_fast.observe.runfolder import RunFolder
+from azr_fast.policy.chat import Renderer
+from azr_fast.policy.checkpoint import prune_checkpoints, write_checkpoint
+from azr_fast.policy.packing import TrainSequence
+from azr_fast.policy.policy import Policy, UpdateStats
+from azr_fast.rollout.engine import Engine
+from azr_fast.rollout.parity import ParityProbe, ParityReport
+from azr_fast.rollout.stream import Interrupted, Stream, StreamStats
+from azr_fast.selfplay.advantage import set_advantages, token_weights
+from azr_fast.selfplay.buffer import TaskBuffer
+from azr_fast.selfplay.game import Game
+from azr_fast.selfplay.journal import Journal, StepRecord
+from azr_fast.selfplay.play import Round, is_priced_answer
+from azr_fast.selfplay.rewards import reward
+from azr_fast.selfplay.seeding import seed_buffers
+from azr_fast.selfplay.types import Judged
+
+STATE_FILE = "state.json"  # in a checkpoint: the step, and how far the task buffers had got
+MODEL_FOLDER = "model"  # in a checkpoint: a Hugging Face folder, and the optimizer's state
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a trainer is assembled from."""
+
+    game: Game
+    buffer: TaskBuffer
+    policy: Policy
+    engine: Engine
+    renderer: Renderer
+    probe: ParityProbe
+
+
+class Trainer:
+    """Plays a game against itself and learns from it."""
+
+    def __init__(
+        self,
+        config: Config,
+        parts: Parts,
+        run: RunFolder,
+        observer: Observer,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.config = config
+        self.game = parts.game
+        self.buffer = parts.buffer
+        self.policy = parts.policy
+        self.engine = parts.engine
+        self.probe = parts.probe
+        self.run = run
+        self.observer = observer
+        self.should_stop = should_stop
+        self.journal = Journal(run, observer, config)
+        self.stream = Stream(
+            parts.engine,
+            parts.renderer,
+            max_prompt_tokens=config.rollout.max_prompt_tokens,
+            max_new_tokens=config.rollout.max_new_tokens,
+            threads=config.sandbox.threads,
+            should_stop=should_stop,
+            on_progress=self._show_play,
+        )
+        self.done = 0  # updates made
+        self.saved: int | None = None  # updates made when the newest checkpoint was written
+
+    def train(self) -> None:
+        """Steps until the run's length, its time limit or a request to stop; then a checkpoint."""
+        started = time.monotonic()
+        limit = self.config.run.time_limit_minutes * 60 or float("inf")
+        try:
+            self.begin()
+            while self.done < self.config.run.steps and not self.should_stop():
+                if time.monotonic() - started >= limit:
+                    break
+                self.step(self.done + 1)
+                if self.done % self.config.run.checkpoint_every == 0:
+                    self.save()
+        except Interrupted:
+            self.observer.note("stopped: the unfinished step is played again on --resume")
+        if self.done:
+            self.save()
+
+    def begin(self) -> None:
+        """Go on from the newest checkpoint, or seed the buffers."""
+        step = self.run.latest_checkpoint()
+        self.run.rewind(step or 0)
+        self.journal.open()
+        if step is None:
+            self.seed()
+        else:
+            self.restore(step)
+
+    def seed(self) -> None:
+        """Fill the buffers with the untrained model."""
+        self.buffer.rewind(0)
+        self.observer.phase("seed", None)
+        seed_buffers(self.game, self.buffer, self.stream, self.config, self._show_seeds)
+
+    def step(self, step: int) -> None:
+        """Propose, solve, reward, learn, sync."""
+        mark = self.buffer.watermark()
+        record = StepRecord(step)
+        try:
+            answers = self.play(step)
+        except Interrupted:
+            self.buffer.rewind(mark)
+            raise
+        record.lap("play")
+        for judged in answers:
+            judged.reward = reward(judged, self.config.reward)
+        batch = self.trained(answers)
+        set_advantages(batch, self.config.advantage)
+        record.update = self.update(batch)
+        record.lap("update")
+        record.parity = self.sync()
+        record.lap("sync")
+        self.done = step
+        self.journal.write(record, answers, batch, self.stream.stats, self._buffer_counts())
+
+    def play(self, step: int) -> list[Judged]:
+        """Propose ─► gate ─► price and solve, streamed through one queue."""
+        self.observer.phase("play", None)
+        return Round(self.game, self.buffer, self.stream, self.config, step).play()
+
+    def trained(self, answers: Sequence[Judged]) -> list[Judged]:
+        """The answers that the update learns from: all, or all but those that priced proposals."""
+        if self.config.play.train_on_priced_answers:
+            return list(answers)
+        return [judged for judged in answers if not is_priced_answer(judged.answer)]
+
+    def update(self, batch: Sequence[Judged]) -> UpdateStats:
+        """One policy update on the whole batch."""
+        weights = token_weights(batch, self.config.advantage)
+        sequences = [
+            TrainSequence(
+                prompt_ids=judged.answer.prompt_ids,
+                response_ids=judged.answer.token_ids,
+                advantage=judged.advantage,
+                weight=weight,
+                behaviour_logprobs=judged.answer.logprobs,
+            )
+            for judged, weight in zip(batch, weights, strict=True)
+        ]
+        self.observer.phase("update", None)
+        return self.policy.update(sequences, on_progress=self._show_update)
+
+    def sync(self) -> ParityReport:
+        """Give the engine the new weights, and prove that it uses them."""
+        self.observer.phase("sync", None)
+        self.engine.update_weights(self.policy.named_weights())
+        return self.probe.check()
+
+    def save(self) -> None:
+        """Write a checkpoint of the state after `done` updates, unless it is there already."""
+        if self.saved == self.done:
+            return
+        self.observer.phase("checkpoint", None)
+        folder = self.run.checkpoint(self.done)
+        write_checkpoint(folder, self._write_state)
+        prune_checkpoints(folder.parent, self.config.run.keep_checkpoints)
+        self.saved = self.done
+
+    def _write_state(self, folder: Path) -> None:
+        state = {"step": self.done, "watermark": self.buffer.watermark()}
+        (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
+        self.policy.save(folder / MODEL_FOLDER)
+
+    def restore(self, step: int) -> None:
+        """Take up the state after `step` updates."""
+        self.observer.phase("restore", None)
+        folder = self.run.checkpoint(step)
+        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+        self.buffer.rewind(state["watermark"])
+        self.policy.load(folder / MODEL_FOLDER)
+        self.sync()
+        self.done = self.saved = step
+
+    def _buffer_counts(self) -> dict[str, int]:
+        return {kind: self.buffer.count(kind) for kind in self.game.kinds}
+
+    def _show_play(self, stats: StreamStats) -> None:
+        speed = stats.tokens / max(stats.elapsed(), 1e-9)
+        self.observer.advance(stats.finished, stats.requested, f"{speed:.0f} tok/s")
+
+    def _show_update(self, done: int, total: int) -> None:
+        self.observer.advance(done, total, "tokens")
+
+    def _show_seeds(self, proposals: Sequence[Judged]) -> None:
+        counts = ", ".join(f"{count} {kind}" for kind, count in self._buffer_counts().items())
+        valid = sum(1 for judged in proposals if judged.judgement.task is not None)
+        self.observer.note(f"seeds: {valid} of {len(proposals)} proposals valid; buffers: {counts}")

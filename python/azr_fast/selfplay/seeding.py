@@ -1,0 +1,42 @@
+"""Filling the buffers before the first update (arXiv 2505.03335, section 3.3.1)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from azr_fast.config.schema import Config
+from azr_fast.rollout.stream import Stream
+from azr_fast.selfplay.buffer import TaskBuffer
+from azr_fast.selfplay.game import Game
+from azr_fast.selfplay.play import Round
+from azr_fast.selfplay.types import Judged
+
+
+def plant(game: Game, buffer: TaskBuffer) -> None:
+    """Put the tasks that need no model into the buffers."""
+    for task in game.first_tasks():
+        buffer.add(task, 0)
+
+
+def seed_buffers(
+    game: Game,
+    buffer: TaskBuffer,
+    stream: Stream,
+    config: Config,
+    on_batch: Callable[[Sequence[Judged]], None],
+) -> None:
+    """Propose with the untrained model until every type has `seeding.tasks`, or time is up.
+
+    Seeds are step 0 of the run. References are drawn from the growing buffers.
+    """
+    plant(game, buffer)
+    deadline = time.monotonic() + config.seeding.seconds
+    turn = 0
+    while time.monotonic() < deadline:
+        kinds = [kind for kind in game.kinds if buffer.count(kind) < config.seeding.tasks]
+        if not kinds:
+            return
+        seed_round = Round(game, buffer, stream, config, step=0, turn=turn)
+        on_batch(seed_round.propose(kinds, config.seeding.batch))
+        turn += 1
