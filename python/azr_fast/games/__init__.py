@@ -1,0 +1,1 @@
+"""Games of self-play, one folder each."""

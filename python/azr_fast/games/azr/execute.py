@@ -1,0 +1,59 @@
+"""Running programs in the sandbox. Nothing else in the game does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from azr_fast.games.azr.programs import ENTRY
+from azr_fast.games.azr.refusal import Failed
+from azr_fast.sandbox import values
+from azr_fast.sandbox.client import CallReply, Client, Result
+
+# Codes of ours for what the daemon reports as a type of the verdict `error`.
+_ERROR_CODES = {"NotPlainValue": "not_plain", "BadArgument": "bad_input"}
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Calls `f` of a program, `replicas` times over in interpreters that hash differently."""
+
+    client: Client
+    replicas: int
+    max_value_chars: int
+
+    def outputs(self, program: str, arguments: Sequence[str]) -> list[str]:
+        """Canonical text of `f`'s value for each argument list, from one job.
+
+        Raises Failed for the program or the first case that is not ok, with the daemon's verdict
+        as the code, or not_plain, bad_input, value_too_long.
+        """
+        reply = self.client.call(program, ENTRY, arguments, replicas=self.replicas)
+        if reply.verdict != "ok":
+            raise _failure(reply)
+        return [self._value(result) for result in reply.results]
+
+    def _value(self, result: Result) -> str:
+        if result.verdict != "ok":
+            raise _failure(result)
+        assert result.value is not None, "the daemon sent ok without a value"
+        check_length(result.value, self.max_value_chars)
+        try:
+            return values.canonical(values.parse(result.value))
+        except ValueError as error:
+            raise Failed("not_plain", str(error)) from None
+
+
+def check_length(canonical: str, limit: int) -> None:
+    """Raise Failed for a value whose text is over the limit: it is refused, never cut."""
+    if len(canonical) > limit:
+        raise Failed("value_too_long", f"{len(canonical)} characters, the limit is {limit}")
+
+
+def _failure(outcome: CallReply | Result) -> Failed:
+    code = outcome.verdict
+    if code == "error" and outcome.type is not None:
+        code = _ERROR_CODES.get(outcome.type, code)
+    where = f" (line {outcome.line})" if outcome.line else ""
+    told = [part for part in (outcome.type, outcome.message) if part]
+    return Failed(code, ": ".join(told) + where)

@@ -1,0 +1,87 @@
+"""From a proposal to a task, or to the first check it fails (paper, section 3.3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from azr_fast.config.schema import GameConfig
+from azr_fast.games.azr import parse, programs
+from azr_fast.games.azr.execute import Executor, check_length
+from azr_fast.games.azr.refusal import Failed
+from azr_fast.games.azr.tasks import induction, triplet
+from azr_fast.sandbox import values
+from azr_fast.selfplay.types import Answer, Task
+
+
+class Gate:
+    """Checks proposals, cheap checks first. Safe to use from several threads."""
+
+    def __init__(self, config: GameConfig, executor: Executor) -> None:
+        self._config = config
+        self._executor = executor
+
+    def task(self, answer: Answer) -> Task:
+        """The task that the answer poses.
+
+        Raises Malformed when the answer cannot be read, Failed at the first check it fails.
+        """
+        if answer.prompt.kind == "induction":
+            return self._induction(answer)
+        return self._triplet(answer)
+
+    def _triplet(self, answer: Answer) -> Task:
+        text, input_text = parse.read_program_and_input(answer.text, answer.truncated)
+        config = self._config
+        program = programs.inspect(text, config.forbidden_modules, config.max_program_chars)
+        arguments = self._arguments(input_text)
+        (output,) = self._executor.outputs(program.text, [arguments])
+        parents = tuple(reference.key for reference in answer.prompt.references)
+        return triplet(answer.prompt.kind, program, arguments, output, parents)
+
+    def _induction(self, answer: Answer) -> Task:
+        (source,) = answer.prompt.references
+        program = str(source.payload["program"])
+        texts, message = parse.read_inputs_and_message(answer.text, answer.truncated)
+        if len(message) > self._config.max_value_chars:
+            raise Failed("message_too_long", f"{len(message)} characters")
+        asked = argument_lists(texts)[: self._config.pairs]
+        inputs = [self._arguments(text) for text in asked]
+        if len(set(inputs)) < len(inputs):
+            raise Failed("duplicate_inputs", "; ".join(inputs))
+        if len(inputs) < self._config.pairs:
+            raise Failed("too_few_inputs", f"{len(inputs)} of {self._config.pairs}")
+        pairs = list(zip(inputs, self._executor.outputs(program, inputs), strict=True))
+        return induction(source, pairs, message)
+
+    def _arguments(self, text: str) -> str:
+        """Canonical text of a proposed argument list; it must be plain literals, at least one."""
+        try:
+            arguments = values.parse_arguments(text.strip())
+            canonical = values.canonical_arguments(arguments)
+        except ValueError as error:
+            raise Failed("bad_input", f"{text.strip()!r}: {error}") from None
+        if not arguments:
+            raise Failed("no_arguments", "the input is empty")
+        check_length(canonical, self._config.max_value_chars)
+        return canonical
+
+
+def argument_lists(blocks: Sequence[str]) -> list[str]:
+    """The argument lists of input blocks: one to a block, or one to a line where every line of a
+    block is an argument list by itself."""
+    lists: list[str] = []
+    for block in blocks:
+        lines = [line.strip() for line in block.split("\n") if line.strip()]
+        by_line = len(lines) > 1 and all(_stands_alone(line) for line in lines)
+        lists.extend(lines if by_line else [block])
+    return lists
+
+
+def _stands_alone(line: str) -> bool:
+    if line.endswith(","):
+        return False
+    try:
+        values.parse_arguments(line)
+    except ValueError:
+        return False
+    return True

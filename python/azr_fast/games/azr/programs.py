@@ -1,0 +1,86 @@
+"""Looking at programs without running them."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from azr_fast.games.azr.refusal import Failed
+
+ENTRY = "f"
+_SOURCE = "<proposed program>"
+
+# Compiler warnings about model text ("\d", `1 is 1`) are no news for the user.
+warnings.filterwarnings("ignore", module=_SOURCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that passed the static checks. Programs with equal keys have equal syntax trees
+    up to docstrings."""
+
+    text: str
+    key: str
+
+
+def inspect(text: str, forbidden: Sequence[str], max_chars: int) -> Program:
+    """The static checks of the gate (paper, section 3.3.2), cheap ones first.
+
+    Raises Failed: too_long, syntax_error, no_entry_function or forbidden_module.
+    """
+    text = text.strip("\n")
+    if len(text) > max_chars:
+        raise Failed("too_long", f"{len(text)} characters, the limit is {max_chars}")
+    try:
+        tree = ast.parse(text, _SOURCE)
+        dump = ast.dump(_without_docstrings(tree))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Failed("syntax_error", f"{type(error).__name__}: {error}") from None
+    if not any(isinstance(node, ast.FunctionDef) and node.name == ENTRY for node in tree.body):
+        raise Failed("no_entry_function", f"no `def {ENTRY}` at the top level")
+    module = forbidden_import(tree, forbidden)
+    if module is not None:
+        raise Failed("forbidden_module", module)
+    return Program(text, hashlib.sha256(dump.encode()).hexdigest())
+
+
+def forbidden_import(tree: ast.AST, forbidden: Sequence[str]) -> str | None:
+    """The first import of a forbidden module or of anything below it, or None.
+
+    `importlib` and `__import__` count as forbidden wherever anything is: the module they import
+    may be known only at run time. This is a rule of the game about what tasks may be made of; it
+    is the sandbox that confines programs.
+    """
+    banned = (*forbidden, "importlib", "__import__") if forbidden else ()
+    for name in _imported_names(tree):
+        if any(name == module or name.startswith(module + ".") for module in banned):
+            return name
+    return None
+
+
+def _imported_names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            case (
+                ast.Name(id="__import__" as name)
+                | ast.Attribute(attr="__import__" as name)
+                | ast.Constant(value="__import__" as name)
+            ):
+                yield name
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    """The tree with docstrings taken out, in place."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            match node.body:
+                case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+                    node.body = rest or [ast.Pass()]
+    return tree
