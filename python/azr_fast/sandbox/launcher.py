@@ -1,0 +1,156 @@
+"""Starts azr-sandboxd for a run and stops it on every way out."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import IO, Self
+
+from azr_fast.config.schema import SandboxConfig
+from azr_fast.errors import UserError
+from azr_fast.sandbox.client import Client, Limits, SandboxLost
+
+_DAEMON = "azr-sandboxd"
+_LONGEST_SOCKET_PATH = 107  # bytes; unix(7): sun_path is 108 with its closing null
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+
+
+class Sandbox:
+    """An azr-sandboxd of our own on a private socket, as a context manager.
+
+    The daemon stops when the context ends; when this process dies without unwinding (SIGTERM,
+    SIGKILL) the kernel tells the daemon, which stops and removes its socket by itself. The kernel
+    watches the *thread* that entered the context (prctl(2), PR_SET_PDEATHSIG), so enter it in one
+    that lasts as long as the sandbox. Raises UserError when the daemon does not start.
+    """
+
+    path: str  # of the socket, while the context is entered
+
+    def __init__(self, zygotes: int = 0, require: str = "seccomp") -> None:
+        self._zygotes = zygotes or max(2, len(os.sched_getaffinity(0)))
+        self._require = require
+
+    def __enter__(self) -> Self:
+        executable = find_daemon()
+        with ExitStack() as stack:
+            folder = tempfile.mkdtemp(prefix="azr-")  # mode 0700
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            self.path = check_socket_path(f"{folder}/s")
+            log = stack.enter_context(tempfile.TemporaryFile())
+            process = subprocess.Popen(
+                [executable, *self._arguments()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                process_group=0,  # Ctrl-C is for the trainer, which still needs its sandbox
+            )
+            stack.callback(_stop, process)
+            _await_ready(process, log)
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._exit.close()
+
+    def client(self, limits: Limits) -> Client:
+        """A new client of this daemon."""
+        return Client(self.path, limits)
+
+    def _arguments(self) -> list[str]:
+        return [
+            *("--socket", self.path, "--parent-death"),
+            *("--zygotes", str(self._zygotes), "--require", self._require),
+        ]
+
+
+@contextmanager
+def open_sandbox(config: SandboxConfig) -> Iterator[Client]:
+    """A client of the daemon at `config.socket`, or of one that lives as long as the context.
+
+    Raises UserError when there is none to talk to.
+    """
+    limits = Limits(config.timeout_ms, config.memory_mib << 20, config.output_kib << 10)
+    with ExitStack() as stack:
+        if config.socket:
+            path = check_socket_path(config.socket)
+        else:
+            path = stack.enter_context(Sandbox(config.zygotes, config.require)).path
+        client = stack.enter_context(closing(Client(path, limits)))
+        try:
+            client.info()
+        except SandboxLost as error:
+            raise UserError(
+                f"no azr-sandboxd answers at {path}: start one there, or leave sandbox.socket empty"
+            ) from error
+        yield client
+
+
+def find_daemon() -> str:
+    """The azr-sandboxd to run: $AZR_SANDBOXD, else beside this Python, else on the PATH."""
+    named = os.environ.get("AZR_SANDBOXD")
+    if named:
+        if not os.access(named, os.X_OK):
+            raise UserError(f"AZR_SANDBOXD names {named}, which is not an executable file")
+        return named
+    found = shutil.which(_DAEMON, path=Path(sys.executable).parent) or shutil.which(_DAEMON)
+    if found is None:
+        raise UserError(
+            f"{_DAEMON} is neither beside {sys.executable} nor on the PATH: "
+            "install azr-fast with pip, or set AZR_SANDBOXD to the executable"
+        )
+    return found
+
+
+def check_socket_path(path: str) -> str:
+    """`path` itself; UserError when it is too long for a Unix socket."""
+    length = len(os.fsencode(path))
+    if length > _LONGEST_SOCKET_PATH:
+        raise UserError(
+            f"socket path of {length} bytes is too long (at most {_LONGEST_SOCKET_PATH}): "
+            f"choose a shorter sandbox.socket, or TMPDIR: {path}"
+        )
+    return path
+
+
+def _await_ready(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    """Wait for the line `ready <socket>`; UserError with the daemon's own words when none comes."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + _READY_SECONDS
+    line = b""
+    while not line.endswith(b"\n"):
+        left = max(0.0, deadline - time.monotonic())
+        if not select.select([process.stdout], [], [], left)[0]:
+            raise UserError(f"{_DAEMON} was not ready after {_READY_SECONDS:.0f} s: {_words(log)}")
+        chunk = os.read(process.stdout.fileno(), 4096)
+        if not chunk:
+            code = process.wait()
+            raise UserError(f"{_DAEMON} did not start (exit code {code}): {_words(log)}")
+        line += chunk
+    if not line.startswith(b"ready "):
+        raise UserError(f"{process.args!r} is no {_DAEMON}: it said {line!r}")
+
+
+def _words(log: IO[bytes]) -> str:
+    """The last line that the daemon wrote to stderr."""
+    log.seek(0)
+    lines = log.read().decode(errors="replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the daemon to stop; after a while make it."""
+    with process:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
