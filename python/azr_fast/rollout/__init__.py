@@ -1,0 +1,41 @@
+"""Generation: engines behind one protocol, the stream that feeds them, the parity probe."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+
+from azr_fast.config.schema import ModelConfig, RolloutConfig
+from azr_fast.errors import UserError
+from azr_fast.policy.chat import Renderer
+from azr_fast.policy.models import ModelFiles
+from azr_fast.rollout.engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+def open_engine(
+    config: RolloutConfig, files: ModelFiles, renderer: Renderer, model: ModelConfig, seed: int
+) -> Engine:
+    """Start the engine of the config; "auto" takes vLLM where it is installed.
+
+    Raises UserError when the engine is not installed or cannot serve this model here.
+    """
+    if _chosen(config) == "vllm":
+        from azr_fast.rollout.vllm_engine import VllmEngine
+
+        return VllmEngine(config, files, renderer.stop_ids, model, seed)
+    from azr_fast.rollout.transformers_engine import TransformersEngine
+
+    return TransformersEngine(config, files, renderer.stop_ids, model)
+
+
+def _chosen(config: RolloutConfig) -> str:
+    installed = importlib.util.find_spec("vllm") is not None
+    if config.engine == "vllm" and not installed:
+        raise UserError(
+            "vLLM is not installed: `make train` installs it, or use --rollout.engine transformers"
+        )
+    if config.engine == "auto" and not installed:
+        log.warning("vLLM is not installed: using the transformers engine, about ten times slower")
+    return "vllm" if installed and config.engine != "transformers" else "transformers"

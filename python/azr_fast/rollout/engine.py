@@ -1,0 +1,72 @@
+"""The protocol behind which every generation engine stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation to make. Equal (prompt_ids, seed, weights) give the same tokens on engines
+    that report `reproducible`."""
+
+    id: tuple[int, ...]
+    prompt_ids: tuple[int, ...]
+    seed: int
+    max_new_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A finished generation."""
+
+    id: tuple[int, ...]
+    token_ids: tuple[int, ...]  # sampled tokens; the end token is included when it was sampled
+    logprobs: tuple[
+        float, ...
+    ]  # of token_ids under the sampling distribution (temperature applied)
+    truncated: bool
+
+
+class EngineDied(RuntimeError):  # noqa: N818 - what happened
+    """The engine failed mid-step; nothing it holds can be trusted. The run goes on by --resume."""
+
+    def __init__(self, engine: str, cause: BaseException) -> None:
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        super().__init__(
+            f"the {engine} engine died ({reason}): continue from the last checkpoint with --resume"
+        )
+
+
+class Engine(Protocol):
+    """A queue of generations over one set of weights. Not thread safe: one thread drives it."""
+
+    name: str
+
+    def submit(self, request: Request) -> None:
+        """Queue a generation."""
+
+    def poll(self) -> list[Completion]:
+        """Decode a little (one engine step, or one static batch) and return what finished.
+
+        Returns [] at once when nothing is queued."""
+
+    def cancel(self) -> None:
+        """Forget every request that has not finished."""
+
+    def generated_tokens(self) -> int:
+        """Tokens sampled since the engine started, those of unfinished requests included."""
+
+    def score(self, sequences: Sequence[tuple[int, ...]]) -> list[list[float]]:
+        """log p(token t | tokens before t) for t = 1.. of each sequence, at temperature 1."""
+
+    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        """Load named weights (Hugging Face names) in place; caches over old weights are dropped."""
+
+    def close(self) -> None:
+        """Free the engine. Idempotent."""

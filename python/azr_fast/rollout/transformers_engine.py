@@ -1,0 +1,232 @@
+"""Generation with torch and transformers alone: one batch at a time, whoever is queued.
+
+Slower than vLLM, and it runs wherever torch does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, DynamicCache
+from transformers.utils.logging import disable_progress_bar
+
+from azr_fast.config.schema import ModelConfig, RolloutConfig
+from azr_fast.policy.models import ModelFiles
+from azr_fast.rollout.engine import Completion, EngineDied, Request
+
+
+class TransformersEngine:
+    """`Engine` over a model of its own. A batch is filled from the queue, shortest prompts first,
+    and decoded to its end; finished rows leave it on the way."""
+
+    name = "transformers"
+
+    def __init__(
+        self,
+        config: RolloutConfig,
+        files: ModelFiles,
+        stop_ids: frozenset[int],
+        model: ModelConfig,
+    ) -> None:
+        self._config = config
+        self._stop_ids = stop_ids
+        self._device = _device(model)
+        disable_progress_bar()  # of loading, which takes a second
+        self._model: Any = (
+            AutoModelForCausalLM.from_pretrained(files.folder, dtype=getattr(torch, model.dtype))
+            .to(self._device)
+            .eval()
+            .requires_grad_(False)
+        )
+        self._max_tokens: int = self._model.config.max_position_embeddings
+        self._queue: list[Request] = []
+        self._batch: _Batch | None = None
+        self._generated = 0
+
+    def submit(self, request: Request) -> None:
+        """Queue a generation. The prompt and its answer must fit the model."""
+        assert len(request.prompt_ids) + request.max_new_tokens <= self._max_tokens, (
+            f"{len(request.prompt_ids)} + {request.max_new_tokens} tokens exceed {self._max_tokens}"
+        )
+        self._queue.append(request)
+
+    @torch.inference_mode()
+    def poll(self) -> list[Completion]:
+        """One token for every row of the batch; a new batch when there is none."""
+        try:
+            if self._batch is None and not self._fill():
+                return []
+            assert self._batch is not None
+            self._generated += len(self._batch.rows)
+            done = self._batch.step()
+        except (RuntimeError, MemoryError) as error:
+            raise EngineDied(self.name, error) from error
+        if not self._batch.rows:
+            self._batch = None
+        return done
+
+    def cancel(self) -> None:
+        """Forget every request that has not finished."""
+        self._queue.clear()
+        self._batch = None
+
+    def generated_tokens(self) -> int:
+        """Tokens sampled since the engine started."""
+        return self._generated
+
+    @torch.inference_mode()
+    def score(self, sequences: Sequence[tuple[int, ...]]) -> list[list[float]]:
+        """log p of each token after the first, at temperature 1."""
+        return [self._score(torch.tensor(ids, device=self._device)) for ids in sequences]
+
+    def _score(self, ids_T: torch.Tensor) -> list[float]:
+        logits_TV = self._model(ids_T[None, :-1], use_cache=False).logits[0]
+        logp_TV = torch.log_softmax(logits_TV, -1, dtype=torch.float32)
+        scores: list[float] = logp_TV.gather(1, ids_T[1:, None])[:, 0].tolist()
+        return scores
+
+    @torch.inference_mode()
+    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        """Copy named weights in place. KeyError for a name the model does not have."""
+        assert self._batch is None, "update_weights() while a batch is decoded"
+        assert not self._queue, "update_weights() while requests are queued"
+        own = dict(self._model.named_parameters(remove_duplicate=False))
+        for name, weight in weights:
+            own[name].copy_(weight)
+
+    def close(self) -> None:
+        """Free the model. Idempotent."""
+        self._model = self._batch = None
+        self._queue.clear()
+
+    def _fill(self) -> bool:
+        """Start a batch from the queue; False when the queue is empty."""
+        if not self._queue:
+            return False
+        self._queue.sort(key=lambda request: len(request.prompt_ids))  # stable: little padding
+        rows = self._queue[: self._config.concurrency]
+        del self._queue[: self._config.concurrency]
+        self._batch = _Batch(self._model, rows, self._stop_ids, self._config, self._device)
+        return True
+
+
+class _Row:
+    """One request of a batch and what was sampled for it."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.token_ids: list[int] = []
+        self.logprobs: list[float] = []
+        # All the randomness of the request, drawn at once: it cannot depend on the batch.
+        generator = torch.Generator().manual_seed(request.seed)
+        self.uniforms = torch.rand(request.max_new_tokens, generator=generator, dtype=torch.float64)
+
+    def completion(self, stop_ids: frozenset[int]) -> Completion | None:
+        """The finished generation, or None while there is more to sample."""
+        stopped = self.token_ids[-1] in stop_ids
+        if not stopped and len(self.token_ids) < self.request.max_new_tokens:
+            return None
+        return Completion(
+            self.request.id, tuple(self.token_ids), tuple(self.logprobs), truncated=not stopped
+        )
+
+
+class _Batch:
+    """Rows decoded together. Prompts are padded on the left, so that all rows end together."""
+
+    def __init__(
+        self,
+        model: Any,
+        requests: Sequence[Request],
+        stop_ids: frozenset[int],
+        config: RolloutConfig,
+        device: torch.device,
+    ) -> None:
+        self.rows = [_Row(request) for request in requests]
+        self._model = model
+        self._stop_ids = stop_ids
+        self._config = config
+        width = max(len(request.prompt_ids) for request in requests)
+        pads = [width - len(request.prompt_ids) for request in requests]
+        ids = [(0,) * pad + r.prompt_ids for pad, r in zip(pads, requests, strict=True)]
+        self._input_BT = torch.tensor(ids, device=device)
+        self._pads_B = torch.tensor(pads, device=device)
+        self._cache = DynamicCache(config=model.config)
+        self._live: list[int] = list(range(len(requests)))  # row of the tensors, of each of `rows`
+
+    def step(self) -> list[Completion]:
+        """Sample one token for every row; rows that end leave."""
+        logits_BV = self._forward()[self._live]
+        uniforms_B = torch.stack([row.uniforms[len(row.token_ids)] for row in self.rows])
+        tokens_B, logprobs_B = sample(
+            logits_BV, uniforms_B, self._config.temperature, self._config.top_p
+        )
+        for row, token, logprob in zip(
+            self.rows, tokens_B.tolist(), logprobs_B.tolist(), strict=True
+        ):
+            row.token_ids.append(token)
+            row.logprobs.append(logprob)
+        self._input_BT = self._input_BT.new_zeros(len(self._pads_B), 1)  # ended rows are fed a 0
+        self._input_BT[self._live, 0] = tokens_B
+        return self._drop_ended()
+
+    def _forward(self) -> torch.Tensor:
+        """Logits [B, V] of the next token."""
+        past = self._cache.get_seq_length()
+        total = past + self._input_BT.shape[1]
+        columns_S = torch.arange(total, device=self._pads_B.device)
+        positions_BT = columns_S[past:] - self._pads_B[:, None]
+        output = self._model(
+            input_ids=self._input_BT,
+            attention_mask=(columns_S >= self._pads_B[:, None]).long(),
+            position_ids=positions_BT.clamp(min=0),
+            past_key_values=self._cache,
+            logits_to_keep=1,
+        )
+        logits: torch.Tensor = output.logits[:, -1]
+        return logits
+
+    def _drop_ended(self) -> list[Completion]:
+        """Take ended rows out; shrink the tensors once a quarter of them is of no use."""
+        done = [row.completion(self._stop_ids) for row in self.rows]
+        self._live = [at for at, end in zip(self._live, done, strict=True) if end is None]
+        self.rows = [row for row, end in zip(self.rows, done, strict=True) if end is None]
+        if self.rows and len(self._live) <= 0.75 * len(self._pads_B):
+            keep = torch.tensor(self._live, device=self._pads_B.device)
+            self._cache.batch_select_indices(keep)
+            self._input_BT, self._pads_B = self._input_BT[keep], self._pads_B[keep]
+            self._live = list(range(len(self.rows)))
+        return [end for end in done if end is not None]
+
+
+def sample(
+    logits_BV: torch.Tensor, uniforms_B: torch.Tensor, temperature: float, top_p: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens [B] and their log-probs [B] by inversion of the cumulative distribution.
+
+    `uniforms_B` in [0, 1) decide. Log-probs are of the distribution sampled from: after
+    temperature, and renormalised over the nucleus of mass `top_p`.
+    """
+    logp_BV = torch.log_softmax(logits_BV.float() / temperature, -1)
+    if top_p < 1.0:
+        logp_BV = _nucleus(logp_BV, top_p)
+    cumulative_BV = logp_BV.double().exp_().cumsum_(-1)
+    threshold_B = uniforms_B.to(logits_BV.device) * cumulative_BV[:, -1]
+    tokens_B = torch.searchsorted(cumulative_BV, threshold_B[:, None], right=True)
+    return tokens_B[:, 0], logp_BV.gather(1, tokens_B)[:, 0]
+
+
+def _nucleus(logp_BV: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Log-probs over the fewest most likely tokens whose mass reaches `top_p`; −inf elsewhere."""
+    sorted_BV, order_BV = logp_BV.sort(-1, descending=True)
+    mass_before_BV = sorted_BV.exp().cumsum(-1) - sorted_BV.exp()
+    kept_BV = sorted_BV.masked_fill(mass_before_BV >= top_p, -torch.inf)
+    return torch.full_like(logp_BV, -torch.inf).scatter(1, order_BV, kept_BV).log_softmax(-1)
+
+
+def _device(model: ModelConfig) -> torch.device:
+    if model.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(model.device)

@@ -1,0 +1,253 @@
+"""vLLM inside this process: continuous batching, prefix cache, weights replaced in place.
+
+Written for and tested on the CPU build. On CUDA the same calls are made with a share of the GPU's
+memory and captured graphs; that path has not been run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from azr_fast.config.schema import ModelConfig, RolloutConfig
+from azr_fast.errors import UserError
+from azr_fast.policy.models import ModelFiles
+from azr_fast.rollout.engine import Completion, EngineDied, Request
+
+if TYPE_CHECKING:
+    import torch
+
+CPU_BLOCK_TOKENS = 32  # smallest the CPU attention is fast with: prefixes are shared block by block
+
+
+@dataclass(slots=True)
+class _Partial:
+    """A request being decoded."""
+
+    request: Request
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+
+class VllmEngine:
+    """`Engine` over vllm.v1.LLMEngine.
+
+    Log-probs are those of the distribution sampled from (temperature and nucleus applied).
+    """
+
+    name = "vllm"
+
+    def __init__(
+        self,
+        config: RolloutConfig,
+        files: ModelFiles,
+        stop_ids: frozenset[int],
+        model: ModelConfig,
+        seed: int,
+    ) -> None:
+        self._config = config
+        self._stop_ids = sorted(stop_ids)
+        self._partials: dict[str, _Partial] = {}
+        self._generated = 0
+        self._engine = _start(_engine_args(config, files, model, seed))
+        self._max_tokens: int = self._engine.model_config.max_model_len
+
+    def submit(self, request: Request) -> None:
+        """Queue a generation. The prompt and its answer must fit the model."""
+        assert len(request.prompt_ids) + request.max_new_tokens <= self._max_tokens, (
+            f"{len(request.prompt_ids)} + {request.max_new_tokens} tokens exceed {self._max_tokens}"
+        )
+        name = ".".join(map(str, request.id))
+        assert name not in self._partials, f"request {name} is already queued"
+        self._partials[name] = _Partial(request)
+        self._add(name, request.prompt_ids, self._sampling(request))
+
+    def poll(self) -> list[Completion]:
+        """One engine step: every running request gains a token."""
+        if not self._partials:
+            return []
+        return [done for output in self._step() if (done := self._advance(output))]
+
+    def cancel(self) -> None:
+        """Forget every request that has not finished."""
+        self._engine.abort_request(list(self._partials))
+        self._partials.clear()
+
+    def generated_tokens(self) -> int:
+        """Tokens sampled since the engine started."""
+        return self._generated
+
+    def score(self, sequences: Sequence[tuple[int, ...]]) -> list[list[float]]:
+        """log p of each token after the first, at temperature 1. Only while nothing is queued."""
+        assert not self._partials, "score() while requests are queued"
+        from vllm import SamplingParams
+
+        params = SamplingParams(max_tokens=1, prompt_logprobs=0, detokenize=False)
+        for index, ids in enumerate(sequences):
+            self._add(str(index), ids, params)
+        scores: dict[int, list[float]] = {}
+        while len(scores) < len(sequences):
+            for output in self._step():
+                scores[int(output.request_id)] = [
+                    entry[token].logprob
+                    for token, entry in zip(
+                        output.prompt_token_ids[1:], output.prompt_logprobs[1:], strict=True
+                    )
+                ]
+        return [scores[index] for index in range(len(sequences))]
+
+    def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        """Load named weights in place and forget every cached prefix.
+
+        Tied models need `lm_head.weight` too: vLLM rebuilds its head apart from the embedding.
+        """
+        assert not self._partials, "update_weights() while requests are queued"
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+        assert self._engine.reset_prefix_cache(), "prefix cache in use while idle"
+
+    def close(self) -> None:
+        """Free the engine. Idempotent."""
+        if self._engine is not None:
+            self._engine.engine_core.shutdown()
+            self._engine = None
+
+    def _sampling(self, request: Request) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        return SamplingParams(
+            temperature=self._config.temperature,
+            top_p=self._config.top_p,
+            seed=request.seed,
+            max_tokens=request.max_new_tokens,
+            stop_token_ids=self._stop_ids,
+            ignore_eos=True,  # stop_ids holds every end token
+            logprobs=0,  # of the sampled token alone
+            detokenize=False,
+            output_kind=RequestOutputKind.DELTA,
+        )
+
+    def _add(self, name: str, ids: Sequence[int], params: Any) -> None:
+        self._engine.add_request(name, {"prompt_token_ids": list(ids)}, params)
+
+    def _step(self) -> list[Any]:
+        """One step. Whatever goes wrong inside leaves the engine in an unknown state."""
+        try:
+            outputs: list[Any] = self._engine.step()
+        except Exception as error:
+            raise EngineDied(self.name, error) from error
+        return outputs
+
+    def _advance(self, output: Any) -> Completion | None:
+        """Take in the new tokens of one request; its completion when it has ended."""
+        partial = self._partials[output.request_id]
+        (new,) = output.outputs
+        self._generated += len(new.token_ids)
+        partial.token_ids += new.token_ids
+        partial.logprobs += [
+            entry[token].logprob for token, entry in zip(new.token_ids, new.logprobs, strict=True)
+        ]
+        if not output.finished:
+            return None
+        del self._partials[output.request_id]
+        assert new.finish_reason in ("stop", "length"), f"request ended by {new.finish_reason}"
+        return Completion(
+            id=partial.request.id,
+            token_ids=tuple(partial.token_ids),
+            logprobs=tuple(partial.logprobs),
+            truncated=new.finish_reason == "length",
+        )
+
+
+def _engine_args(
+    config: RolloutConfig, files: ModelFiles, model: ModelConfig, seed: int
+) -> dict[str, Any]:
+    hf_config = json.loads((files.folder / "config.json").read_bytes())
+    longest = config.max_prompt_tokens + config.max_new_tokens
+    longest = min(longest, hf_config.get("max_position_embeddings", longest))
+    return {
+        "model": str(files.folder),
+        "dtype": model.dtype,
+        "seed": seed,
+        "max_model_len": longest,
+        "max_num_seqs": config.concurrency,
+        "enable_prefix_caching": True,
+        "logprobs_mode": "processed_logprobs",
+        "skip_tokenizer_init": True,
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+    } | _device_args(config, longest)
+
+
+def _device_args(config: RolloutConfig, longest: int) -> dict[str, Any]:
+    _set_environment()
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        return {"gpu_memory_utilization": config.gpu_memory_fraction}
+    return {
+        "kv_cache_memory_bytes": int(config.cache_gib * 2**30),
+        "block_size": CPU_BLOCK_TOKENS,
+        "enforce_eager": True,  # compiling takes minutes and gains little on few cores
+        # A prompt is computed in one step: after part of one, vLLM rewinds the request's random
+        # generator by an offset, which generators of a CPU do not have.
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(2048, longest),
+    }
+
+
+def _set_environment() -> None:
+    """vLLM reads these when imported."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # in this process: starts ten times faster
+    os.environ["VLLM_NO_USAGE_STATS"] = "1"
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "CRITICAL")  # errors arrive as exceptions
+
+
+def _start(arguments: dict[str, Any]) -> Any:
+    """The engine, started without a word; torch's thread settings are the caller's afterwards."""
+    import torch
+
+    set_num_threads, threads = torch.set_num_threads, torch.get_num_threads()
+    try:
+        with _quiet():
+            from vllm import EngineArgs
+            from vllm.v1.engine.llm_engine import LLMEngine
+
+            return LLMEngine.from_engine_args(EngineArgs(**arguments))
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"vLLM cannot start ({reason}): try a smaller --rollout.cache-gib "
+            "or --rollout.engine transformers"
+        ) from error
+    finally:
+        torch.set_num_threads = set_num_threads  # vLLM replaces it by one that does nothing
+        torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what is written to stderr, native code included; print it if starting fails."""
+    sys.stderr.flush()
+    with (
+        tempfile.TemporaryFile() as held,
+        os.fdopen(os.dup(2), "wb") as stderr,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            stderr.write(held.read())
+            raise
+        finally:
+            os.dup2(stderr.fileno(), 2)
