@@ -1,0 +1,1 @@
+"""The language model that learns: where its files come from, how it is prompted and updated."""

@@ -1,0 +1,186 @@
+"""Attention over a pack: every segment sees its prefix and, causally, itself.
+
+Registered with transformers as the attention implementation `segments`; the model's forward takes
+`segments=pack.segments` and hands it down to every layer. Work and memory grow with the token
+pairs that see each other, not with the square of the pack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.nn.attention.bias import causal_lower_right
+from transformers import AttentionInterface
+
+from azr_fast.errors import UserError
+from azr_fast.policy.packing import Segment
+
+QUERY_TILE = 256  # bounds the masked half of a score tile that is computed in vain
+
+
+def segment_attention(
+    query_QTD: torch.Tensor,
+    key_KTD: torch.Tensor,
+    value_KTD: torch.Tensor,
+    segments: Sequence[Segment],
+    scale: float,
+) -> torch.Tensor:
+    """Attention output [T, Q, D] of Q query heads over K key heads (Q a multiple of K).
+
+    `segments` tile [0, T) in order. Scores and probabilities have the inputs' dtype; the softmax is
+    computed in fp32.
+    """
+    if query_QTD.is_cuda:
+        return _fused_attention(query_QTD, key_KTD, value_KTD, segments, scale)
+    output: torch.Tensor = _MatmulAttention.apply(  # type: ignore[no-untyped-call]
+        query_QTD, key_KTD, value_KTD, segments, scale
+    )
+    return output
+
+
+def _tiles(segments: Sequence[Segment]) -> Iterator[tuple[slice, slice, slice]]:
+    """Tiles as (queries, keys all of them see, keys they see causally).
+
+    The last queries.stop - queries.start of the causal keys are the queries' own tokens.
+    """
+    for begin, end, prefix_begin, prefix_end in segments:
+        for first in range(begin, end, QUERY_TILE):
+            last = min(first + QUERY_TILE, end)
+            yield slice(first, last), slice(prefix_begin, prefix_end), slice(begin, last)
+
+
+def _seen(tensor_KTD: torch.Tensor, prefix: slice, own: slice) -> torch.Tensor:
+    return torch.cat([tensor_KTD[:, prefix], tensor_KTD[:, own]], 1)
+
+
+class _MatmulAttention(torch.autograd.Function):
+    """Plain products, tile by tile, for CPUs: with bf16 dot products they are several times faster
+    than the fused kernel, and gradients of a tile go straight to their place.
+
+    Inside, queries are [K, T, G, D]: the G query heads of a key head lie side by side, so that a
+    tile of L tokens is one [L * G, D] matrix against the keys.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query_QTD: torch.Tensor,
+        key_KTD: torch.Tensor,
+        value_KTD: torch.Tensor,
+        segments: Sequence[Segment],
+        scale: float,
+    ) -> torch.Tensor:
+        query_KTGD = _group_heads(query_QTD, key_KTD.shape[0]).mul_(scale)
+        output_KTGD = torch.empty_like(query_KTGD)
+        shares = []
+        for queries, prefix, own in _tiles(segments):
+            tile_KRD = query_KTGD[:, queries].flatten(1, 2)
+            scores_KRS = torch.bmm(tile_KRD, _seen(key_KTD, prefix, own).mT)
+            _hide_future(scores_KRS, queries.stop - queries.start)
+            share_KRS = torch.softmax(scores_KRS, -1)
+            value_KSD = _seen(value_KTD, prefix, own)
+            output_KTGD[:, queries] = torch.bmm(share_KRS, value_KSD).view_as(
+                query_KTGD[:, queries]
+            )
+            shares.append(share_KRS)
+        ctx.save_for_backward(query_KTGD, key_KTD, value_KTD, *shares)
+        ctx.segments, ctx.scale = segments, scale
+        return output_KTGD.transpose(0, 1).flatten(1, 2)
+
+    @staticmethod
+    def backward(
+        ctx: Any,
+        d_output_TQD: torch.Tensor,
+    ) -> tuple[torch.Tensor | None, ...]:
+        query_KTGD, key_KTD, value_KTD, *shares = ctx.saved_tensors
+        d_output_KTGD = _group_heads(d_output_TQD.transpose(0, 1), key_KTD.shape[0])
+        d_query_KTGD = torch.empty_like(query_KTGD)
+        d_key_KTD, d_value_KTD = (
+            torch.zeros(key_KTD.shape, dtype=torch.float32) for _ in range(2)
+        )  # a prompt gathers from every answer to it
+        for (queries, prefix, own), share_KRS in zip(_tiles(ctx.segments), shares, strict=True):
+            d_tile_KRD = d_output_KTGD[:, queries].flatten(1, 2)
+            d_share_KRS = torch.bmm(d_tile_KRD, _seen(value_KTD, prefix, own).mT)
+            d_scores_KRS = torch._softmax_backward_data(d_share_KRS, share_KRS, -1, share_KRS.dtype)
+            d_query = torch.bmm(d_scores_KRS, _seen(key_KTD, prefix, own))
+            d_query_KTGD[:, queries] = d_query.view_as(query_KTGD[:, queries])
+            tile_KRD = query_KTGD[:, queries].flatten(1, 2)
+            for total_KTD, left_KRS, right_KRD in (
+                (d_key_KTD, d_scores_KRS, tile_KRD),
+                (d_value_KTD, share_KRS, d_tile_KRD),
+            ):
+                d_seen_KSD = torch.bmm(left_KRS.mT, right_KRD)
+                width = prefix.stop - prefix.start
+                total_KTD[:, prefix] += d_seen_KSD[:, :width]
+                total_KTD[:, own] += d_seen_KSD[:, width:]
+        d_query_QTD = d_query_KTGD.mul_(ctx.scale).transpose(1, 2).flatten(0, 1)
+        return d_query_QTD, d_key_KTD.to(key_KTD), d_value_KTD.to(value_KTD), None, None
+
+
+def _group_heads(heads_QTD: torch.Tensor, key_heads: int) -> torch.Tensor:
+    """[Q, T, D] → a new, contiguous [K, T, Q / K, D]."""
+    tokens, width = heads_QTD.shape[1:]
+    grouped = heads_QTD.reshape(key_heads, -1, tokens, width).transpose(1, 2)
+    return grouped.clone(memory_format=torch.contiguous_format)
+
+
+def _hide_future(scores_KRS: torch.Tensor, length: int) -> None:
+    """Of the last `length` keys, each of the `length` queries sees those up to its own."""
+    hidden_LL = torch.ones(length, length, dtype=torch.bool).triu_(1)
+    key_heads, rows, keys = scores_KRS.shape
+    own_KLGL = scores_KRS.view(key_heads, length, rows // length, keys)[..., -length:]
+    own_KLGL.masked_fill_(hidden_LL[:, None], float("-inf"))
+
+
+def _fused_attention(
+    query_QTD: torch.Tensor,
+    key_KTD: torch.Tensor,
+    value_KTD: torch.Tensor,
+    segments: Sequence[Segment],
+    scale: float,
+) -> torch.Tensor:
+    """The same in PyTorch's fused kernel, which never holds the scores: for GPUs."""
+    outputs = []
+    for queries, prefix, own in _tiles(segments):
+        key, value = _seen(key_KTD, prefix, own), _seen(value_KTD, prefix, own)
+        mask = causal_lower_right(queries.stop - queries.start, key.shape[1])
+        tile = torch.nn.functional.scaled_dot_product_attention(
+            query_QTD[None, :, queries],
+            key[None],
+            value[None],
+            attn_mask=mask,
+            scale=scale,
+            enable_gqa=True,
+        )
+        outputs.append(tile[0])
+    return torch.cat(outputs, 1).transpose(0, 1)
+
+
+def _forward(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    segments: Sequence[Segment],
+    dropout: float = 0.0,
+    **features: object,
+) -> tuple[torch.Tensor, None]:
+    """What transformers calls: tensors are [1, heads, T, D], the result is [1, T, heads, D]."""
+    assert attention_mask is None
+    assert query.shape[0] == 1
+    unknown = [name for name in _UNSUPPORTED if features.get(name) is not None]
+    if dropout:
+        unknown.append("attention_dropout")
+    if unknown:
+        raise UserError(f"the model's attention uses {unknown[0]}: train a model without it")
+    output_TQD = segment_attention(query[0], key[0], value[0], segments, scaling)
+    return output_TQD[None].contiguous(), None
+
+
+_UNSUPPORTED = ("sliding_window", "softcap", "s_aux")
+
+AttentionInterface.register("segments", _forward)
