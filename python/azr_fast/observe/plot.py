@@ -1,0 +1,66 @@
+"""The curves of a run as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from azr_fast.errors import UserError
+from azr_fast.observe.files import read_lines
+from azr_fast.observe.runfolder import check_format
+
+Metrics = Mapping[str, Any]
+Curve = tuple[str, Callable[[Metrics], float | None]]
+
+PANELS: Sequence[tuple[str, Sequence[Curve]]] = (
+    (
+        "share of proposals",
+        (
+            ("well formed", lambda line: line["proposals"]["well_formed"]),
+            ("valid", lambda line: line["proposals"]["valid"]),
+            ("valid and new", lambda line: line["proposals"]["new"]),
+        ),
+    ),
+    ("share of solutions", (("correct", lambda line: line["solver"]["solve_rate"]),)),
+    ("mean reward", (("solver", lambda line: line["solver"]["reward"]),)),
+    ("tokens/s sampled", (("tokens/s", lambda line: line["tokens_per_s"]),)),
+)
+
+
+def plot_run(folder: Path, picture: Path) -> None:
+    """Draw the curves of the run in `folder` into `picture`; its suffix chooses the format.
+
+    Raises UserError without matplotlib, without a finished step, and for a file that cannot be
+    written.
+    """
+    check_format(folder)
+    lines = list(read_lines(folder / "metrics.jsonl"))
+    if not lines:
+        raise UserError(f"{folder} has no finished step to plot: let it run for a while first")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("--plot needs matplotlib: pip install 'azr-fast[plot]'") from None
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    for axes, (title, curves) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+        _draw(axes, title, curves, lines)
+    figure.suptitle(folder.name)
+    try:
+        figure.savefig(picture, dpi=120)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot write {picture} ({reason}): give a path like curves.png") from None
+
+
+def _draw(axes: Any, title: str, curves: Sequence[Curve], lines: Sequence[Metrics]) -> None:
+    """One panel. A step without a value leaves a gap."""
+    steps = [line["step"] for line in lines]
+    for name, value in curves:
+        heights = [value(line) for line in lines]
+        axes.plot(steps, [float("nan") if h is None else h for h in heights], label=name)
+    axes.set(title=title, xlabel="step")
+    if title.startswith("share"):
+        axes.set_ylim(-0.02, 1.02)  # lines at 0 and 1 stay in sight
+    axes.grid(alpha=0.3)
+    axes.legend()

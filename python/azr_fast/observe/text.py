@@ -1,0 +1,67 @@
+"""How numbers of a run are written, in tables and in plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+Metrics = Mapping[str, Any]
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def percent(share: float | None) -> str:
+    """`0.425` as `42%`; a rate of nothing as a dash."""
+    return "-" if share is None else f"{share:.0%}"
+
+
+def signed(value: float | None) -> str:
+    """A reward, sign always shown."""
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def sparkline(values: Sequence[float | None], width: int = 40) -> str:
+    """The course of a share (0 to 1) as one bar per step, means where steps outnumber `width`."""
+    count = min(width, len(values))
+    edges = [i * len(values) // count for i in range(count + 1)] if count else []
+    means = (_mean(values[a:b]) for a, b in pairwise(edges))
+    return "".join(" " if m is None else _BARS[min(int(m * 8), 7)] for m in means)
+
+
+def step_line(metrics: Metrics, steps: int) -> str:
+    """The rates of a step on one line of at most 80 columns."""
+    proposals, solver = metrics["proposals"], metrics["solver"]
+    return (
+        f"step {metrics['step']}/{steps}: well formed {percent(proposals['well_formed'])}, "
+        f"valid {percent(proposals['valid'])}, new {percent(proposals['new'])}; "
+        f"solved {percent(solver['solve_rate'])}, reward {signed(solver['reward'])}"
+    )
+
+
+def group_table(groups: Mapping[str, Mapping[str, Any]]) -> Table:
+    """One row per task-role group of a step."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("task-role group", no_wrap=True)
+    for name in ("answers", "reward", "malformed", "rejected", "wrong", "passed", "new"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, group in groups.items():
+        shares = [percent(group[key]) for key in ("malformed", "rejected", "wrong", "passed")]
+        new = percent(group["new"]) if "new" in group else ""
+        table.add_row(name, str(group["answers"]), signed(group["reward"]), *shares, new)
+    return table
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
