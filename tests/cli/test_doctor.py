@@ -1,0 +1,57 @@
+import os
+
+import pytest
+
+from azr_fast.cli import machine
+from azr_fast.cli.main import main
+
+
+def lines_of(capsys):
+    """name -> (mark, detail) of the report."""
+    found = {}
+    for line in capsys.readouterr().out.splitlines():
+        if len(parts := line.split(maxsplit=2)) == 3:
+            found[parts[1]] = parts[0], parts[2]
+    return found
+
+
+def test_doctor_reports_what_is_here(capsys):
+    main(["doctor"])
+    found = lines_of(capsys)
+    assert found["python"][0] == "ok"
+    assert found["cores"] == ("ok", str(len(os.sched_getaffinity(0))))
+    assert found["torch"] == ("ok", machine.version("torch"))
+
+
+def test_doctor_names_what_is_missing_and_the_remedy(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "version", lambda *names: None)
+    monkeypatch.setenv("AZR_SANDBOXD", str(tmp_path / "none"))
+    assert main(["doctor"]) == 1
+    found = lines_of(capsys)
+    assert found["torch"][0] == "MISSING"
+    assert "pip install" in found["torch"][1]
+    assert found["sandbox"] == (
+        "MISSING",
+        f"AZR_SANDBOXD names {tmp_path / 'none'}, which is not an executable file",
+    )
+    assert found["vllm"][0] == "-"
+
+
+def test_doctor_says_so_when_the_daemon_fails_its_check(capsys, monkeypatch):
+    monkeypatch.setenv("AZR_SANDBOXD", "/bin/false")
+    assert main(["doctor"]) == 1
+    assert lines_of(capsys)["layers"] == ("MISSING", "exit code 1")
+
+
+@pytest.mark.parametrize("names", [("pytest",), ("no-such-package", "pytest")])
+def test_version_takes_the_first_package_that_is_here(names):
+    assert machine.version(*names) == f"pytest {pytest.__version__}"
+    assert machine.version("no-such-package") is None
+
+
+def test_models_list_names_the_built_in_model_and_the_other_ways(capsys):
+    assert main(["models", "list"]) == 0
+    out = capsys.readouterr().out
+    assert "smollm2-135m" in out
+    assert "Apache-2.0" in out
+    assert "hub id" in out

@@ -1,0 +1,261 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from azr_fast.cli import machine
+from azr_fast.cli.main import main, parse
+from azr_fast.cli.parser import overrides
+from azr_fast.cli.plan import best_solve_rate, work
+from azr_fast.cli.stop import stop_on_signals
+from azr_fast.cli.train import default_preset
+from azr_fast.config.keys import FIELDS
+from azr_fast.config.load import load_config
+from azr_fast.config.schema import RewardConfig
+from azr_fast.observe.runfolder import RunFolder
+
+
+def cli(*words, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "azr_fast.cli", *words], capture_output=True, text=True, **options
+    )
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs a bad command in this process; returns the one line that it leaves."""
+
+    def run(*words):
+        assert main(words) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.count("\n") == 1
+        assert err.startswith("azr-fast: error: ")
+        return err
+
+    return run
+
+
+def test_the_process_exits_with_2_and_one_line():
+    done = cli("train", "--run.steps", "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "azr-fast: error: run.steps = '0' is not allowed: run.steps takes a whole number > 0\n"
+    )
+
+
+def test_help_imports_nothing_heavy_and_names_every_command():
+    code = "import sys; from azr_fast.cli.main import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code, "train", "--help"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "azr_fast.cli.plan" in imported
+    assert not imported & {"torch", "vllm", "transformers", "matplotlib", "numpy"}
+    for command in ("train", "report", "models", "sandbox", "doctor"):
+        assert f"  {command} " in cli().stdout
+
+
+@pytest.mark.parametrize("command", ["train", "report", "models", "sandbox", "doctor"])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as done:
+        main([command, "--help"])
+    assert done.value.code == 0
+    assert f"azr-fast {command}" in capsys.readouterr().out
+
+
+def help_of_train(capsys, *words):
+    with pytest.raises(SystemExit):
+        main(["train", *words, "--help"])
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_help_of_train_teaches_every_key(capsys):
+    text = help_of_train(capsys)
+    for key, field in FIELDS.items():
+        assert f"--{key} VALUE" in text
+        assert " ".join(field.description.split()) in text
+
+
+def test_help_shows_the_defaults_of_the_chosen_preset(capsys):
+    assert "default: smollm2-135m" in help_of_train(capsys, "--preset", "cpu")
+    assert "default: Qwen/Qwen2.5-7B" in help_of_train(capsys, "--preset", "azr-paper-7b")
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_every_key_is_an_option_both_ways_of_typing(key):
+    assert overrides(parse(["train", f"--{key}", "x"])) == {key: "x"}
+    assert overrides(parse(["train", f"--{key}=-1e-3"])) == {key: "-1e-3"}
+
+
+def test_a_negative_value_needs_no_equals_sign():
+    assert overrides(parse(["train", "--reward.wrong", "-0.25"])) == {"reward.wrong": "-0.25"}
+
+
+def test_dry_run_prints_a_config_file_that_gives_the_same_config(tmp_path):
+    done = cli(
+        "train", "--preset", "cpu", "--dry-run", "--rollout.temperature", "0.8", cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "mine.toml").write_text(done.stdout)
+    assert load_config(tmp_path / "mine.toml") == load_config("cpu", {"rollout.temperature": 0.8})
+    assert re.search(r"^# +deduction/solver +8-64 +0$", done.stdout, re.MULTILINE)
+    assert re.search(r"^# +all +72-240 +0-352$", done.stdout, re.MULTILINE)
+    assert "30,720 tokens sampled" in done.stdout
+    assert "tasks solved 37% of the time (n = 4)" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+
+
+def test_dry_run_takes_a_file_as_preset(tmp_path):
+    (tmp_path / "mine.toml").write_text("[run]\nsteps = 3\n")
+    done = cli("train", "--preset", "mine.toml", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "steps = 3\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "unknown command 'trian': the nearest is 'train'"),
+        (["train", "--preset", "cpuu"], "unknown preset 'cpuu': the nearest is 'cpu'"),
+        (["train", "--rolout.temp", "1"], "unknown option '--rolout.temp': the nearest is '--rollout.temperature'"),
+        (["train", "--rollout.temp=1"], "the nearest is '--rollout.temperature'"),
+        (["train", "--dryrun"], "the nearest is '--dry-run'"),
+        (["train", "now"], "unexpected argument 'now'"),
+        (["train", "--rollout.temperature"], "expected one argument"),
+        (["train", "--rollout.top_p", "2"], "rollout.top_p = '2' is not allowed: rollout.top_p takes a number > 0 and <= 1"),
+        (["train", "--preset", "none.toml"], "cannot read config none.toml"),
+        (["train", "--resume", "nowhere"], "nowhere is not a run folder"),
+        (["train", "--resume", "nowhere", "--preset", "cpu"], "exclude each other"),
+        (["train", "--model.name", "no-such-model"], "no-such-model"),
+        (["report", "nowhere"], "nowhere is not a run folder"),
+        (["report"], "required: RUN"),
+        (["models", "fetch", "--fast"], "required: NAME"),
+        (["models", "list", "--fast"], "unknown option '--fast'"),
+        (["sandbox", "run", "none.py"], "cannot read none.py: No such file"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_with_exit_code_2(words, message, tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    config = load_config("cpu", {"run.dir": str(tmp_path / "runs"), "run.name": "first"})
+    with RunFolder.create(config) as run:
+        return run.path
+
+
+def test_resume_refuses_other_keys_and_keeps_the_folder(folder, refused):
+    before = (folder / "config.toml").read_text()
+    words = ["train", "--resume", str(folder), "--update.lr", "1"]
+    assert "update.lr cannot change when a run is resumed" in refused(*words)
+    assert "update.lr cannot change" in refused(*words, "--dry-run")
+    assert (folder / "config.toml").read_text() == before
+
+
+def test_a_dry_run_of_a_resume_writes_nothing(folder):
+    before = (folder / "config.toml").read_text()
+    done = cli("train", "--resume", str(folder), "--dry-run", "--run.steps", "7")
+    assert "steps = 7\n" in done.stdout
+    assert (folder / "config.toml").read_text() == before
+
+
+def test_a_run_folder_in_use_is_refused(folder, refused):
+    with RunFolder.resume(folder):
+        assert "is in use by another azr-fast" in refused("train", "--resume", str(folder))
+
+
+def test_the_default_preset_follows_the_gpu_and_the_build_of_torch(monkeypatch):
+    monkeypatch.setattr(machine, "gpu_devices", list)
+    assert default_preset() == "cpu"
+    monkeypatch.setattr(machine, "gpu_devices", lambda: [Path("/dev/nvidia0")])
+    monkeypatch.setattr(machine, "version", lambda *names: "torch 2.13.0")
+    assert default_preset() == "gpu"
+    monkeypatch.setattr(machine, "version", lambda *names: "torch 2.13.0+cpu")
+    assert default_preset() == "cpu"
+
+
+def test_no_gpu_is_seen_where_the_environment_hides_them(monkeypatch):
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([Path("/dev/nvidia0")]))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert machine.gpu_devices() == [Path("/dev/nvidia0")]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert machine.gpu_devices() == []
+
+
+@pytest.mark.parametrize(("samples", "best"), [(4, 0.37), (8, 0.257), (16, 0.169)])
+def test_reward_maximising_solve_rate_of_the_paper(samples, best):
+    """1 - n^(-1/(n-1)), the root of the derivative of (1 - p) - (1 - p)^n."""
+    found = best_solve_rate(RewardConfig(), samples)
+    assert found == pytest.approx(best, abs=1e-3)
+    assert found == pytest.approx(1 - samples ** (-1 / (samples - 1)), abs=1e-3)
+
+
+def test_reward_maximising_solve_rate_of_other_rewards():
+    assert best_solve_rate(RewardConfig(learnability="variance"), 8) == pytest.approx(0.5)
+    assert best_solve_rate(RewardConfig(), 1) is None
+
+
+def test_work_of_the_papers_step():
+    groups = {group.group: group for group in work(load_config("azr-paper-7b"))}
+    assert len(groups) == 6
+    assert groups["deduction/proposer"].answers == (64, 64)
+    assert groups["deduction/solver"].answers == (64, 64 * 8 + 64)
+    assert groups["deduction/solver"].runs == (0, 0)
+    assert groups["induction/solver"].runs == (0, 2 * (64 * 8 + 64))
+
+
+def test_priced_answers_count_as_solves():
+    config = load_config("cpu", {"play.proposals": 4, "play.solves": 6, "play.price_samples": 3})
+    solver = next(group for group in work(config) if group.group == "deduction/solver")
+    assert solver.answers == (6, 4 * 3 + 2)
+
+
+def test_the_first_signal_asks_and_the_second_stops_at_once():
+    asked = []
+    with stop_on_signals(lambda: asked.append(1)) as should_stop:
+        assert not should_stop()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert should_stop()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert asked == [1]
+
+
+def test_sigterm_asks_as_well_and_handlers_come_back():
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with stop_on_signals(lambda: None) as should_stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert should_stop()
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_without_a_signal_nothing_is_announced():
+    asked = []
+    with stop_on_signals(lambda: asked.append(1)) as should_stop:
+        assert not should_stop()
+    assert asked == []
+
+
+def test_a_second_sigterm_ends_the_process():
+    code = (
+        "import os, signal, threading; from azr_fast.cli.stop import stop_on_signals\n"
+        "announced = threading.Event()\n"
+        "with stop_on_signals(announced.set):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    announced.wait()\n"
+        "    print('asked', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "asked\n")

@@ -1,0 +1,187 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azr_fast.config.keys import FIELDS, SECTIONS, allowed, to_text
+from azr_fast.config.load import dump_config, load_config, preset_names
+from azr_fast.errors import UserError
+
+
+def value_of(config, key):
+    section, _, name = key.partition(".")
+    return getattr(getattr(config, section), name)
+
+
+def another_text(key):
+    """Text of a value that differs from the cpu preset's, whatever the type of the key."""
+    value = value_of(load_config("cpu"), key)
+    if "one of" in allowed(key) and "list" not in allowed(key):
+        choices = allowed(key).removeprefix("one of ").split(", ")
+        return next(choice for choice in choices if choice != value)
+    if isinstance(value, bool):
+        return to_text(not value)
+    if isinstance(value, tuple):
+        return to_text(tuple(reversed(value)))
+    if isinstance(value, str):
+        return value + "x"
+    return str(value / 2) if isinstance(value, float) and value else str((value or 0) + 1)
+
+
+def test_presets_are_complete_and_load():
+    assert preset_names() == ["azr-paper-7b", "cpu", "gpu"]
+    for preset in preset_names():
+        load_config(preset)
+
+
+def test_paper_preset_is_the_paper():
+    config = load_config("azr-paper-7b")
+    play, rollout, update = config.play, config.rollout, config.update
+    assert (play.proposals, play.solves, play.price_samples) == (64, 64, 8)
+    assert not play.train_on_priced_answers
+    assert (config.game.references, config.game.pairs, config.seeding.tasks) == (6, 10, 256)
+    assert (rollout.temperature, rollout.top_p) == (1.0, 1.0)
+    assert (rollout.max_prompt_tokens, rollout.max_new_tokens) == (6144, 8096)
+    assert (update.lr, update.betas, update.weight_decay) == (1e-6, (0.9, 0.999), 0.01)
+    assert (update.grad_clip, update.entropy, config.run.steps) == (1.0, 0.001, 500)
+    reward = config.reward
+    assert (reward.malformed, reward.rejected, reward.wrong) == (-1.0, -1.0, -0.5)
+    assert (reward.zero_learnability, reward.new_task_bonus, reward.duplicate) == (0.0, 0.0, None)
+
+
+def test_cpu_preset_trains_for_minutes_not_hours():
+    config = load_config("cpu")
+    assert config.model.name == "smollm2-135m"
+    assert config.run.time_limit_minutes > 0
+    assert config.seeding.seconds <= 60
+    assert config.reward.malformed < config.reward.rejected < 0
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_every_key_can_be_overridden_as_text(key):
+    text = another_text(key)
+    config = load_config("cpu", {key: text})
+    landed = to_text(value_of(config, key))
+    assert landed == text or float(landed) == float(text)
+    assert value_of(config, key) != value_of(load_config("cpu"), key)
+    others = [other for other in FIELDS if other != key]
+    assert all(value_of(config, o) == value_of(load_config("cpu"), o) for o in others)
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_every_key_has_help_and_a_description_of_its_values(key):
+    assert FIELDS[key].description
+    assert allowed(key)
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_text_on_the_command_line_round_trips(key):
+    config = load_config("azr-paper-7b")
+    assert load_config("azr-paper-7b", {key: to_text(value_of(config, key))}) == config
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_dump_round_trips(preset, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(dump_config(load_config(preset)))
+    assert load_config(path) == load_config(preset)
+
+
+@given(st.text(st.characters(blacklist_categories=("Cs",))))
+def test_dump_round_trips_any_text(tmp_path_factory, name):
+    config = load_config("cpu", {"run.name": name})
+    path = tmp_path_factory.mktemp("dump") / "config.toml"
+    path.write_text(dump_config(config), encoding="utf-8", newline="")
+    assert load_config(path) == config
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("rollout.temprature", "rollout.temperature"),
+        ("rolout.temperature", "rollout.temperature"),
+        ("rolout.temp", "rollout.temperature"),
+        ("temperature", "rollout.temperature"),
+        ("rollout.lr", "update.lr"),
+        ("steps", "run.steps"),
+    ],
+)
+def test_unknown_key_names_the_nearest(wrong, right):
+    with pytest.raises(UserError, match=f"unknown key '{wrong}': the nearest is '{right}'"):
+        load_config("cpu", {wrong: "1"})
+
+
+def test_unknown_preset_names_the_nearest():
+    with pytest.raises(UserError, match=r"unknown preset 'azr-paper-7': the nearest is 'azr-paper"):
+        load_config("azr-paper-7")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "limits"),
+    [
+        ("rollout.top_p", "1.5", "a number > 0 and <= 1"),
+        ("rollout.top_p", "0", "a number > 0 and <= 1"),
+        ("run.steps", "0", "a whole number > 0"),
+        ("run.steps", "2.5", "a whole number > 0"),
+        ("run.time_limit_minutes", "-1", "a number >= 0"),
+        ("update.lr", "nan", "a number > 0"),
+        ("update.lr", "inf", "a number > 0"),
+        ("update.betas", "0.9,1", "a list of 2, each a number >= 0 and < 1"),
+        ("update.betas", "0.9", "a list of 2"),
+        ("game.kinds", "", "a list, each one of deduction, abduction, induction"),
+        ("game.kinds", "deduction,sorting", "each one of deduction, abduction, induction"),
+        ("model.dtype", "float16", "one of bfloat16, float32"),
+        ("play.train_on_priced_answers", "maybe", "true or false"),
+        ("reward.duplicate", "low", "a number or none"),
+    ],
+)
+def test_value_out_of_range_is_one_line_with_key_value_and_range(key, value, limits):
+    with pytest.raises(UserError) as caught:
+        load_config("cpu", {key: value})
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{key} = ")
+    assert value.split(",")[-1] in message
+    assert limits in message
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[rolout]\n", "mine.toml: unknown section 'rolout': the nearest is 'rollout'"),
+        ("steps = 3\n", "mine.toml: unknown section 'steps'"),
+        ("run = 3\n", r"mine.toml: 'run' is a section: write \[run\] above its keys"),
+        ("[run]\nstep = 3\n", "mine.toml: unknown key 'run.step': the nearest is 'run.steps'"),
+        ("[run]\nsteps = = 3\n", "mine.toml is not valid TOML: .*line 2"),
+        ("[run]\nsteps = -3\n", "run.steps = -3 is not allowed: run.steps takes a whole number"),
+    ],
+)
+def test_faults_of_a_file_name_the_file_or_the_key(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        load_config(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_or_not_text(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read config .*none\.toml: No such file"):
+        load_config(str(tmp_path / "none.toml"))
+    (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="not UTF-8"):
+        load_config(tmp_path / "bad.toml")
+
+
+def test_what_a_file_leaves_out_has_the_default_of_the_schema(tmp_path):
+    config = load_config(write(tmp_path, "[run]\nsteps = 3\n"), {"update.lr": 0.5})
+    assert config.run.steps == 3
+    assert config.update.lr == 0.5
+    assert config.play == type(config.play)()
+
+
+def test_sections_have_a_docstring_for_help():
+    assert all(section.__doc__ for section in SECTIONS.values())

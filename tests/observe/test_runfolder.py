@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from azr_fast.config.load import dump_config, load_config
+from azr_fast.errors import UserError
+from azr_fast.observe.files import read_lines
+from azr_fast.observe.metrics import MetricsLog
+from azr_fast.observe.runfolder import FORMAT, RunFolder
+from azr_fast.policy.checkpoint import write_checkpoint
+
+
+@pytest.fixture
+def config(tmp_path):
+    return load_config("cpu", {"run.dir": str(tmp_path / "runs"), "run.name": "first"})
+
+
+def test_a_new_folder_holds_its_config(config):
+    with RunFolder.create(config) as run:
+        assert run.path.name == "first"
+        assert (run.path / "config.toml").read_text() == dump_config(config)
+        assert load_config(run.path / "config.toml") == config
+        assert run.samples(7).name == "step-000007.jsonl"
+        assert run.latest_checkpoint() is None
+
+
+def test_without_a_name_it_is_named_by_date(tmp_path):
+    with RunFolder.create(load_config("cpu", {"run.dir": str(tmp_path)})) as run:
+        assert len(run.path.name) == len("20260101-000000")
+
+
+def test_a_taken_name_is_refused_and_nothing_lost(config):
+    RunFolder.create(config).close()
+    with pytest.raises(UserError, match=r"first exists: choose another --run\.name, or go on"):
+        RunFolder.create(config)
+    assert load_config(_path(config) / "config.toml") == config
+
+
+def _path(config):
+    return Path(config.run.dir) / config.run.name
+
+
+def test_a_place_that_cannot_hold_it(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot make run folder .*Not a directory"):
+        RunFolder.create(load_config("cpu", {"run.dir": str(tmp_path / "file"), "run.name": "x"}))
+
+
+def test_in_use_by_another_process_until_that_ends(config):
+    RunFolder.create(config).close()
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from azr_fast.observe.runfolder import RunFolder\n"
+            "run = RunFolder.resume(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()",
+            str(_path(config)),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(UserError, match="first is in use by another azr-fast"):
+        RunFolder.resume(_path(config))
+    holder.kill()
+    holder.communicate()
+    RunFolder.resume(_path(config)).close()
+
+
+def test_a_refused_resume_does_not_keep_the_lock(config):
+    RunFolder.create(config).close()
+    with pytest.raises(UserError):
+        RunFolder.resume(_path(config), {"update.lr": 1.0})
+    RunFolder.resume(_path(config)).close()
+
+
+def test_a_run_of_another_format_is_refused_with_a_remedy(config):
+    RunFolder.create(config).close()
+    (_path(config) / "run.json").write_text(json.dumps({"format": FORMAT + 1}))
+    with pytest.raises(UserError, match=rf"has format {FORMAT + 1}.*use the version"):
+        RunFolder.resume(_path(config))
+
+
+def test_what_is_not_a_run_folder(tmp_path):
+    with pytest.raises(UserError, match="is not a run folder"):
+        RunFolder.resume(tmp_path)
+
+
+def test_resume_changes_length_and_nothing_else(config):
+    RunFolder.create(config).close()
+    changes = {"run.steps": "7", "run.time_limit_minutes": 0, "run.checkpoint_every": 3}
+    with RunFolder.resume(_path(config), {**changes, "update.lr": config.update.lr}) as run:
+        assert (run.config.run.steps, run.config.run.checkpoint_every) == (7, 3)
+    with RunFolder.resume(_path(config)) as run:
+        assert run.config.run.steps == 7
+    for key, value in {"update.lr": 1.0, "run.seed": 9, "model.name": "other"}.items():
+        with pytest.raises(UserError, match=rf"{key} cannot change when a run is resumed"):
+            RunFolder.resume(_path(config), {key: value})
+
+
+def test_the_newest_whole_checkpoint_is_the_one_to_resume_from(config):
+    with RunFolder.create(config) as run:
+        for step in (3, 12):
+            write_checkpoint(run.checkpoint(step), lambda folder: (folder / "w").write_text("1"))
+        (run.path / "checkpoints" / ".step-20.partial").mkdir()
+        assert run.latest_checkpoint() == 12
+        (run.checkpoint(12) / "w").write_text("")
+        assert run.latest_checkpoint() == 3
+
+
+def test_rewind_cuts_what_came_after_the_checkpoint(config):
+    with RunFolder.create(config) as run:
+        with MetricsLog(run.metrics) as log:
+            for step in range(1, 8):
+                log.append({"step": step})
+                run.samples(step).write_text("{}\n")
+        with run.metrics.open("a") as file:
+            file.write('{"step": 8, "cut')
+        run.rewind(5)
+        assert [line["step"] for line in read_lines(run.metrics)] == [1, 2, 3, 4, 5]
+        assert sorted(p.name for p in (run.path / "samples").iterdir()) == [
+            f"step-{step:06d}.jsonl" for step in range(1, 6)
+        ]
+        run.rewind(0)
+        assert run.metrics.read_text() == ""

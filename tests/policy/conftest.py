@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from azr_fast.config.schema import ModelConfig, UpdateConfig
+from azr_fast.policy.models import ModelFiles
+from azr_fast.policy.policy import Policy
+
+VOCABULARY = 61
+
+
+def make_tiny(folder: Path, tied: bool = True) -> ModelFiles:
+    """A random two-layer Llama with grouped-query attention, in fp32."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        tie_word_embeddings=tied,
+        initializer_range=0.2,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    (folder / "tokenizer.json").write_text("{}")
+    return ModelFiles(folder, "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> ModelFiles:
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_untied(tmp_path_factory) -> ModelFiles:
+    return make_tiny(tmp_path_factory.mktemp("untied"), tied=False)
+
+
+@pytest.fixture
+def make_policy(tiny):
+    """A policy over the tiny model; keywords are keys of UpdateConfig, and dtype, temperature, files."""
+
+    def make(dtype="float32", temperature=1.0, files=tiny, **update) -> Policy:
+        model = ModelConfig(name="tiny", dtype=dtype, device="cpu")
+        return Policy(files, model, UpdateConfig(**update), temperature)
+
+    return make

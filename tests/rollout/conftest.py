@@ -1,0 +1,134 @@
+"""The real SmolLM2 on vLLM, and a tiny random Llama on the transformers engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+from azr_fast.config.schema import ModelConfig, RolloutConfig
+from azr_fast.policy.chat import Renderer
+from azr_fast.policy.models import ModelFiles, resolve_model
+from azr_fast.rollout import open_engine
+from azr_fast.rollout.engine import Completion, Engine, Request
+from azr_fast.selfplay.types import Message, Prompt, Role
+
+ROLLOUT = RolloutConfig(max_prompt_tokens=384, max_new_tokens=128, concurrency=16, cache_gib=0.5)
+
+
+@dataclass(frozen=True)
+class Rig:
+    """An engine, prompts it can continue and its untouched weights."""
+
+    engine: Engine
+    prompts: list[tuple[int, ...]]
+    weights: dict[str, torch.Tensor]  # lm_head.weight included
+    stop_ids: frozenset[int]
+    vocabulary: int
+    tolerance: float  # of log-probs against another way to compute them
+
+    def generate(self, requests: list[Request]) -> dict[tuple[int, ...], Completion]:
+        for request in requests:
+            self.engine.submit(request)
+        return drain(self.engine, len(requests))
+
+    def requests(self, max_new_tokens: int, seed: int = 0) -> list[Request]:
+        return [
+            Request((index,), ids, seed + index, max_new_tokens)
+            for index, ids in enumerate(self.prompts)
+        ]
+
+
+def drain(engine: Engine, count: int) -> dict[tuple[int, ...], Completion]:
+    """Poll until `count` requests are finished."""
+    done: dict[tuple[int, ...], Completion] = {}
+    while len(done) < count:
+        for completion in engine.poll():
+            assert completion.id not in done
+            done[completion.id] = completion
+    return done
+
+
+@pytest.fixture(scope="session")
+def smollm() -> ModelFiles:
+    return resolve_model("smollm2-135m")
+
+
+@pytest.fixture(scope="session")
+def renderer(smollm: ModelFiles) -> Renderer:
+    return Renderer(smollm.folder)
+
+
+@pytest.fixture(scope="session")
+def smollm_weights(smollm: ModelFiles) -> dict[str, torch.Tensor]:
+    model = AutoModelForCausalLM.from_pretrained(smollm.folder, dtype=torch.bfloat16)
+    return dict(model.named_parameters(remove_duplicate=False))
+
+
+@pytest.fixture(scope="session")
+def chat_prompts(renderer: Renderer) -> list[tuple[int, ...]]:
+    questions = ["Say hello.", "What is 2 + 2? Answer with a number.", "Write a Python function."]
+    return [
+        renderer.encode(Prompt("deduction", Role.SOLVER, (Message("user", question),)))
+        for question in questions
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
+    """A random two-layer Llama of 97 tokens, its embeddings tied."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
+        initializer_range=0.3, tie_word_embeddings=True, bos_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("tiny")
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return ModelFiles(folder, "tiny")
+
+
+def open_vllm(smollm: ModelFiles, renderer: Renderer) -> Engine:
+    pytest.importorskip("vllm", reason="the vLLM engine is not installed")
+    return open_engine(
+        ROLLOUT.model_copy(update={"engine": "vllm"}), smollm, renderer, ModelConfig(), seed=0
+    )
+
+
+def open_transformers(files: ModelFiles, stop_ids: frozenset[int], dtype: str) -> Engine:
+    from azr_fast.rollout.transformers_engine import TransformersEngine
+
+    return TransformersEngine(ROLLOUT, files, stop_ids, ModelConfig(dtype=dtype, device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def vllm_rig(
+    smollm: ModelFiles,
+    renderer: Renderer,
+    smollm_weights: dict[str, torch.Tensor],
+    chat_prompts: list[tuple[int, ...]],
+) -> Iterator[Rig]:
+    engine = open_vllm(smollm, renderer)
+    yield Rig(engine, chat_prompts, smollm_weights, renderer.stop_ids, 49152, tolerance=0.25)
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def tiny_rig(tiny: ModelFiles) -> Iterator[Rig]:
+    model = AutoModelForCausalLM.from_pretrained(tiny.folder, dtype=torch.float32)
+    weights = dict(model.named_parameters(remove_duplicate=False))
+    stop_ids = frozenset(range(1, 97, 19))
+    engine = open_transformers(tiny, stop_ids, "float32")
+    prompts = [(5, 6, 7), tuple(range(20, 60)), (9,) * 12]
+    yield Rig(engine, prompts, weights, stop_ids, 97, tolerance=1e-4)
+    engine.close()
+
+
+@pytest.fixture(params=["vllm", "transformers"])
+def rig(request: pytest.FixtureRequest) -> Rig:
+    name = {"vllm": "vllm_rig", "transformers": "tiny_rig"}[request.param]
+    rig: Rig = request.getfixturevalue(name)
+    return rig

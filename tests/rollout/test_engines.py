@@ -1,0 +1,121 @@
+"""What every engine promises, checked on each of them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from azr_fast.rollout.engine import Request
+
+from .conftest import Rig, drain
+
+
+def test_empty_poll_returns_at_once(rig: Rig) -> None:
+    assert rig.engine.poll() == []
+
+
+def test_same_requests_give_the_same_tokens(rig: Rig) -> None:
+    assert rig.generate(rig.requests(16)) == rig.generate(rig.requests(16))
+
+
+def test_other_seeds_give_other_tokens(rig: Rig) -> None:
+    first, other = rig.generate(rig.requests(16)), rig.generate(rig.requests(16, seed=1000))
+    assert all(first[key].token_ids != other[key].token_ids for key in first)
+
+
+def test_logprobs_are_those_of_the_sampled_tokens(rig: Rig) -> None:
+    for completion in rig.generate(rig.requests(24)).values():
+        prompt = rig.prompts[completion.id[0]]
+        (scores,) = rig.engine.score([prompt + completion.token_ids])
+        torch.testing.assert_close(
+            torch.tensor(completion.logprobs),
+            torch.tensor(scores[len(prompt) - 1 :]),
+            atol=rig.tolerance,
+            rtol=0,
+        )
+
+
+def test_score_has_one_value_per_token_after_the_first(rig: Rig) -> None:
+    scores = rig.engine.score(rig.prompts)
+    assert [len(s) for s in scores] == [len(p) - 1 for p in rig.prompts]
+    assert all(value <= 0 for s in scores for value in s)
+
+
+def test_the_end_token_is_included_and_ends_the_answer(rig: Rig) -> None:
+    requests = [Request((i,), rig.prompts[i % 2], i, 64) for i in range(12)]
+    ended = [c for c in rig.generate(requests).values() if not c.truncated]
+    assert ended
+    for completion in ended:
+        assert completion.token_ids[-1] in rig.stop_ids
+        assert not rig.stop_ids.intersection(completion.token_ids[:-1])
+        assert len(completion.logprobs) == len(completion.token_ids)
+
+
+def test_answers_that_reach_the_limit_are_truncated(rig: Rig) -> None:
+    requests = [Request((i,), rig.prompts[-1], i, 2) for i in range(6)]
+    truncated = [c for c in rig.generate(requests).values() if c.truncated]
+    assert truncated
+    for completion in truncated:
+        assert len(completion.token_ids) == 2
+        assert not rig.stop_ids.intersection(completion.token_ids)
+
+
+def test_requests_join_while_others_decode(rig: Rig) -> None:
+    rig.engine.submit(Request((0,), rig.prompts[0], 1, 12))
+    finished = rig.engine.poll()
+    rig.engine.submit(Request((0, 3), rig.prompts[1], 2, 5))
+    finished += list(drain(rig.engine, 2 - len(finished)).values())
+    assert {c.id for c in finished} == {(0,), (0, 3)}
+    assert rig.engine.poll() == []
+
+
+def test_more_requests_than_run_at_once_all_finish(rig: Rig) -> None:
+    requests = [Request((i,), rig.prompts[i % 3], i, 3) for i in range(40)]
+    assert len(rig.generate(requests)) == 40
+
+
+def test_generated_tokens_counts_every_sampled_token(rig: Rig) -> None:
+    before = rig.engine.generated_tokens()
+    for request in rig.requests(8):
+        rig.engine.submit(request)
+    finished = rig.engine.poll()
+    assert rig.engine.generated_tokens() > before  # tokens of unfinished answers count
+    finished += list(drain(rig.engine, 3 - len(finished)).values())
+    assert rig.engine.generated_tokens() - before == sum(len(c.token_ids) for c in finished)
+
+
+def test_prompts_that_cannot_fit_are_refused(rig: Rig) -> None:
+    with pytest.raises(AssertionError, match="tokens exceed"):
+        rig.engine.submit(Request((0,), (5,) * 10_000, 0, 8))
+    assert rig.engine.poll() == []
+
+
+def test_new_weights_are_used_at_once_and_can_be_taken_back(rig: Rig) -> None:
+    """A final norm of zero makes every token equally likely, whatever was cached."""
+    before = rig.engine.score(rig.prompts)
+    norm = "model.norm.weight"
+    flat = rig.weights | {norm: torch.zeros_like(rig.weights[norm])}
+    rig.generate(rig.requests(4))  # fills the prefix cache with old keys and values
+    rig.engine.update_weights(flat.items())
+    uniform = -math.log(rig.vocabulary)
+    for completion in rig.generate(rig.requests(4)).values():
+        assert completion.logprobs == pytest.approx([uniform] * len(completion.logprobs), abs=1e-3)
+    rig.engine.update_weights(rig.weights.items())
+    assert rig.engine.score(rig.prompts) == before
+
+
+def test_cached_prefixes_of_old_weights_are_not_used(rig: Rig) -> None:
+    """Swapping two layers' values changes what is cached, not the head."""
+    long = [rig.prompts[0] * 8]
+    request = Request((0,), long[0], 7, 4)
+    old = rig.generate([request])[(0,)]
+    name = "model.layers.0.self_attn.v_proj.weight"
+    rig.engine.update_weights((rig.weights | {name: -rig.weights[name]}).items())
+    new = rig.generate([request])[(0,)]
+    (scores,) = rig.engine.score([long[0] + new.token_ids])
+    rig.engine.update_weights(rig.weights.items())
+    assert new.logprobs != old.logprobs
+    assert list(new.logprobs) == pytest.approx(scores[len(long[0]) - 1 :], abs=rig.tolerance)
+    assert rig.generate([request])[(0,)] == old

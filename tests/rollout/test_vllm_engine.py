@@ -1,0 +1,74 @@
+"""What is particular to vLLM: its traps."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, cast
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from azr_fast.config.schema import ModelConfig
+from azr_fast.errors import UserError
+from azr_fast.policy.chat import Renderer
+from azr_fast.policy.models import ModelFiles
+from azr_fast.rollout import open_engine
+from azr_fast.rollout.engine import EngineDied, Request
+
+from .conftest import ROLLOUT, Rig, open_vllm
+
+
+def test_torch_keeps_its_threads(smollm: ModelFiles, renderer: Renderer) -> None:
+    set_num_threads, threads = torch.set_num_threads, torch.get_num_threads()
+    affinity = os.sched_getaffinity(0)
+    engine = open_vllm(smollm, renderer)
+    assert torch.get_num_threads() == threads
+    assert torch.set_num_threads is set_num_threads
+    assert os.sched_getaffinity(0) == affinity
+    engine.close()
+    engine.close()  # idempotent
+
+
+def test_logprobs_are_those_after_temperature_and_nucleus(
+    vllm_rig: Rig, smollm: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vLLM's default, log-probs before temperature, is off by 0.2 and more here."""
+    from azr_fast.rollout.transformers_engine import _nucleus
+
+    changed = ROLLOUT.model_copy(update={"temperature": 0.6, "top_p": 0.9})
+    monkeypatch.setattr(vllm_rig.engine, "_config", changed)
+    model = cast(Any, AutoModelForCausalLM.from_pretrained(smollm.folder, dtype=torch.bfloat16))
+    gaps = []
+    for completion in vllm_rig.generate(vllm_rig.requests(24)).values():
+        prompt = vllm_rig.prompts[completion.id[0]]
+        ids = torch.tensor([prompt + completion.token_ids])
+        with torch.inference_mode():
+            logits_TV = model(ids[:, :-1]).logits[0, len(prompt) - 1 :].float()
+        logp_TV = _nucleus(torch.log_softmax(logits_TV / 0.6, -1), 0.9)
+        expected = logp_TV.gather(1, ids[0, len(prompt) :, None])[:, 0]
+        gaps.append((expected - torch.tensor(completion.logprobs)).abs())
+    assert torch.cat(gaps).mean() < 0.03
+
+
+def test_a_cache_that_does_not_fit_names_the_key(smollm: ModelFiles, renderer: Renderer) -> None:
+    pytest.importorskip("vllm")
+    config = ROLLOUT.model_copy(update={"engine": "vllm", "cache_gib": 1e5})
+    with pytest.raises(UserError, match=r"--rollout\.cache-gib"):
+        open_engine(config, smollm, renderer, ModelConfig(), seed=0)
+
+
+def test_a_failing_step_is_an_engine_that_died(smollm: ModelFiles, renderer: Renderer) -> None:
+    engine = cast(Any, open_vllm(smollm, renderer))
+    runner = engine._engine.model_executor.driver_worker.worker.model_runner
+    runner.model.model.norm.weight.data = torch.ones(3)  # the next forward pass cannot work
+    with pytest.raises(EngineDied, match="--resume"):
+        engine.score([(1, 2, 3)])
+    engine.close()
+
+
+def test_more_prompt_tokens_than_a_step_takes(vllm_rig: Rig) -> None:
+    """vLLM cannot cut the prompt of a seeded request into steps on a CPU: it dies."""
+    prompts = [tuple(range(start, start + 380)) for start in range(1000, 1016)]
+    requests = [Request((i,), ids, i, 2) for i, ids in enumerate(prompts)]
+    assert len(vllm_rig.generate(requests)) == 16

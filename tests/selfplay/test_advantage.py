@@ -1,0 +1,91 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azr_fast.config.schema import AdvantageConfig
+from azr_fast.selfplay.advantage import leave_one_out, normalise, set_advantages, token_weights
+from azr_fast.selfplay.types import Answer, Judged, Judgement, Prompt, Role, Status
+
+
+def judged(kind, role, reward, tokens=1, prompt_ids=(1,)):
+    prompt = Prompt(kind, role, ())
+    answer = Answer((0,), prompt, prompt_ids, tuple(range(tokens)), (0.0,) * tokens, "", False)
+    return Judged(answer, Judgement(Status.PASSED, "ok"), reward=reward)
+
+
+def test_trr_normalises_each_task_role_group_by_itself():
+    batch = [
+        judged("deduction", Role.SOLVER, 1.0),
+        judged("deduction", Role.SOLVER, -1.0),
+        judged("deduction", Role.PROPOSER, 0.0),
+        judged("deduction", Role.PROPOSER, 3.0),
+        judged("deduction", Role.PROPOSER, 3.0),
+    ]
+    set_advantages(batch, AdvantageConfig())
+    assert [one.advantage for one in batch] == pytest.approx(
+        [1.0, -1.0, -math.sqrt(2), math.sqrt(0.5), math.sqrt(0.5)]
+    )
+
+
+def test_token_weighted_statistics_count_every_token():
+    batch = [judged("a", Role.SOLVER, 1.0, tokens=3), judged("a", Role.SOLVER, 0.0, tokens=1)]
+    set_advantages(batch, AdvantageConfig(token_weighted=True))
+    std = math.sqrt(0.75 * 0.25)
+    assert [one.advantage for one in batch] == pytest.approx([0.25 / std, -0.75 / std])
+
+
+def test_groups_of_one_and_without_variance_give_zero():
+    assert normalise([5.0], ["a"], [1.0]) == [0.0]
+    assert normalise([0.1] * 3, ["a"] * 3, [1.0] * 3) == [0.0] * 3
+    assert normalise([], [], []) == []
+    assert leave_one_out([5.0, 1.0], ["a", "b"]) == [0.0, 0.0]
+
+
+def test_large_rewards_with_a_tiny_spread_keep_their_order():
+    advantages = normalise([1e4, 1e4 + 1e-4], ["a", "a"], [1.0, 1.0])
+    assert advantages == pytest.approx([-1.0, 1.0], rel=1e-3)
+
+
+def test_leave_one_out_subtracts_the_mean_of_the_others():
+    assert leave_one_out([1.0, 0.0, 0.5], ["p"] * 3) == pytest.approx([0.75, -0.75, 0.0])
+
+
+def test_grpo_groups_by_prompt():
+    batch = [
+        judged("a", Role.SOLVER, 1.0, prompt_ids=(1,)),
+        judged("a", Role.SOLVER, 0.0, prompt_ids=(1,)),
+        judged("a", Role.SOLVER, 0.0, prompt_ids=(2,)),
+    ]
+    set_advantages(batch, AdvantageConfig(estimator="grpo"))
+    assert [one.advantage for one in batch] == pytest.approx([1.0, -1.0, 0.0])
+
+
+@given(st.lists(st.tuples(st.floats(-10, 10), st.integers(0, 3), st.integers(1, 50))))
+def test_every_normalised_group_has_mean_0_and_variance_1_or_is_zero(rows):
+    rewards = [row[0] for row in rows]
+    keys = [row[1] for row in rows]
+    weights = [float(row[2]) for row in rows]
+    advantages = normalise(rewards, keys, weights)
+    for key in set(keys):
+        mine = [i for i, other in enumerate(keys) if other == key]
+        total = sum(weights[i] for i in mine)
+        variance = sum(weights[i] * advantages[i] ** 2 for i in mine) / total
+        mean = sum(weights[i] * advantages[i] for i in mine) / total
+        assert mean == pytest.approx(0.0, abs=1e-4)
+        assert variance == pytest.approx(0.0) or variance == pytest.approx(1.0, rel=1e-4)
+
+
+@pytest.mark.parametrize("weighting", ["tokens", "equal"])
+def test_token_weights_add_up_to_one(weighting):
+    batch = [
+        judged("a", Role.PROPOSER, 0.0, tokens=2),
+        judged("a", Role.SOLVER, 0.0, tokens=30),
+        judged("a", Role.SOLVER, 0.0, tokens=8),
+    ]
+    weights = token_weights(batch, AdvantageConfig(group_weighting=weighting))
+    lengths = [2, 30, 8]
+    assert sum(w * n for w, n in zip(weights, lengths, strict=True)) == pytest.approx(1.0)
+    proposer = weights[0] * lengths[0]
+    assert proposer == pytest.approx(0.5 if weighting == "equal" else 2 / 40)

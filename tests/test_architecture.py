@@ -1,0 +1,45 @@
+"""The structure that docs/tour.md promises, held by tests."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "python" / "azr_fast").rglob("*.py"))
+TASK_TYPES = {"deduction", "abduction", "induction"}
+
+
+def test_the_core_names_no_task_type():
+    for path in SOURCES:
+        if path.parent.name not in {"selfplay", "rollout", "policy", "ops"}:
+            continue
+        tree = ast.parse(path.read_text())
+        strings = {
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        assert not strings & TASK_TYPES, f"{path} knows a task type"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_model_text_is_never_evaluated(path):
+    calls = [
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    assert not {"eval", "exec", "compile", "__import__"} & set(calls)
+
+
+def test_asking_for_help_loads_no_heavy_package():
+    code = (
+        "import sys, azr_fast.cli.main\n"
+        "heavy = {'torch', 'vllm', 'transformers', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
