@@ -63,6 +63,10 @@ def train(run, should_stop=lambda: False, observer=None):
     return observer
 
 
+def checkpoints(run):
+    return sorted(int(path.name[5:]) for path in (run.path / "checkpoints").glob("step-*"))
+
+
 def weights(run, step):
     from safetensors.torch import load_file
 
@@ -81,7 +85,7 @@ def test_two_steps_leave_a_whole_run_folder(finished):
     lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
     assert lines == json.loads(json.dumps(observer.steps))
-    assert run.checkpoints() == [1, 2]
+    assert checkpoints(run) == [1, 2]
     assert load_config(run.path / "config.toml") == run.config
     samples = [json.loads(line) for line in run.samples(2).read_text().splitlines()]
     assert {one["role"] for one in samples} >= {"proposer"}
@@ -98,7 +102,7 @@ def test_weights_move_and_the_engine_follows(finished):
     before, after = weights(run, 1), weights(run, 2)
     assert any((before[name] != after[name]).any() for name in before)
     for line in observer.steps:
-        assert line["parity"]["mean"] <= run.config.parity.max_mean
+        assert line["parity"]["mean"] < 0.2  # bf16 rounding gives 0.05, a stale head 0.4 and more
         assert line["update"]["grad_norm"] > 0
 
 
@@ -154,7 +158,7 @@ def test_a_stop_in_mid_play_loses_nothing_and_resume_goes_on(tmp_path):
         stop.set() if name == "play" and len(observer.steps) == 1 else None
     )
     train(run, stop.is_set, observer)
-    assert run.checkpoints() == [1]
+    assert checkpoints(run) == [1]
     assert len(run.metrics.read_text().splitlines()) == 1
 
     again = RunFolder.resume(run.path)

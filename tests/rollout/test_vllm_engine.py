@@ -51,6 +51,16 @@ def test_logprobs_are_those_after_temperature_and_nucleus(
     assert torch.cat(gaps).mean() < 0.03
 
 
+def test_more_prompt_tokens_than_a_step_takes(vllm_rig: Rig) -> None:
+    """vLLM cannot cut the prompt of a seeded request into steps on a CPU: it dies."""
+    prompts = [tuple(range(start, start + 380)) for start in range(1000, 1016)]
+    requests = [Request((i,), ids, i, 2) for i, ids in enumerate(prompts)]
+    assert len(vllm_rig.generate(requests)) == 16
+
+
+# vLLM's process groups are global: opening another engine ends the rig's. These tests come last.
+
+
 def test_a_cache_that_does_not_fit_names_the_key(smollm: ModelFiles, renderer: Renderer) -> None:
     pytest.importorskip("vllm")
     config = ROLLOUT.model_copy(update={"engine": "vllm", "cache_gib": 1e5})
@@ -65,10 +75,3 @@ def test_a_failing_step_is_an_engine_that_died(smollm: ModelFiles, renderer: Ren
     with pytest.raises(EngineDied, match="--resume"):
         engine.score([(1, 2, 3)])
     engine.close()
-
-
-def test_more_prompt_tokens_than_a_step_takes(vllm_rig: Rig) -> None:
-    """vLLM cannot cut the prompt of a seeded request into steps on a CPU: it dies."""
-    prompts = [tuple(range(start, start + 380)) for start in range(1000, 1016)]
-    requests = [Request((i,), ids, i, 2) for i, ids in enumerate(prompts)]
-    assert len(vllm_rig.generate(requests)) == 16
