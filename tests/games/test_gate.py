@@ -65,7 +65,9 @@ def test_helpers_classes_and_inner_functions_run(play):
         ("def f(x):\n    return [0] * (1 << 40)", "0", "memory"),
         ("def f(x):\n    return 'x' * 10_000_000", "0", "output"),
         ("def f(x):\n    return 'x' * 3000", "0", "value_too_long"),
-        ("def f(x):\n    return 0", repr("x" * 3000), "value_too_long"),
+        ("def f(x):\n    return len(x)", repr("x" * 3000), "value_too_long"),
+        ("def f(x):\n    return 0", "1", "ignored_argument"),
+        ("def f(a, *, b=2, **c):\n    b = 3\n    return a, b", "1", "ignored_argument"),
         ("def f(x):\n    return object()", "0", "not_plain"),
         ("def f(x):\n    return f", "0", "not_plain"),
         ("def f(x):\n    return (y for y in x)", "[1]", "not_plain"),
@@ -150,6 +152,19 @@ def test_every_input_of_an_induction_task_must_pass(play, inputs, code):
     inputs = tuple("" if text == "''" else text for text in inputs)
     judgement = play.propose(inputs_text(*inputs), "induction", source)
     assert (judgement.status, judgement.code) == (Status.REJECTED, code), judgement.evidence
+
+
+def test_induction_pairs_must_differ_in_output(play):
+    source = play.triplet("deduction", "def f(x):\n    return x > 0", "1", "True")
+    judgement = play.propose(inputs_text("1", "2", "3", "4"), "induction", source)
+    assert judgement.code == "constant_outputs"
+    assert play.propose(inputs_text("1", "2", "3", "-4"), "induction", source).task
+
+
+def test_constants_can_be_allowed_as_in_the_paper(client, play):
+    free = AzrGame(GameConfig(input_must_matter=False), client)
+    text = proposal(play, "def f(x):\n    return 0", "1")
+    assert free.gate(play.answer(Prompt("deduction", Role.PROPOSER, ()), text)).task
 
 
 def test_more_inputs_than_asked_for_are_ignored(play):

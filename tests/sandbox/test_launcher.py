@@ -223,6 +223,19 @@ def test_a_configured_socket_where_nobody_answers(temp_folder, kind):
         pass
 
 
+def test_a_configured_daemon_below_the_required_level_is_refused(temp_folder, monkeypatch):
+    """This machine's daemon may be at any level: one that says less than it is stands for all."""
+    monkeypatch.setattr(Client, "info", lambda client: {"security": {"level": "seccomp"}})
+    with Sandbox() as sandbox:
+        with open_sandbox(SandboxConfig(socket=sandbox.path, require="seccomp")):
+            pass
+        with (
+            pytest.raises(UserError, match=r"at level seccomp, sandbox\.require is full"),
+            open_sandbox(SandboxConfig(socket=sandbox.path, require="full")),
+        ):
+            pass
+
+
 # --- life -------------------------------------------------------------------------------------------
 
 

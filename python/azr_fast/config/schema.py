@@ -69,6 +69,11 @@ class GameConfig(Section):
     determinism_runs: int = Field(
         default=2, ge=1, description="j: runs that must agree, in zygotes that hash differently"
     )
+    input_must_matter: bool = Field(
+        default=True,
+        description="reject programs that never read one of f's arguments, and induction pairs "
+        "that all give one output: constants are what a small model learns to pose first",
+    )
     forbidden_modules: tuple[str, ...] = Field(
         default=(
             "os", "sys", "shutil", "logging", "random", "multiprocessing", "pebble", "subprocess",

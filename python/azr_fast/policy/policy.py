@@ -11,6 +11,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.errors import UserError
@@ -247,6 +248,7 @@ def _device(name: str) -> torch.device:
 
 def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     """The model in evaluation mode (no dropout), ready for packs."""
+    disable_progress_bar()  # of loading, which takes a second
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation="segments"
     )

@@ -22,6 +22,7 @@ _DAEMON = "azr-sandboxd"
 _LONGEST_SOCKET_PATH = 107  # bytes; unix(7): sun_path is 108 with its closing null
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+LEVELS = ("none", "seccomp", "namespaces", "full")  # of isolation, weakest first
 
 
 class Sandbox:
@@ -85,13 +86,23 @@ def open_sandbox(config: SandboxConfig) -> Iterator[Client]:
         else:
             path = stack.enter_context(Sandbox(config.zygotes, config.require)).path
         client = stack.enter_context(closing(Client(path, limits)))
-        try:
-            client.info()
-        except SandboxLost as error:
-            raise UserError(
-                f"no azr-sandboxd answers at {path}: start one there, or leave sandbox.socket empty"
-            ) from error
+        _check_level(client, path, config.require)
         yield client
+
+
+def _check_level(client: Client, path: str, required: str) -> None:
+    """UserError unless the daemon at `path` answers and isolates at least as `required`."""
+    try:
+        level = client.info()["security"]["level"]
+    except SandboxLost as error:
+        raise UserError(
+            f"no azr-sandboxd answers at {path}: start one there, or leave sandbox.socket empty"
+        ) from error
+    if LEVELS.index(level) < LEVELS.index(required):
+        raise UserError(
+            f"azr-sandboxd at {path} isolates at level {level}, sandbox.require is {required}: "
+            "start another, see azr-sandboxd --check, or lower sandbox.require"
+        )
 
 
 def find_daemon() -> str:

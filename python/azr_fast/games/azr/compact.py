@@ -45,20 +45,18 @@ class CompactForm:
         if task.kind == "induction":
             pairs = [{"input": given, "output": result} for given, result in shown_pairs(task)]
             fields["pairs"] = "\n".join(_fill(words["pair"], pair) for pair in pairs)
-        return _request(words, words["example"], fields)
+        request = Message("user", _fill(words["ask"], fields))
+        return (*_turns(words, words["example"]), request), _fill(words["prefill"], fields)
 
     def _induction_proposal(self, source: Task) -> tuple[tuple[Message, ...], str]:
         words = self._words["induction_proposal"]
-        example = {**words["example"], "count": self._count}
-        example["inputs"] = "\n".join(example["inputs"][: self._count])
+        messages: list[Message] = []
+        for example in words["examples"]:
+            inputs = "\n".join(example["inputs"][: self._count])
+            messages += _turns(words, {**example, "inputs": inputs, "count": self._count})
         fields = {**source.payload, "count": self._count}
-        return _request(words, example, fields)
-
-
-def _request(words: Words, example: Fields, fields: Fields) -> tuple[tuple[Message, ...], str]:
-    """One worked example, then the request."""
-    request = Message("user", _fill(words["ask"], fields))
-    return (*_turns(words, example), request), _fill(words["prefill"], fields)
+        request = Message("user", _fill(words["ask"], fields))
+        return (*messages, request), _fill(words["prefill"], fields)
 
 
 def _turns(words: Words, fields: Fields, ask: str = "ask") -> list[Message]:

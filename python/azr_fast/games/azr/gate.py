@@ -35,6 +35,8 @@ class Gate:
         program = programs.inspect(text, config.forbidden_modules, config.max_program_chars)
         arguments = self._arguments(input_text)
         (output,) = self._executor.outputs(program.text, [arguments])
+        if config.input_must_matter and program.ignored:  # last: what fails to run says so
+            raise Failed("ignored_argument", ", ".join(program.ignored))
         parents = tuple(reference.key for reference in answer.prompt.references)
         return triplet(answer.prompt.kind, program, arguments, output, parents)
 
@@ -50,8 +52,10 @@ class Gate:
             raise Failed("duplicate_inputs", "; ".join(inputs))
         if len(inputs) < self._config.pairs:
             raise Failed("too_few_inputs", f"{len(inputs)} of {self._config.pairs}")
-        pairs = list(zip(inputs, self._executor.outputs(program, inputs), strict=True))
-        return induction(source, pairs, message)
+        outputs = self._executor.outputs(program, inputs)
+        if self._config.input_must_matter and len(set(outputs)) == 1:
+            raise Failed("constant_outputs", f"every input gives {outputs[0]}")
+        return induction(source, list(zip(inputs, outputs, strict=True)), message)
 
     def _arguments(self, text: str) -> str:
         """Canonical text of a proposed argument list; it must be plain literals, at least one."""

@@ -24,6 +24,7 @@ class Program:
 
     text: str
     key: str
+    ignored: tuple[str, ...] = ()  # parameters of f that its body never reads
 
 
 def inspect(text: str, forbidden: Sequence[str], max_chars: int) -> Program:
@@ -39,12 +40,25 @@ def inspect(text: str, forbidden: Sequence[str], max_chars: int) -> Program:
         dump = ast.dump(_without_docstrings(tree))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Failed("syntax_error", f"{type(error).__name__}: {error}") from None
-    if not any(isinstance(node, ast.FunctionDef) and node.name == ENTRY for node in tree.body):
+    entries = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == ENTRY]
+    if not entries:
         raise Failed("no_entry_function", f"no `def {ENTRY}` at the top level")
     module = forbidden_import(tree, forbidden)
     if module is not None:
         raise Failed("forbidden_module", module)
-    return Program(text, hashlib.sha256(dump.encode()).hexdigest())
+    return Program(text, hashlib.sha256(dump.encode()).hexdigest(), _ignored(entries[-1]))
+
+
+def _ignored(function: ast.FunctionDef) -> tuple[str, ...]:
+    """Its parameters that are never read."""
+    read = {
+        node.id
+        for statement in function.body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    named = [n.arg for n in ast.walk(function.args) if isinstance(n, ast.arg)]
+    return tuple(name for name in named if name not in read)
 
 
 def forbidden_import(tree: ast.AST, forbidden: Sequence[str]) -> str | None:
