@@ -17,7 +17,12 @@ def sequence(prompt, response, advantage=1.0, weight=1.0):
 
 ids = st.lists(st.integers(0, 9), min_size=1, max_size=12)
 batches = st.lists(
-    st.builds(sequence, st.sampled_from([(1,), (1, 2), (1, 2, 3), (4,) * 9]), ids), max_size=14
+    st.builds(
+        sequence,
+        st.sampled_from([(1,), (1, 2), (1, 2, 3), (1, 2, 4, 5), (1, 3, 2), (4,) * 9]),
+        ids,
+    ),
+    max_size=14,
 )
 
 
@@ -47,7 +52,7 @@ def test_what_a_token_sees_is_its_own_prompt_and_answer(batch, pack_tokens):
             pack.owners_N.tolist(), pack.predictors_N.tolist(), strict=True
         ):
             segment, known = home[predictor], done.get(owner, 0)
-            seen = [*range(segment.prefix_begin, segment.prefix_end)]
+            seen = [token for ends in segment.prefix for token in range(*ends)]
             seen += range(segment.begin, predictor + 1)
             expected = batch[owner].prompt_ids + batch[owner].response_ids[:known]
             assert [tokens[t] for t in seen] == list(expected)
@@ -59,6 +64,13 @@ def test_equal_prompts_are_computed_once():
     prompt = range(10)
     packs = make_packs([sequence(prompt, (1, 2, 3)) for _ in range(5)], 100)
     assert [pack.tokens_T.numel() for pack in packs] == [10 + 5 * 2]
+
+
+def test_equal_beginnings_of_prompts_are_computed_once():
+    trunk = tuple(range(10))
+    batch = [sequence((*trunk, *rest), (1, 2, 3)) for rest in ((), (7, 8), (7, 9), (5,))]
+    (pack,) = make_packs(batch, 100)
+    assert pack.tokens_T.numel() == 10 + (1 + 1 + 1) + 1 + 4 * 2
 
 
 def test_a_group_too_large_for_a_pack_repeats_its_prompt():
@@ -78,6 +90,7 @@ def test_an_empty_prompt_is_refused():
 
 def random_batch(rng, count=9, longest=24):
     prompts = [[rng.randrange(61) for _ in range(n)] for n in (1, 7, 30)]
+    prompts += [prompts[2][:20] + prompts[1], prompts[2][:20] + prompts[1][:3] + prompts[0]]
     lengths = (rng.randint(1, longest) for _ in range(count))
     return [
         sequence(rng.choice(prompts), [rng.randrange(61) for _ in range(n)], rng.uniform(-1, 1))
@@ -134,15 +147,17 @@ def test_attention_and_its_gradient_follow_the_mask(attention):
     torch.manual_seed(0)
     prompt, answer = QUERY_TILE + 5, 2 * QUERY_TILE + 3
     segments = (
-        Segment(0, prompt, 0, 0),
-        Segment(prompt, prompt + answer, 0, prompt),
-        Segment(prompt + answer, prompt + answer + 1, 0, prompt),
+        Segment(0, prompt, ()),
+        Segment(prompt, prompt + answer, ((0, prompt),)),
+        Segment(prompt + answer, prompt + answer + 1, ((0, prompt),)),
+        Segment(prompt + answer + 1, prompt + answer + 9, ((0, 7), (prompt + 2, prompt + 5))),
     )
     total = segments[-1].end
     inputs = [torch.randn(n, total, 8, requires_grad=True) for n in (4, 2, 2)]
     mask = torch.zeros(total, total, dtype=torch.bool)
     for s in segments:
-        mask[s.begin : s.end, s.prefix_begin : s.prefix_end] = True
+        for begin, end in s.prefix:
+            mask[s.begin : s.end, begin:end] = True
         own = slice(s.begin, s.end)
         mask[own, own] = torch.ones(s.end - s.begin, s.end - s.begin, dtype=torch.bool).tril()
 

@@ -1,4 +1,4 @@
-"""Attention over a pack: every segment sees its prefix and, causally, itself.
+"""Attention over a pack: every segment sees the segments above it and, causally, itself.
 
 Registered with transformers as the attention implementation `segments`; the model's forward takes
 `segments=pack.segments` and hands it down to every layer. Work and memory grow with the token
@@ -40,19 +40,29 @@ def segment_attention(
     return output
 
 
-def _tiles(segments: Sequence[Segment]) -> Iterator[tuple[slice, slice, slice]]:
-    """Tiles as (queries, keys all of them see, keys they see causally).
+def _tiles(segments: Sequence[Segment]) -> Iterator[tuple[slice, list[slice]]]:
+    """Tiles as (queries, ranges of keys).
 
-    The last queries.stop - queries.start of the causal keys are the queries' own tokens.
+    The last queries.stop - queries.start of the keys are the queries' own tokens, seen causally;
+    all queries see all keys before those.
     """
-    for begin, end, prefix_begin, prefix_end in segments:
+    for begin, end, prefix in segments:
         for first in range(begin, end, QUERY_TILE):
             last = min(first + QUERY_TILE, end)
-            yield slice(first, last), slice(prefix_begin, prefix_end), slice(begin, last)
+            yield slice(first, last), [slice(*ends) for ends in (*prefix, (begin, last))]
 
 
-def _seen(tensor_KTD: torch.Tensor, prefix: slice, own: slice) -> torch.Tensor:
-    return torch.cat([tensor_KTD[:, prefix], tensor_KTD[:, own]], 1)
+def _seen(tensor_KTD: torch.Tensor, ranges: Sequence[slice]) -> torch.Tensor:
+    return torch.cat([tensor_KTD[:, keys] for keys in ranges], 1)
+
+
+def _add_back(total_KTD: torch.Tensor, part_KSD: torch.Tensor, ranges: Sequence[slice]) -> None:
+    """Add what `_seen` would take from `ranges` of a gradient to those ranges."""
+    begin = 0
+    for keys in ranges:
+        width = keys.stop - keys.start
+        total_KTD[:, keys] += part_KSD[:, begin : begin + width]
+        begin += width
 
 
 class _MatmulAttention(torch.autograd.Function):
@@ -75,12 +85,12 @@ class _MatmulAttention(torch.autograd.Function):
         query_KTGD = _group_heads(query_QTD, key_KTD.shape[0]).mul_(scale)
         output_KTGD = torch.empty_like(query_KTGD)
         shares = []
-        for queries, prefix, own in _tiles(segments):
+        for queries, keys in _tiles(segments):
             tile_KRD = query_KTGD[:, queries].flatten(1, 2)
-            scores_KRS = torch.bmm(tile_KRD, _seen(key_KTD, prefix, own).mT)
+            scores_KRS = torch.bmm(tile_KRD, _seen(key_KTD, keys).mT)
             _hide_future(scores_KRS, queries.stop - queries.start)
             share_KRS = torch.softmax(scores_KRS, -1)
-            value_KSD = _seen(value_KTD, prefix, own)
+            value_KSD = _seen(value_KTD, keys)
             output_KTGD[:, queries] = torch.bmm(share_KRS, value_KSD).view_as(
                 query_KTGD[:, queries]
             )
@@ -99,22 +109,19 @@ class _MatmulAttention(torch.autograd.Function):
         d_query_KTGD = torch.empty_like(query_KTGD)
         d_key_KTD, d_value_KTD = (
             torch.zeros(key_KTD.shape, dtype=torch.float32) for _ in range(2)
-        )  # a prompt gathers from every answer to it
-        for (queries, prefix, own), share_KRS in zip(_tiles(ctx.segments), shares, strict=True):
+        )  # a prompt gathers from all that hangs from it
+        for (queries, keys), share_KRS in zip(_tiles(ctx.segments), shares, strict=True):
             d_tile_KRD = d_output_KTGD[:, queries].flatten(1, 2)
-            d_share_KRS = torch.bmm(d_tile_KRD, _seen(value_KTD, prefix, own).mT)
+            d_share_KRS = torch.bmm(d_tile_KRD, _seen(value_KTD, keys).mT)
             d_scores_KRS = torch._softmax_backward_data(d_share_KRS, share_KRS, -1, share_KRS.dtype)
-            d_query = torch.bmm(d_scores_KRS, _seen(key_KTD, prefix, own))
+            d_query = torch.bmm(d_scores_KRS, _seen(key_KTD, keys))
             d_query_KTGD[:, queries] = d_query.view_as(query_KTGD[:, queries])
             tile_KRD = query_KTGD[:, queries].flatten(1, 2)
             for total_KTD, left_KRS, right_KRD in (
                 (d_key_KTD, d_scores_KRS, tile_KRD),
                 (d_value_KTD, share_KRS, d_tile_KRD),
             ):
-                d_seen_KSD = torch.bmm(left_KRS.mT, right_KRD)
-                width = prefix.stop - prefix.start
-                total_KTD[:, prefix] += d_seen_KSD[:, :width]
-                total_KTD[:, own] += d_seen_KSD[:, width:]
+                _add_back(total_KTD, torch.bmm(left_KRS.mT, right_KRD), keys)
         d_query_QTD = d_query_KTGD.mul_(ctx.scale).transpose(1, 2).flatten(0, 1)
         return d_query_QTD, d_key_KTD.to(key_KTD), d_value_KTD.to(value_KTD), None, None
 
@@ -143,8 +150,8 @@ def _fused_attention(
 ) -> torch.Tensor:
     """The same in PyTorch's fused kernel, which never holds the scores: for GPUs."""
     outputs = []
-    for queries, prefix, own in _tiles(segments):
-        key, value = _seen(key_KTD, prefix, own), _seen(value_KTD, prefix, own)
+    for queries, keys in _tiles(segments):
+        key, value = _seen(key_KTD, keys), _seen(value_KTD, keys)
         mask = causal_lower_right(queries.stop - queries.start, key.shape[1])
         tile = torch.nn.functional.scaled_dot_product_attention(
             query_QTD[None, :, queries],

@@ -46,7 +46,9 @@ class Renderer:
         templated = bool(self._tokenizer.chat_template)
         text = self._chat_text(turns) if templated else plain_text(turns)
         # A chat template writes its own start-of-text token; plain text needs the tokenizer's.
-        return tuple(self._tokenizer(text + prefill, add_special_tokens=not templated).input_ids)
+        return tuple(
+            self._tokenizer(text + self._plain(prefill), add_special_tokens=not templated).input_ids
+        )
 
     def _chat_text(self, turns: list[dict[str, str]]) -> str:
         return str(

@@ -1,15 +1,17 @@
-"""Packed sequences without padding in which answers to one prompt share its computation.
+"""Packed sequences without padding in which equal beginnings of prompts are computed once.
 
-A pack is one long row of tokens made of *segments*. A prompt is a segment of its own; every answer
-to it is a segment whose tokens also see the prompt's, and no other answer's. Positions of an answer
-continue those of its prompt, so the model computes for every answer what it would compute for
-prompt + answer alone (policy/attention.py enforces who sees whom).
+A pack is one long row of tokens made of *segments*, the nodes of a tree: prompts that begin alike
+hang from the segment of what they share, answers hang from the end of their prompt. A token sees
+its own segment causally and every segment above it, and no other. Positions count along the path
+from the root, so the model computes for every answer what it would compute for prompt + answer
+alone (policy/attention.py enforces who sees whom).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -31,13 +33,15 @@ class TrainSequence:
     behaviour_logprobs: tuple[float, ...] | None  # of response_ids, when they were sampled
 
 
+Ranges = tuple[tuple[int, int], ...]  # [begin, end) of tokens of a pack, in order
+
+
 class Segment(NamedTuple):
-    """Tokens [begin, end) see themselves causally, and all of [prefix_begin, prefix_end)."""
+    """Tokens [begin, end) see themselves causally, and all tokens of the `prefix` ranges."""
 
     begin: int
     end: int
-    prefix_begin: int
-    prefix_end: int
+    prefix: Ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +77,23 @@ def make_packs(batch: Sequence[TrainSequence], pack_tokens: int) -> list[Pack]:
     are left out. The last token of an answer is never computed: it predicts nothing. Raises
     ValueError when a prompt is empty, since nothing would predict the first token.
     """
-    bins: list[list[_Group]] = []
-    room: list[int] = []
-    for group in sorted(_groups(batch, pack_tokens), key=lambda g: -g.tokens):
-        fits = (i for i, free in enumerate(room) if group.tokens <= free)
-        i = next(fits, len(bins))
-        if i == len(bins):
-            bins.append([])
-            room.append(pack_tokens)
-        bins[i].append(group)
-        room[i] -= group.tokens
-    return [_pack(groups, batch) for groups in bins]
+    packs: list[list[_Group]] = []
+    room = 0
+    # In sorted order a prompt shares most with its neighbours.
+    for group in sorted(_groups(batch, pack_tokens), key=lambda g: g.prompt_ids):
+        shared = _shared(packs[-1][-1].prompt_ids, group.prompt_ids) if packs else 0
+        if not packs or group.tokens - shared > room:
+            packs.append([])
+            room, shared = pack_tokens, 0
+        packs[-1].append(group)
+        room -= group.tokens - shared
+    return [_pack(groups, batch) for groups in packs]
+
+
+def _shared(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """How many tokens both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _groups(batch: Sequence[TrainSequence], pack_tokens: int) -> list[_Group]:
@@ -117,31 +127,46 @@ class _Rows:
         self.targets: list[int] = []
         self.owners: list[int] = []
 
-    def add_segment(self, ids: Sequence[int], position: int, prefix: tuple[int, int]) -> int:
-        """Append tokens whose first has `position`; returns where they begin."""
-        begin = len(self.tokens)
+    def add_segment(self, ids: Sequence[int], position: int, prefix: Ranges) -> Ranges:
+        """Append tokens whose first has `position`; returns what a segment below them sees."""
+        if not ids:
+            return prefix
+        begin, end = len(self.tokens), len(self.tokens) + len(ids)
         self.tokens.extend(ids)
         self.positions.extend(range(position, position + len(ids)))
-        if ids:
-            self.segments.append(Segment(begin, len(self.tokens), *prefix))
-        return begin
+        self.segments.append(Segment(begin, end, prefix))
+        if prefix and prefix[-1][1] == begin:
+            return (*prefix[:-1], (prefix[-1][0], end))
+        return (*prefix, (begin, end))
 
-    def add_answer(self, owner: int, response_ids: Sequence[int], prompt: tuple[int, int]) -> None:
-        """Append one answer to the prompt at [prompt[0], prompt[1])."""
-        begin = self.add_segment(response_ids[:-1], prompt[1] - prompt[0], prompt)
-        self.predictors.append(prompt[1] - 1)
-        self.predictors.extend(range(begin, len(self.tokens)))
+    def add_answer(self, owner: int, response_ids: Sequence[int], prompt: Ranges) -> None:
+        """Append one answer to the prompt that lies in these ranges."""
+        length = sum(end - begin for begin, end in prompt)
+        self.predictors.append(prompt[-1][1] - 1)
+        self.predictors.extend(range(len(self.tokens), len(self.tokens) + len(response_ids) - 1))
+        self.add_segment(response_ids[:-1], length, prompt)
         self.targets.extend(response_ids)
         self.owners.extend([owner] * len(response_ids))
 
+    def add_prompts(
+        self, groups: Sequence[_Group], depth: int, prefix: Ranges, batch: Sequence[TrainSequence]
+    ) -> None:
+        """Append sorted prompts that share their first `depth` tokens, those of `prefix`."""
+        first = groups[0].prompt_ids
+        shared = _shared(first, groups[-1].prompt_ids)
+        prefix = self.add_segment(first[depth:shared], depth, prefix)
+        for following, branch in groupby(groups, key=lambda g: g.prompt_ids[shared : shared + 1]):
+            if following:
+                self.add_prompts(list(branch), shared, prefix, batch)
+                continue
+            for owner in (owner for group in branch for owner in group.members):
+                self.add_answer(owner, batch[owner].response_ids, prefix)
+
 
 def _pack(groups: Sequence[_Group], batch: Sequence[TrainSequence]) -> Pack:
+    """A pack of sorted groups."""
     rows = _Rows()
-    for group in groups:
-        begin = rows.add_segment(group.prompt_ids, 0, (0, 0))
-        prompt = (begin, begin + len(group.prompt_ids))
-        for owner in group.members:
-            rows.add_answer(owner, batch[owner].response_ids, prompt)
+    rows.add_prompts(groups, 0, (), batch)
     return Pack(
         tokens_T=torch.tensor(rows.tokens),
         positions_T=torch.tensor(rows.positions),

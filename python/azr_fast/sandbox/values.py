@@ -254,6 +254,8 @@ def _read_number(node: ast.expr) -> int | float | complex:
             return -_read_number(operand)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand) if _may_be_signed(operand):
             return _read_number(operand)
+        case ast.BinOp(left=ast.BinOp()):
+            pass  # a long sum, which is no literal and would exhaust the stack
         case ast.BinOp(left=left, right=ast.Constant(value=complex() as imaginary)):
             return _read_sum(_read_number(left), node.op, imaginary)
     raise ValueError(_refusal(node))

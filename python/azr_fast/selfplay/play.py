@@ -89,18 +89,19 @@ class Round:
         return self._buffer.draw([kind], count, random.Random(f"{self._seed}/solve/{kind}"))
 
     def _admit(self, proposals: list[Judged]) -> list[Task]:
-        """Add valid tasks to the buffers in request order; those their type lacked are fresh."""
+        """Add valid tasks to the buffers in request order; those that were priced are fresh."""
         fresh = []
         for judged in proposals:
             task = judged.judgement.task
             if task is not None:
                 judged.stats["new"] = not self._buffer.known(task.key)
-                if self._buffer.add(task, self._step):
+                priced = judged.stats["new"] or not self._skip_known
+                if self._buffer.add(task, self._step) and priced:
                     fresh.append(task)
         return fresh
 
     def _price(self, answers: list[Judged]) -> None:
-        """Set the Monte-Carlo solve rate of every proposal that was priced."""
+        """Set the Monte-Carlo solve rate of every new task, and of known ones that were priced."""
         solved: dict[int, list[bool]] = {}
         for judged in answers:
             if is_priced_answer(judged.answer):
@@ -108,7 +109,7 @@ class Round:
                 solved.setdefault(judged.answer.request[0], []).append(passed)
         for judged in answers:
             task = judged.judgement.task
-            if task is not None:
+            if task is not None and (judged.stats["new"] or not self._skip_known):
                 # Solve prompts over the token limit are never sampled: nobody can solve the task.
                 accuracy = fmean(solved.get(judged.answer.request[0], [False]))
                 judged.stats["accuracy"] = accuracy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 
@@ -28,15 +29,15 @@ def seed_buffers(
 ) -> None:
     """Propose with the untrained model until every type has `seeding.tasks`, or time is up.
 
-    Seeds are step 0 of the run. References are drawn from the growing buffers.
+    One type after the other, since later types may build on the tasks of earlier ones; each gets
+    an equal share of the time that is left. Seeds are step 0 of the run. References are drawn from
+    the growing buffers.
     """
     plant(game, buffer)
-    deadline = time.monotonic() + config.seeding.seconds
-    turn = 0
-    while time.monotonic() < deadline:
-        kinds = [kind for kind in game.kinds if buffer.count(kind) < config.seeding.tasks]
-        if not kinds:
-            return
-        seed_round = Round(game, buffer, stream, config, step=0, turn=turn)
-        on_batch(seed_round.propose(kinds, config.seeding.batch))
-        turn += 1
+    end = time.monotonic() + config.seeding.seconds
+    turn = itertools.count()
+    for left, kind in zip(range(len(game.kinds), 0, -1), game.kinds, strict=True):
+        deadline = time.monotonic() + (end - time.monotonic()) / left
+        while buffer.count(kind) < config.seeding.tasks and time.monotonic() < deadline:
+            seed_round = Round(game, buffer, stream, config, step=0, turn=next(turn))
+            on_batch(seed_round.propose([kind], config.seeding.batch))

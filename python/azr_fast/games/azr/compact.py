@@ -45,18 +45,24 @@ class CompactForm:
         if task.kind == "induction":
             pairs = [{"input": given, "output": result} for given, result in shown_pairs(task)]
             fields["pairs"] = "\n".join(_fill(words["pair"], pair) for pair in pairs)
-        request = Message("user", _fill(words["ask"], fields))
-        return (*_turns(words, words["example"]), request), _fill(words["prefill"], fields)
+        return _request(words, self._words["solved"], fields)
 
     def _induction_proposal(self, source: Task) -> tuple[tuple[Message, ...], str]:
-        words = self._words["induction_proposal"]
-        messages: list[Message] = []
-        for example in words["examples"]:
-            inputs = "\n".join(example["inputs"][: self._count])
-            messages += _turns(words, {**example, "inputs": inputs, "count": self._count})
-        fields = {**source.payload, "count": self._count}
-        request = Message("user", _fill(words["ask"], fields))
-        return (*messages, request), _fill(words["prefill"], fields)
+        words, count = self._words["induction_proposal"], self._count
+        examples = [
+            {**example, "inputs": "\n".join(example["inputs"][:count]), "count": count}
+            for example in words["examples"]
+        ]
+        return _request(words, examples, {**source.payload, "count": count})
+
+
+def _request(
+    words: Words, examples: Sequence[Fields], fields: Fields
+) -> tuple[tuple[Message, ...], str]:
+    """Worked examples, then the request."""
+    messages = [message for example in examples for message in _turns(words, example)]
+    request = Message("user", _fill(words["ask"], fields))
+    return (*messages, request), _fill(words["prefill"], fields)
 
 
 def _turns(words: Words, fields: Fields, ask: str = "ask") -> list[Message]:

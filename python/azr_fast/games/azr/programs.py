@@ -57,8 +57,10 @@ def _ignored(function: ast.FunctionDef) -> tuple[str, ...]:
         for node in ast.walk(statement)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
-    named = [n.arg for n in ast.walk(function.args) if isinstance(n, ast.arg)]
-    return tuple(name for name in named if name not in read)
+    form = function.args
+    several = [argument for argument in (form.vararg, form.kwarg) if argument]
+    named = [*form.posonlyargs, *form.args, *form.kwonlyargs, *several]
+    return tuple(argument.arg for argument in named if argument.arg not in read)
 
 
 def forbidden_import(tree: ast.AST, forbidden: Sequence[str]) -> str | None:
