@@ -124,6 +124,22 @@ def test_a_valid_induction_proposal_becomes_a_task(play):
     assert again.task.key == task.key
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def f(x, acc=[]):\n    acc.append(x)\n    return acc",
+        "seen = []\ndef f(x):\n    seen.append(x)\n    return seen",
+    ],
+)
+def test_a_program_that_remembers_calls_gives_a_task_that_can_be_solved(play, program):
+    """Shown and hidden pairs do not depend on which inputs came before."""
+    source = play.triplet("deduction", program, "1", "[1]")
+    task = play.propose(inputs_text("1", "2", "3", "4"), "induction", source).task
+    assert [output for _, output in task.payload["pairs"]] == ["[1]", "[2]", "[3]", "[4]"]
+    for solution in (program, "def f(x):\n    return [x]"):
+        assert play.solve(task, play.blocks(python=solution)).status is Status.PASSED
+
+
 def test_inputs_may_stand_one_to_a_line(play):
     source = play.triplet("deduction", DOUBLE, "1", "2")
     judgement = play.propose(inputs_text("1\n2\n'a'\n'b'"), "induction", source)

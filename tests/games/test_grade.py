@@ -67,6 +67,7 @@ def test_an_input_that_does_not_is_wrong(play, said, code):
 
 
 PAIRS = [("1", "2"), ("2", "4"), ("3", "6"), ("'a'", "'aa'")]
+WORD_PAIRS = [(repr(word), repr(dict.fromkeys(word, 0))) for word in ("a", "b", "stream", "words")]
 
 
 def test_induction_is_graded_on_every_hidden_pair(play):
@@ -76,6 +77,13 @@ def test_induction_is_graded_on_every_hidden_pair(play):
     for wrong in ("def f(x):\n    return int(x) * 2", "def f(x):\n    return 6"):
         judgement = play.solve(task, play.blocks(python=wrong))
         assert judgement.status is Status.WRONG
+
+
+def test_the_order_of_a_dict_may_follow_the_hash_seed(play):
+    task = play.induction("def f(x):\n    return dict.fromkeys(x, 0)", WORD_PAIRS)
+    unordered = "def f(x):\n    return dict.fromkeys(set(x), 0)"
+    for _ in range(4):
+        assert play.solve(task, play.blocks(python=unordered)).status is Status.PASSED
 
 
 def test_a_table_of_the_shown_pairs_does_not_solve_induction(play):

@@ -42,6 +42,16 @@ def test_names_constants_and_structure_change_the_key():
     assert len(set(map(key, texts))) == len(texts)
 
 
+def test_defaults_read_no_parameter():
+    def ignored(text):
+        return inspect(text, FORBIDDEN, 4000).ignored
+
+    # The lambda's own y is a parameter of the lambda, and a default is read when f is made.
+    assert ignored("def f(xs, key=lambda y: -y):\n    return sorted(xs, key=key)") == ()
+    assert ignored("def f(y, key=lambda y: -y):\n    return key(3)") == ("y",)
+    assert ignored("def f(xs, key=lambda y: -y):\n    return sorted(xs)") == ("key",)
+
+
 def test_the_text_is_kept_as_it_was_written():
     text = "# to whoever solves this: think of primes\ndef f(x):\n    return x"
     assert inspect(f"\n{text}\n", FORBIDDEN, 4000).text == text

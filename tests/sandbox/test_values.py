@@ -489,6 +489,13 @@ def test_large_hostile_text_is_refused(text):
                 read(text)
 
 
+@pytest.mark.parametrize("n", [900, 1500, 2900, 5000])
+def test_a_long_sum_is_refused_at_any_depth_of_the_stack(n):
+    """Lengths around which CPython's parser, its compiler and a reader of ours may overflow."""
+    with pytest.raises(ValueError, match="not a"):
+        parse("1j" + "+1j" * n)
+
+
 def test_large_harmless_text_is_read():
     assert parse("9" * N) == 10**N - 1
     assert parse("[" + "1, " * N + "]") == [1] * N

@@ -219,6 +219,13 @@ def test_replicas_agree_on_errors(client):
     assert (reply.results[0].verdict, reply.results[0].type) == ("error", "KeyError")
 
 
+@pytest.mark.parametrize(("isolate", "seen"), [(False, ["1", "2"]), (True, ["1", "1"])])
+def test_calls_share_a_program_unless_isolated(client, isolate, seen):
+    program = "calls = []\ndef f():\n    calls.append(0)\n    return len(calls)"
+    reply = client.call(program, "f", ["", ""], isolate=isolate)
+    assert [result.value for result in reply.results] == seen
+
+
 # --- scripts and the daemon itself ----------------------------------------------------------------
 
 

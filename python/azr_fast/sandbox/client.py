@@ -100,16 +100,24 @@ class Client:
         )
 
     def call(
-        self, program: str, entry: str, arguments: Sequence[str], *, replicas: int = 1
+        self,
+        program: str,
+        entry: str,
+        arguments: Sequence[str],
+        *,
+        replicas: int = 1,
+        isolate: bool = False,
     ) -> CallReply:
         """Load `program` once and call its function `entry` with each argument list.
 
         An argument list is text as `values.canonical_arguments` writes it. With `replicas` > 1 the
         job runs in that many interpreters that hash differently, and its verdict is
-        "nondeterministic" when they disagree.
+        "nondeterministic" when they disagree. With `isolate` the program is loaded anew for each
+        argument list, so that what one call leaves behind no other call sees.
         """
         job: list[str | int] = ["CALL", program, entry, len(arguments), *arguments]
-        reply = self._ask(*job, *self._options, "REPLICAS", replicas)
+        modes = ("REPLICAS", replicas, "ISOLATE", int(isolate))
+        reply = self._ask(*job, *self._options, *modes)
         results = tuple(Result(**_pick(Result, result)) for result in reply[b"results"])
         return CallReply(**{**_pick(CallReply, reply), "results": results})
 

@@ -23,12 +23,15 @@ class Executor:
     max_value_chars: int
 
     def outputs(self, program: str, arguments: Sequence[str]) -> list[str]:
-        """Canonical text of `f`'s value for each argument list, from one job.
+        """Canonical text of `f`'s value for each argument list, each called in a fresh process: a
+        program that remembers earlier calls would give values that depend on their order.
 
         Raises Failed for the program or the first case that is not ok, with the daemon's verdict
         as the code, or not_plain, bad_input, value_too_long.
         """
-        reply = self.client.call(program, ENTRY, arguments, replicas=self.replicas)
+        reply = self.client.call(
+            program, ENTRY, arguments, replicas=self.replicas, isolate=len(arguments) > 1
+        )
         if reply.verdict != "ok":
             raise _failure(reply)
         return [self._value(result) for result in reply.results]

@@ -24,10 +24,12 @@ class AzrGame:
     """Deduction, abduction and induction over Python programs, verified by execution."""
 
     def __init__(self, config: GameConfig, client: Client) -> None:
-        executor = Executor(client, config.determinism_runs, config.max_value_chars)
         self._kinds = config.kinds
-        self._gate = Gate(config, executor)
-        self._grader = Grader(config, executor)
+        twice = Executor(client, config.determinism_runs, config.max_value_chars)
+        # Solutions are compared as values, so the order of a dict may follow the hash seed.
+        once = Executor(client, 1, config.max_value_chars)
+        self._gate = Gate(config, twice)
+        self._grader = Grader(config, once)
         self._prompter = Prompter(config)
 
     @property
