@@ -11,7 +11,7 @@ from azr_fast.policy.policy import Policy
 VOCABULARY = 61
 
 
-def make_tiny(folder: Path, tied: bool = True) -> ModelFiles:
+def make_tiny(folder: Path, tied: bool = True, shard: str = "1GB") -> ModelFiles:
     """A random two-layer Llama with grouped-query attention, in fp32."""
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -25,7 +25,7 @@ def make_tiny(folder: Path, tied: bool = True) -> ModelFiles:
         tie_word_embeddings=tied,
         initializer_range=0.2,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    LlamaForCausalLM(config).save_pretrained(folder, max_shard_size=shard)
     (folder / "tokenizer.json").write_text("{}")
     return ModelFiles(folder, "tiny")
 
@@ -38,6 +38,13 @@ def tiny(tmp_path_factory) -> ModelFiles:
 @pytest.fixture(scope="session")
 def tiny_untied(tmp_path_factory) -> ModelFiles:
     return make_tiny(tmp_path_factory.mktemp("untied"), tied=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_sharded(tmp_path_factory) -> ModelFiles:
+    files = make_tiny(tmp_path_factory.mktemp("sharded"), shard="10KB")
+    assert (files.folder / "model.safetensors.index.json").exists()
+    return files
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from azr_fast.errors import UserError
 from azr_fast.ops import rows
+from azr_fast.policy.models import resolve_model
 from azr_fast.policy.packing import TrainSequence, make_packs
 
 GOOD, BAD = (5, 6, 7), (8, 9, 10)
@@ -240,10 +241,23 @@ def test_going_on_from_a_save_is_bitwise_the_same(make_policy, tmp_path, dtype):
 def test_a_save_is_a_hugging_face_folder(make_policy, tmp_path):
     policy = make_policy("bfloat16", lr=1e-2)
     policy.update(batch_of(random.Random(0)))
-    policy.save(tmp_path / "model")
+    policy.save(tmp_path)
     assert (tmp_path / "model/tokenizer.json").exists()
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype="auto")
     assert model.dtype == torch.bfloat16
+    ours = dict(policy.named_weights())
+    assert all(torch.equal(weight, ours[name]) for name, weight in model.named_parameters())
+
+
+def test_a_saved_model_folder_holds_one_set_of_weights(make_policy, tiny_sharded, tmp_path):
+    """vLLM reads every .safetensors file there; transformers follows an index where there is one."""
+    policy = make_policy(files=tiny_sharded)
+    policy.save(tmp_path)
+    assert [path.name for path in (tmp_path / "model").glob("*.safetensors*")] == [
+        "model.safetensors"
+    ]
+    assert resolve_model(str(tmp_path / "model")).folder == tmp_path / "model"
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     ours = dict(policy.named_weights())
     assert all(torch.equal(weight, ours[name]) for name, weight in model.named_parameters())
 

@@ -96,7 +96,7 @@ class MasterAdamW:
         for name, master in self._masters.items():
             master.copy_(tensors[f"master.{name}"])
             self._adamw.state[master] = {
-                "step": torch.tensor(float(self.steps)),
+                "step": torch.tensor(float(self.steps), device=master.device),  # as fused wants it
                 "exp_avg": tensors[f"exp_avg.{name}"].to(master),
                 "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].to(master),
             }

@@ -17,11 +17,14 @@ from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.errors import UserError
 from azr_fast.ops.linear_policy_loss import linear_logprob, linear_policy_loss
 from azr_fast.policy import attention  # noqa: F401  registers the attention over packs
+from azr_fast.policy.device import resolve_device
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.optimizer import MasterAdamW
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
 
-OPTIMIZER_FILE = "optimizer.safetensors"
+MODEL_FOLDER = "model"  # in a saved folder: what transformers and vLLM load
+OPTIMIZER_FILE = "optimizer.safetensors"  # beside it: vLLM reads every such file of a model folder
+_WEIGHT_FILES = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json")
 
 
 @dataclass(slots=True)
@@ -53,7 +56,7 @@ class Policy:
         self._files = files
         self._update = update
         self._temperature = temperature
-        self.device = _device(model.device)
+        self.device = resolve_device(model.device)
         self._model = _load_model(files.folder, getattr(torch, model.dtype)).to(self.device)
         if update.recompute:
             self._model.gradient_checkpointing_enable()
@@ -163,16 +166,11 @@ class Policy:
             yield "lm_head.weight", self._head.detach()
 
     def save(self, folder: Path) -> None:
-        """Write a Hugging Face model folder with tokenizer, and beside it what `load` needs."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._model.save_pretrained(folder)
-        for path in self._files.folder.iterdir():
-            if (
-                path.is_file()
-                and path.suffix != ".safetensors"
-                and not (folder / path.name).exists()
-            ):
-                shutil.copyfile(path, folder / path.name)
+        """Write a Hugging Face folder `model` with tokenizer, and beside it what `load` needs."""
+        model = folder / MODEL_FOLDER
+        model.mkdir(parents=True, exist_ok=True)
+        self._model.save_pretrained(model)
+        _copy_all_but_weights(self._files.folder, model)
         state = self._optimizer.state() | {"torch_rng": torch.get_rng_state()}
         safetensors.torch.save_file(state, folder / OPTIMIZER_FILE)
 
@@ -189,6 +187,15 @@ class Policy:
             ) from error
         torch.set_rng_state(state["torch_rng"])
         self._optimizer.restore(state)
+
+
+def _copy_all_but_weights(source: Path, target: Path) -> None:
+    """Tokenizer, chat template, licence: files that `target` lacks. An index of weights would name
+    files of the source, however the target's are cut."""
+    for path in source.iterdir():
+        wanted = path.is_file() and not path.name.endswith(_WEIGHT_FILES)
+        if wanted and not (target / path.name).exists():
+            shutil.copyfile(path, target / path.name)
 
 
 class _Clock:
@@ -236,14 +243,6 @@ class _Sums:
 def _share_with_gradient(batch: Sequence[TrainSequence]) -> float:
     tokens = sum(len(s.response_ids) for s in batch)
     return sum(len(s.response_ids) for s in batch if s.advantage and s.weight) / max(1, tokens)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("model.device is cuda and this machine has no usable GPU: set it to cpu")
-    return torch.device(name)
 
 
 def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:

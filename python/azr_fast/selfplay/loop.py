@@ -28,7 +28,6 @@ from azr_fast.selfplay.seeding import seed_buffers
 from azr_fast.selfplay.types import Judged
 
 STATE_FILE = "state.json"  # in a checkpoint: the step, and how far the task buffers had got
-MODEL_FOLDER = "model"  # in a checkpoint: a Hugging Face folder, and the optimizer's state
 
 
 @dataclass(slots=True)
@@ -158,7 +157,10 @@ class Trainer:
         return self.policy.update(sequences, on_progress=self._show_update)
 
     def sync(self) -> ParityReport:
-        """Give the engine the new weights, and prove that it uses them."""
+        """Give the engine the new weights; the probe bounds how far it is from the trainer then.
+
+        Raises ParityError beyond the bound.
+        """
         self.observer.phase("sync", None)
         self.engine.update_weights(self.policy.named_weights())
         return self.probe.check()
@@ -176,7 +178,7 @@ class Trainer:
     def _write_state(self, folder: Path) -> None:
         state = {"step": self.done, "watermark": self.buffer.watermark()}
         (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
-        self.policy.save(folder / MODEL_FOLDER)
+        self.policy.save(folder)
 
     def restore(self, step: int) -> None:
         """Take up the state after `step` updates."""
@@ -184,7 +186,7 @@ class Trainer:
         folder = self.run.checkpoint(step)
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         self.buffer.rewind(state["watermark"])
-        self.policy.load(folder / MODEL_FOLDER)
+        self.policy.load(folder)
         self.sync()
         self.done = self.saved = step
 
