@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 from azr_fast.config.schema import Config
+from azr_fast.errors import UserError
 from azr_fast.games.azr import AzrGame
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.chat import Renderer
+from azr_fast.policy.device import resolve_device
 from azr_fast.policy.models import resolve_model
 from azr_fast.policy.policy import Policy
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.parity import ParityProbe
+from azr_fast.sandbox.client import Client
 from azr_fast.sandbox.launcher import open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.loop import Parts, Trainer
@@ -39,8 +42,10 @@ def open_trainer(
     """
     with ExitStack() as stack:
         observer.phase("load", None)
+        resolve_device(config.model.device)
         files = resolve_model(config.model.name)
         client = stack.enter_context(open_sandbox(config.sandbox))
+        _check_zygotes(client, config.game.determinism_runs)
         buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))
         renderer = Renderer(files.folder)
         engine = stack.enter_context(
@@ -50,3 +55,13 @@ def open_trainer(
         probe = ParityProbe(engine, policy, renderer, PROBE_TEXTS, config.parity)
         parts = Parts(AzrGame(config.game, client), buffer, policy, engine, renderer, probe)
         yield Trainer(config, parts, run, observer, should_stop)
+
+
+def _check_zygotes(client: Client, runs: int) -> None:
+    """UserError unless the daemon has an interpreter for each run that must agree."""
+    zygotes = int(client.info()["zygotes"]["zygotes"])
+    if runs > zygotes:
+        raise UserError(
+            f"game.determinism_runs is {runs} and azr-sandboxd has {zygotes} zygotes: "
+            f"raise sandbox.zygotes to {runs}, or lower game.determinism_runs"
+        )

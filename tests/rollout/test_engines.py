@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from azr_fast.config.schema import ModelConfig
+from azr_fast.errors import UserError
+from azr_fast.policy.models import ModelFiles
+from azr_fast.rollout import open_engine
 from azr_fast.rollout.engine import Request
 
-from .conftest import Rig, drain
+from .conftest import ROLLOUT, Rig, drain
+
+
+@pytest.mark.parametrize("name", ["vllm", "transformers"])
+def test_a_context_that_is_too_short_is_refused_at_once(tiny: ModelFiles, name: str) -> None:
+    if name == "vllm":
+        pytest.importorskip("vllm")
+    config = ROLLOUT.model_copy(update={"engine": name, "max_new_tokens": 129})
+    limits = (
+        r"rollout\.max_prompt_tokens \+ rollout\.max_new_tokens is 513 .* has 512 tokens: lower"
+    )
+    with pytest.raises(UserError, match=limits):
+        open_engine(config, tiny, SimpleNamespace(stop_ids=frozenset()), ModelConfig(), seed=0)
 
 
 def test_empty_poll_returns_at_once(rig: Rig) -> None:

@@ -64,7 +64,7 @@ def test_more_prompt_tokens_than_a_step_takes(vllm_rig: Rig) -> None:
 def test_a_cache_that_does_not_fit_names_the_key(smollm: ModelFiles, renderer: Renderer) -> None:
     pytest.importorskip("vllm")
     config = ROLLOUT.model_copy(update={"engine": "vllm", "cache_gib": 1e5})
-    with pytest.raises(UserError, match=r"--rollout\.cache-gib"):
+    with pytest.raises(UserError, match=r"--rollout\.cache_gib"):
         open_engine(config, smollm, renderer, ModelConfig(), seed=0)
 
 

@@ -130,6 +130,22 @@ def test_a_fault_of_the_judge_is_not_swallowed(new_stream):
         new_stream().run([prompt("a")], broken, "s")
 
 
+def test_after_a_fault_the_queued_answers_are_not_judged(new_stream):
+    stream, judged = new_stream(threads=1), []
+
+    def broken(answer):
+        judged.append(answer.request)
+        while stream.stats.finished < 8:  # all others are queued by then
+            time.sleep(0.01)
+        if len(judged) > 1:
+            time.sleep(0.2)
+        raise ZeroDivisionError("judge")
+
+    with pytest.raises(ZeroDivisionError):
+        stream.run([prompt(str(i)) for i in range(8)], broken, "s")
+    assert len(judged) < 4
+
+
 def test_a_stop_interrupts_the_stream(new_stream):
     with pytest.raises(Interrupted):
         new_stream(should_stop=lambda: True).run([prompt("a")], passed, "s")

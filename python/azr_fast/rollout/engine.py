@@ -6,14 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from azr_fast.config.schema import RolloutConfig
+from azr_fast.errors import UserError
+from azr_fast.policy.models import ModelFiles
+
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation to make. Equal (prompt_ids, seed, weights) give the same tokens on engines
-    that report `reproducible`."""
+    """One generation to make. The same queue of requests over equal weights gives the same tokens
+    on the transformers engine; on vLLM rounding follows what happens to be decoded together."""
 
     id: tuple[int, ...]
     prompt_ids: tuple[int, ...]
@@ -41,6 +45,21 @@ class EngineDied(RuntimeError):  # noqa: N818 - what happened
         super().__init__(
             f"the {engine} engine died ({reason}): continue from the last checkpoint with --resume"
         )
+
+
+def longest_generation(config: RolloutConfig, files: ModelFiles) -> int:
+    """Most tokens of a prompt and its answer. UserError when they exceed the model's context."""
+    from transformers import AutoConfig
+
+    longest = config.max_prompt_tokens + config.max_new_tokens
+    model = AutoConfig.from_pretrained(files.folder).get_text_config()
+    context = getattr(model, "max_position_embeddings", None) or longest
+    if longest > context:
+        raise UserError(
+            f"rollout.max_prompt_tokens + rollout.max_new_tokens is {longest} and the context of "
+            f"{files.name} has {context} tokens: lower one of them"
+        )
+    return longest
 
 
 class Engine(Protocol):

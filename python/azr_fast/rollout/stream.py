@@ -81,14 +81,16 @@ class Stream:
         prompts to add. Raises `Interrupted` when asked to stop, and whatever `judge` raised.
         """
         self.stats = StreamStats()
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="judge")
         try:
-            with ThreadPoolExecutor(self._threads, thread_name_prefix="judge") as pool:
-                return _Run(self, pool, judge, seed).play(prompts, settle)
+            return _Run(self, pool, judge, seed).play(prompts, settle)
         except EngineDied:
             raise
         except BaseException:
             self._engine.cancel()
             raise
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error nobody waits for queued verdicts
 
 
 class _Run:

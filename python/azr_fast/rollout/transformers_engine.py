@@ -13,8 +13,9 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.utils.logging import disable_progress_bar
 
 from azr_fast.config.schema import ModelConfig, RolloutConfig
+from azr_fast.policy.device import resolve_device
 from azr_fast.policy.models import ModelFiles
-from azr_fast.rollout.engine import Completion, EngineDied, Request
+from azr_fast.rollout.engine import Completion, EngineDied, Request, longest_generation
 
 
 class TransformersEngine:
@@ -32,7 +33,8 @@ class TransformersEngine:
     ) -> None:
         self._config = config
         self._stop_ids = stop_ids
-        self._device = _device(model)
+        self._max_tokens = longest_generation(config, files)
+        self._device = resolve_device(model.device)
         disable_progress_bar()  # of loading, which takes a second
         self._model: Any = (
             AutoModelForCausalLM.from_pretrained(files.folder, dtype=getattr(torch, model.dtype))
@@ -40,7 +42,6 @@ class TransformersEngine:
             .eval()
             .requires_grad_(False)
         )
-        self._max_tokens: int = self._model.config.max_position_embeddings
         self._queue: list[Request] = []
         self._batch: _Batch | None = None
         self._generated = 0
@@ -224,9 +225,3 @@ def _nucleus(logp_BV: torch.Tensor, top_p: float) -> torch.Tensor:
     mass_before_BV = sorted_BV.exp().cumsum(-1) - sorted_BV.exp()
     kept_BV = sorted_BV.masked_fill(mass_before_BV >= top_p, -torch.inf)
     return torch.full_like(logp_BV, -torch.inf).scatter(1, order_BV, kept_BV).log_softmax(-1)
-
-
-def _device(model: ModelConfig) -> torch.device:
-    if model.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(model.device)

@@ -7,7 +7,6 @@ memory and captured graphs; that path has not been run.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from azr_fast.config.schema import ModelConfig, RolloutConfig
 from azr_fast.errors import UserError
 from azr_fast.policy.models import ModelFiles
-from azr_fast.rollout.engine import Completion, EngineDied, Request
+from azr_fast.rollout.engine import Completion, EngineDied, Request, longest_generation
 
 if TYPE_CHECKING:
     import torch
@@ -110,7 +109,8 @@ class VllmEngine:
         """
         assert not self._partials, "update_weights() while requests are queued"
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
-        assert self._engine.reset_prefix_cache(), "prefix cache in use while idle"
+        emptied = self._engine.reset_prefix_cache()  # not inside the assert, which -O leaves out
+        assert emptied, "prefix cache in use while idle"
 
     def close(self) -> None:
         """Free the engine. Idempotent."""
@@ -169,9 +169,7 @@ class VllmEngine:
 def _engine_args(
     config: RolloutConfig, files: ModelFiles, model: ModelConfig, seed: int
 ) -> dict[str, Any]:
-    hf_config = json.loads((files.folder / "config.json").read_bytes())
-    longest = config.max_prompt_tokens + config.max_new_tokens
-    longest = min(longest, hf_config.get("max_position_embeddings", longest))
+    longest = longest_generation(config, files)
     return {
         "model": str(files.folder),
         "dtype": model.dtype,
@@ -224,7 +222,7 @@ def _start(arguments: dict[str, Any]) -> Any:
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"vLLM cannot start ({reason}): try a smaller --rollout.cache-gib "
+            f"vLLM cannot start ({reason}): try a smaller --rollout.cache_gib "
             "or --rollout.engine transformers"
         ) from error
     finally:
