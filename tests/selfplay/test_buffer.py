@@ -1,6 +1,9 @@
 import random
 import sqlite3
 
+import pytest
+
+from azr_fast.errors import UserError
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.types import Task
 
@@ -80,6 +83,24 @@ def test_a_watermark_is_on_disk(tmp_path):
     mark = buffer.watermark()
     other = sqlite3.connect(path)
     assert other.execute("SELECT MAX(id) FROM tasks").fetchone() == (mark,)
+
+
+def test_a_commit_is_synced_to_the_disk(tmp_path):
+    """SQLite in WAL mode syncs commits at FULL (2) alone."""
+    buffer = TaskBuffer(tmp_path / "tasks.db", 3)
+    assert buffer._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert buffer._db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_database_behind_the_watermark_is_refused(tmp_path):
+    buffer = TaskBuffer(tmp_path / "tasks.db", 3)
+    buffer.add(task(1), 1)
+    mark = buffer.watermark()
+    buffer.add(task(2), 2)
+    with pytest.raises(UserError, match=r"tasks\.db ends at task 2 and the checkpoint at 3: put"):
+        buffer.rewind(3)
+    assert buffer.count("deduction") == 2
+    buffer.rewind(mark)
 
 
 def test_accuracy_is_kept_beside_the_task(tmp_path):

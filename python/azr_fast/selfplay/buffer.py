@@ -15,8 +15,10 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from azr_fast.errors import UserError
 from azr_fast.selfplay.types import Task
 
+# parents, step and accuracy are for whoever studies a run: nothing here reads them to decide.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
     id INTEGER PRIMARY KEY,
@@ -36,10 +38,11 @@ class TaskBuffer:
 
     def __init__(self, path: Path | str, capacity: int) -> None:
         assert capacity > 0
+        self._path = path
         self._capacity = capacity
         self._db = sqlite3.connect(path)
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA synchronous = FULL")  # in WAL mode, NORMAL syncs no commit
         self._db.execute(_SCHEMA)
         self._load()
 
@@ -81,7 +84,7 @@ class TaskBuffer:
         return len(self._windows.get(kind, ()))
 
     def record_accuracy(self, task: Task, accuracy: float) -> None:
-        """Note the Monte-Carlo solve rate of a task beside it."""
+        """Note the Monte-Carlo solve rate of a task beside it, for the study of a run."""
         self._db.execute(
             "UPDATE tasks SET accuracy = ? WHERE kind = ? AND key = ?",
             (accuracy, task.kind, task.key),
@@ -90,11 +93,22 @@ class TaskBuffer:
     def watermark(self) -> int:
         """A number that names the present state; everything up to it is on disk on return."""
         self._db.commit()
+        return self._newest()
+
+    def _newest(self) -> int:
         (newest,) = self._db.execute("SELECT COALESCE(MAX(id), 0) FROM tasks").fetchone()
         return int(newest)
 
     def rewind(self, watermark: int) -> None:
-        """Forget every task added after `watermark` was taken."""
+        """Forget every task added after `watermark` was taken.
+
+        Raises UserError when the database ends before it: it is not the one of the checkpoint.
+        """
+        if self._newest() < watermark:
+            raise UserError(
+                f"{self._path} ends at task {self._newest()} and the checkpoint at {watermark}: "
+                "put back the file that belongs to it, or remove that checkpoint"
+            )
         self._db.execute("DELETE FROM tasks WHERE id > ?", (watermark,))
         self._db.commit()
         self._load()

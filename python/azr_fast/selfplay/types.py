@@ -41,7 +41,7 @@ class Task:
     kind: str  # the task type, named by the game
     key: str  # canonical hash; the buffer deduplicates on it
     payload: Mapping[str, JSON]  # everything needed to show the task and to grade an answer
-    parents: tuple[str, ...] = ()  # keys of the tasks it was made from
+    parents: tuple[str, ...] = ()  # keys of the tasks it was made from; for the study of a run
 
 
 @dataclass(frozen=True, slots=True)
