@@ -106,8 +106,13 @@ void policy_loss_rows(const Logits& logits, const Targets& targets, const Floats
 
 }  // namespace
 
+// noconvert: what is written in place must be the caller's array, never a converted copy of it.
 NB_MODULE(_kernels, module) {
   module.def("isa", [] { return azr::best_row_kernels().isa; });
-  module.def("logprob_rows", &logprob_rows);
-  module.def("policy_loss_rows", &policy_loss_rows);
+  module.def("logprob_rows", &logprob_rows, nb::arg("logits").noconvert(), nb::arg("targets"),
+             nb::arg("scale"), nb::arg("logp").noconvert(), nb::arg("threads"));
+  module.def("policy_loss_rows", &policy_loss_rows, nb::arg("logits").noconvert(),
+             nb::arg("targets"), nb::arg("coefficient"), nb::arg("entropy_weight"),
+             nb::arg("scale"), nb::arg("logp").noconvert(), nb::arg("entropy").noconvert(),
+             nb::arg("threads"));
 }

@@ -1,12 +1,15 @@
-"""Row kernels over logits on CPUs (csrc/). Arrays are C-contiguous CPU tensors (DLPack)."""
+"""Row kernels over logits on CPUs (csrc/). Arrays are C-contiguous CPU tensors (DLPack).
+
+TypeError for others where the kernel writes (logits, logp, entropy): a copy would be written to.
+"""
 
 import torch
 
 def isa() -> str:
-    """The instruction set in use: avx512bf16, avx512, avx2 or portable."""
+    """The instruction set in use: avx512bf16, avx2 or portable."""
 
 def logprob_rows(
-    logits: torch.Tensor, targets: torch.Tensor, scale: float, logp: torch.Tensor, threads: int, /
+    logits: torch.Tensor, targets: torch.Tensor, scale: float, logp: torch.Tensor, threads: int
 ) -> None: ...
 def policy_loss_rows(
     logits: torch.Tensor,
@@ -17,5 +20,4 @@ def policy_loss_rows(
     logp: torch.Tensor,
     entropy: torch.Tensor,
     threads: int,
-    /,
 ) -> None: ...

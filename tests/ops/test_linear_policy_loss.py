@@ -158,7 +158,18 @@ def test_two_runs_are_bitwise_equal(implementation, dtype):
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+@pytest.fixture(params=["avx512bf16", "avx2", "portable"])
+def isa(request, monkeypatch):
+    """Each build of the kernel that this processor can run."""
+    monkeypatch.setenv("AZR_ISA", request.param)
+    try:
+        assert rows._kernels.isa() == request.param
+    except ValueError as refused:
+        pytest.skip(str(refused))
+
+
 @built
+@pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_the_implementations_agree_on_the_same_logits(dtype, temperature):
@@ -175,6 +186,19 @@ def test_the_implementations_agree_on_the_same_logits(dtype, temperature):
         results.append((logp, entropy, mine))
     for a, b in zip(*results, strict=True):
         assert error(b, a.double()) < (2e-6 if dtype == torch.float32 or a.ndim == 1 else 5e-4)
+
+
+@built
+def test_the_kernel_writes_to_no_copy():
+    """A converted array would take the results with it."""
+    logits, targets, logp = torch.zeros(4, 4), torch.zeros(4, dtype=torch.int64), torch.zeros(4)
+    for wrong in ((logits.T, logp), (logits, logp.double()), (logits, torch.zeros(8)[::2])):
+        with pytest.raises(TypeError):
+            rows._kernels.logprob_rows(wrong[0], targets, 1.0, wrong[1], 1)
+    with pytest.raises(TypeError):
+        rows._kernels.policy_loss_rows(
+            logits, targets, logp, logp, 1.0, logp, torch.zeros(4).double(), 1
+        )
 
 
 BAD = {
