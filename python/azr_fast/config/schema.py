@@ -127,7 +127,9 @@ class RolloutConfig(Section):
     )
     temperature: PositiveFloat = Field(default=1.0, description="sampling temperature")
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=1.0, description="share of probability sampled from"
+        default=1.0,
+        description="share of probability sampled from; below 1 the update is off-policy: its "
+        "log-probs are over the whole vocabulary",
     )
     max_prompt_tokens: PositiveInt = Field(
         default=6144, description="longer prompts are skipped and counted"
