@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import annotated_types
 from pydantic.fields import FieldInfo
 
 from azr_fast.config.schema import Config, Section
@@ -26,8 +25,8 @@ _NOUNS: Mapping[object, str] = {
     str: "text",
     bool: "true or false",
 }
-_BOUNDS = ((annotated_types.Gt, "gt", ">"), (annotated_types.Ge, "ge", ">="),
-           (annotated_types.Lt, "lt", "<"), (annotated_types.Le, "le", "<="))  # fmt: skip
+# The names that pydantic's constraints give their bounds.
+_BOUNDS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
 
 
 def allowed(key: str) -> str:
@@ -68,9 +67,9 @@ def _words(annotation: object, metadata: tuple[Any, ...]) -> str:
         return f"a list{count}, each {_words(arguments[0], metadata)}"
     bounds = [
         f"{sign} {getattr(item, name):g}"
-        for kind, name, sign in _BOUNDS
+        for name, sign in _BOUNDS
         for item in metadata
-        if isinstance(item, kind)
+        if hasattr(item, name)
     ]
     return " ".join([_NOUNS[annotation], " and ".join(bounds)]).strip()
 

@@ -25,7 +25,9 @@ class RunConfig(Section):
     seed: int = Field(default=0, ge=0, description="seed of every random choice of the run")
     steps: PositiveInt = Field(default=500, description="policy updates to make")
     time_limit_minutes: NonNegative = Field(
-        default=0.0, description="stop cleanly after this many minutes of training; 0: no limit"
+        default=0.0,
+        description="stop cleanly this many minutes after each start, seeding included, loading "
+        "not; 0: no limit",
     )
     checkpoint_every: PositiveInt = Field(default=25, description="steps between checkpoints")
     keep_checkpoints: PositiveInt = Field(default=2, description="newest checkpoints to keep")
@@ -201,10 +203,14 @@ class ParityConfig(Section):
     """The probe that compares engine and trainer after every weight sync."""
 
     max_mean: PositiveFloat = Field(
-        default=0.02, description="stop when mean |log p gap| exceeds this"
+        default=0.02,
+        description="stop when mean |log p gap| exceeds this and twice what rounding gave before "
+        "training",
     )
     max_any: PositiveFloat = Field(
-        default=0.25, description="stop when any |log p gap| exceeds this"
+        default=0.25,
+        description="stop when any |log p gap| exceeds this and four times the largest that "
+        "rounding gave before training",
     )
 
 
