@@ -21,7 +21,11 @@ def executable() -> str:
     found = os.environ.get("AZR_SANDBOXD") or (beside if beside.exists() else None)
     found = found or shutil.which("azr-sandboxd")
     if found is None:
-        pytest.skip("no azr-sandboxd beside this Python, on PATH or in AZR_SANDBOXD")
+        pytest.fail(
+            "no azr-sandboxd beside this Python, on the PATH or in AZR_SANDBOXD: build it first "
+            "(`make test` does, or pip install .)",
+            pytrace=False,
+        )
     return str(found)
 
 

@@ -129,6 +129,9 @@ def test_a_named_daemon_must_be_executable(tmp_path, monkeypatch):
     monkeypatch.setenv("AZR_SANDBOXD", str(tmp_path / "absent"))
     with pytest.raises(UserError, match=r"AZR_SANDBOXD names .*absent, which is not an executable"):
         find_daemon()
+    monkeypatch.setenv("AZR_SANDBOXD", str(tmp_path))
+    with pytest.raises(UserError, match=r"not an executable file: name azr-sandboxd, or unset it"):
+        find_daemon()
 
 
 # --- not starting -----------------------------------------------------------------------------------
@@ -144,6 +147,15 @@ def test_the_daemons_own_words_are_quoted(temp_folder, script):
     ):
         pass
     assert "\n" not in str(caught.value)
+    assert list(temp_folder.iterdir()) == []
+
+
+def test_a_file_that_the_system_cannot_run(temp_folder, tmp_path, monkeypatch):
+    daemon = executable(tmp_path)
+    daemon.write_bytes(b"\x7fELF of no machine")
+    monkeypatch.setenv("AZR_SANDBOXD", str(daemon))
+    with pytest.raises(UserError, match=r"Exec format error; install azr-fast again"), Sandbox():
+        pass
     assert list(temp_folder.iterdir()) == []
 
 

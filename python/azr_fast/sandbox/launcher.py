@@ -47,13 +47,14 @@ class Sandbox:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             self.path = check_socket_path(f"{folder}/s")
             log = stack.enter_context(tempfile.TemporaryFile())
-            process = subprocess.Popen(
-                [executable, *self._arguments()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                process_group=0,  # Ctrl-C is for the trainer, which still needs its sandbox
-            )
+            with _starting(executable):
+                process = subprocess.Popen(
+                    [executable, *self._arguments()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    process_group=0,  # Ctrl-C is for the trainer, which still needs its sandbox
+                )
             stack.callback(_stop, process)
             _await_ready(process, log)
             self._exit = stack.pop_all()
@@ -109,8 +110,11 @@ def find_daemon() -> str:
     """The azr-sandboxd to run: $AZR_SANDBOXD, else beside this Python, else on the PATH."""
     named = os.environ.get("AZR_SANDBOXD")
     if named:
-        if not os.access(named, os.X_OK):
-            raise UserError(f"AZR_SANDBOXD names {named}, which is not an executable file")
+        if not (Path(named).is_file() and os.access(named, os.X_OK)):
+            raise UserError(
+                f"AZR_SANDBOXD names {named}, which is not an executable file: name azr-sandboxd, "
+                "or unset it"
+            )
         return named
     found = shutil.which(_DAEMON, path=Path(sys.executable).parent) or shutil.which(_DAEMON)
     if found is None:
@@ -119,6 +123,26 @@ def find_daemon() -> str:
             "install azr-fast with pip, or set AZR_SANDBOXD to the executable"
         )
     return found
+
+
+def check_daemon(executable: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    """Its own report on the layers of isolation, shown or captured. UserError if it cannot run."""
+    with _starting(executable):
+        return subprocess.run(
+            [executable, "--check"], capture_output=capture, text=True, check=False
+        )
+
+
+@contextmanager
+def _starting(executable: str) -> Iterator[None]:
+    """UserError for a file that the system cannot run, such as one of another architecture."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot start {executable}: {error.strerror}; install azr-fast again, or let "
+            "AZR_SANDBOXD name another azr-sandboxd"
+        ) from None
 
 
 def check_socket_path(path: str) -> str:
