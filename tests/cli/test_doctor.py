@@ -29,10 +29,11 @@ def test_doctor_names_what_is_missing_and_the_remedy(capsys, monkeypatch, tmp_pa
     assert main(["doctor"]) == 1
     found = lines_of(capsys)
     assert found["torch"][0] == "MISSING"
-    assert "pip install" in found["torch"][1]
+    assert found["torch"][1] == "`make train`, or in the source folder pip install '.[cpu]'"
+    assert "pip install '.[plot]'" in found["matplotlib"][1]
     assert found["sandbox"] == (
         "MISSING",
-        f"AZR_SANDBOXD names {tmp_path / 'none'}, which is not an executable file",
+        f"AZR_SANDBOXD names {tmp_path / 'none'}, which is not an executable file: name azr-sandboxd, or unset it",
     )
     assert found["vllm"][0] == "-"
 
@@ -41,6 +42,23 @@ def test_doctor_says_so_when_the_daemon_fails_its_check(capsys, monkeypatch):
     monkeypatch.setenv("AZR_SANDBOXD", "/bin/false")
     assert main(["doctor"]) == 1
     assert lines_of(capsys)["layers"] == ("MISSING", "exit code 1")
+
+
+def test_doctor_reports_a_daemon_that_cannot_start(capsys, monkeypatch, tmp_path):
+    (tmp_path / "daemon").write_bytes(b"\x7fELF of no machine")
+    (tmp_path / "daemon").chmod(0o755)
+    monkeypatch.setenv("AZR_SANDBOXD", str(tmp_path / "daemon"))
+    assert main(["doctor"]) == 1
+    assert "Exec format error; install azr-fast again" in lines_of(capsys)["layers"][1]
+    assert main(["sandbox", "check"]) == 2
+
+
+def test_memory_is_that_of_the_container(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "CGROUP_LIMITS", (tmp_path / "v2", tmp_path / "absent"))
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    for text, limit in (("max\n", whole), (f"{1 << 62}\n", whole), (f"{1 << 28}\n", 0.25)):
+        (tmp_path / "v2").write_text(text)
+        assert machine.memory_gib() == limit
 
 
 @pytest.mark.parametrize("names", [("pytest",), ("no-such-package", "pytest")])

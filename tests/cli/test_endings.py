@@ -8,6 +8,7 @@ from azr_fast.cli.endings import known_endings
 from azr_fast.config.load import load_config
 from azr_fast.errors import UserError
 from azr_fast.observe.runfolder import RunFolder
+from azr_fast.observe.typed import typed
 from azr_fast.policy.checkpoint import write_checkpoint
 from azr_fast.rollout.engine import EngineDied
 from azr_fast.sandbox.client import SandboxLost
@@ -38,7 +39,7 @@ def full_database():
 
 
 def test_what_is_lost_and_how_to_go_on(run):
-    on = f"(azr-fast train --resume {run.path} goes on after step 7)"
+    on = f"({typed()} train --resume {run.path} goes on after step 7)"
     assert ending(run, EngineDied("vllm", ValueError("out of memory\ntrace"))).endswith(on)
     assert ending(run, SandboxLost("azr-sandboxd was lost")) == f"azr-sandboxd was lost {on}"
     for full in (OSError(errno.ENOSPC, "full"), OSError(errno.EDQUOT, "full"), full_database()):

@@ -54,6 +54,12 @@ def test_call_of_a_program_that_does_not_load(file, capsys):
     assert "sandbox: error: SyntaxError" in capsys.readouterr().err
 
 
+def test_a_denied_system_call_is_named_once(file, capsys):
+    path = file("import socket\ndef f(a):\n    return socket.socket().fileno()\n")
+    assert main(["sandbox", "call", path, "1"]) == 1
+    assert capsys.readouterr().err == "sandbox: denied: system call socket\n"
+
+
 def test_limits_are_options(file, capsys):
     path = file("def f(a):\n    while True: pass\n")
     assert main(["sandbox", "call", path, "1", "--sandbox.timeout_ms", "100"]) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from azr_fast.cli import machine
-from azr_fast.cli.main import main, parse
+from azr_fast.cli.main import FOR_TRAINING, main, parse
 from azr_fast.cli.parser import overrides
 from azr_fast.cli.plan import best_solve_rate, work
 from azr_fast.cli.stop import stop_on_signals
@@ -58,7 +58,7 @@ def test_help_imports_nothing_heavy_and_names_every_command():
     assert done.returncode == 0
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "azr_fast.cli.plan" in imported
-    assert not imported & {"torch", "vllm", "transformers", "matplotlib", "numpy"}
+    assert not imported & {"vllm", "matplotlib", *FOR_TRAINING}
     for command in ("train", "report", "models", "sandbox", "doctor"):
         assert f"  {command} " in cli().stdout
 
@@ -99,6 +99,10 @@ def test_a_negative_value_needs_no_equals_sign():
     assert overrides(parse(["train", "--reward.wrong", "-0.25"])) == {"reward.wrong": "-0.25"}
 
 
+def test_the_time_limit_has_a_short_name():
+    assert overrides(parse(["train", "--time-limit", "60"])) == {"run.time_limit_minutes": "60"}
+
+
 def test_dry_run_prints_a_config_file_that_gives_the_same_config(tmp_path):
     done = cli(
         "train", "--preset", "cpu", "--dry-run", "--rollout.temperature", "0.8", cwd=tmp_path
@@ -128,9 +132,13 @@ def test_dry_run_takes_a_file_as_preset(tmp_path):
         (["train", "--rolout.temp", "1"], "unknown option '--rolout.temp': the nearest is '--rollout.temperature'"),
         (["train", "--rollout.temp=1"], "the nearest is '--rollout.temperature'"),
         (["train", "--dryrun"], "the nearest is '--dry-run'"),
+        (["--run.steps", "3"], "--run.steps follows a command: azr-fast train --run.steps 3"),
+        (["--resume=runs/a"], "--resume follows a command: azr-fast train --resume=runs/a"),
+        (["--dryrun"], "unknown option '--dryrun'"),
         (["train", "now"], "unexpected argument 'now'"),
         (["train", "--rollout.temperature"], "expected one argument"),
         (["train", "--rollout.top_p", "2"], "rollout.top_p = '2' is not allowed: rollout.top_p takes a number > 0 and <= 1"),
+        (["train", "--time-limit", "-1"], "run.time_limit_minutes = '-1' is not allowed"),
         (["train", "--preset", "none.toml"], "cannot read config none.toml"),
         (["train", "--resume", "nowhere"], "nowhere is not a run folder"),
         (["train", "--resume", "nowhere", "--preset", "cpu"], "exclude each other"),

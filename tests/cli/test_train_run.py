@@ -66,7 +66,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path, start):
         "  play",
         "  update",
         "  sync",
-        "stopping: a checkpoint",
+        "stopping after a checkpoint",
     ):
         assert words in text
     assert "azr-fast train --resume runs/one" in rest

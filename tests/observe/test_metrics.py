@@ -1,5 +1,6 @@
 import json
 import math
+import sys
 
 import pytest
 
@@ -101,3 +102,32 @@ def test_samples_survive_text_that_is_not_unicode(tmp_path, judged):
     path = tmp_path / "step-000001.jsonl"
     save_samples(path, [judged("deduction", Role.SOLVER, Status.PASSED, text="\ud800 lone")])
     assert next(read_lines(path))["text"] == "\ud800 lone"
+
+
+def test_08_logging_costs_no_more_as_a_run_grows(a_step, tmp_path):
+    """Calls, not seconds, so that a busy machine changes nothing."""
+    with MetricsLog(tmp_path / "metrics.jsonl") as log:
+
+        def write(answers):
+            line = {"groups": group_metrics(answers), "proposals": proposal_rates(answers)}
+            log.append(line | {"solver": solver_rates(answers)})
+            save_samples(tmp_path / "samples.jsonl", answers)
+
+        first, *_, last = [calls_of(write, a_step) for _ in range(50)][1:]
+        assert last == first, "a step's cost may not depend on those before it"
+        assert calls_of(write, a_step * 8) < 8 * first, "nor on pairs of its answers"
+
+
+def calls_of(function, argument):
+    count = 0
+
+    def seen(_frame, event, _what):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(seen)
+    try:
+        function(argument)
+    finally:
+        sys.setprofile(None)
+    return count

@@ -45,7 +45,8 @@ def test_plain_lines_without_a_terminal(metrics):
         "step 3/5: well formed 83%, valid 50%, new 33%; solved 25%, reward -0.25 "
         "(412 tok/s, 0:00, about 0:00 left)"
     )
-    assert lines[4:] == ["[checkpoint] saved"]
+    assert lines[4].startswith("  rewards: deduction/proposer -0.31, abduction/proposer -0.25, ")
+    assert lines[5:] == ["[checkpoint] saved"]
 
 
 def test_live_display_on_a_terminal_fits_80_columns(metrics):

@@ -50,7 +50,13 @@ def finished(run, judged):
                 {
                     "step": step,
                     "time": 10.0 * step,
-                    "seconds": {"play": 2.0, "update": 7.5, "sync": 0.5, "verify_blocked": 0.3},
+                    "seconds": {
+                        "play": 2.0,
+                        "update": 7.5,
+                        "sync": 0.5,
+                        "verify_blocked": 0.3,
+                        "verify_threads": 2.5,
+                    },
                     "tokens": {"trained": 1.0, "with_gradient": 0.25},
                     "tokens_per_s": 100.0 * step,
                     "groups": group_metrics(answers),
@@ -99,12 +105,15 @@ def test_summary_names_speed_verdicts_folder_and_what_is_next(finished):
     text = shown(finished)
     assert "verdicts on the last proposals: ok 75%, no_answer 25%" in text
     prose = " ".join(text.split())
-    assert "a step took 10.0 s: play 2.0, update 7.5, sync 0.5; 3% of it waited" in prose
-    assert "450 tokens/s were sampled" in prose
+    assert "a step took 10.0 s: play 2.0, update 7.5, sync 0.5; 450 tokens/s were sampled" in prose
+    assert (
+        "verification: threads beside the sampling worked 2.50 s a step in sum, 25% of its length; "
+        "waiting for their verdicts took 3% of it"
+    ) in prose
     assert "100% were trained on; of all tokens trained on 25% had a gradient" in prose
     assert f"run folder: {finished}\n" in text
     assert f"azr-fast report {finished} --plot curves.png\n" in text
-    assert f"azr-fast train --resume {finished} --run.time_limit_minutes 60\n" in text
+    assert f"azr-fast train --resume {finished} --time-limit 60\n" in text
 
 
 def test_a_run_that_made_all_its_steps_is_resumed_with_more(finished):
@@ -126,7 +135,13 @@ def test_long_answers_are_cut_for_people(run, judged):
             {
                 "step": 1,
                 "time": 1.0,
-                "seconds": {"play": 1.0, "update": 1.0, "sync": 0.0, "verify_blocked": 0.0},
+                "seconds": {
+                    "play": 1.0,
+                    "update": 1.0,
+                    "sync": 0.0,
+                    "verify_blocked": 0.0,
+                    "verify_threads": 0.0,
+                },
                 "tokens": {"trained": 1.0, "with_gradient": 1.0},
                 "tokens_per_s": 1.0,
                 "groups": group_metrics([answer]),
@@ -144,12 +159,13 @@ def test_a_run_without_a_finished_step(run):
     text = shown(run.path)
     assert "0 of 500 steps made" in text
     assert "no step is finished yet" in text
+    assert "--plot" not in text
     with pytest.raises(UserError, match="has no finished step to plot"):
         plot_run(run.path, run.path / "curves.png")
 
 
 def test_plot_draws_a_picture(finished, tmp_path):
-    plot_run(finished, tmp_path / "curves.png")
+    assert plot_run(finished, tmp_path / "curves") == tmp_path / "curves.png"
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     plot_run(finished, tmp_path / "curves.svg")
     assert "<svg" in (tmp_path / "curves.svg").read_text()
@@ -160,5 +176,5 @@ def test_plot_that_cannot_be_written_or_drawn(finished, tmp_path, monkeypatch):
         with pytest.raises(UserError, match=r"cannot write .*give a path like curves\.png"):
             plot_run(finished, tmp_path / name)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(UserError, match="--plot needs matplotlib: pip install"):
+    with pytest.raises(UserError, match=r"--plot needs matplotlib: .*pip install '\.\[plot\]'"):
         plot_run(finished, tmp_path / "curves.png")

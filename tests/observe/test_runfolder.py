@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -45,7 +46,9 @@ def _path(config):
 
 def test_a_place_that_cannot_hold_it(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"cannot make run folder .*Not a directory"):
+    with pytest.raises(
+        UserError, match=r"cannot make run folder .*Not a directory; choose another --run\.dir"
+    ):
         RunFolder.create(load_config("cpu", {"run.dir": str(tmp_path / "file"), "run.name": "x"}))
 
 
@@ -82,6 +85,39 @@ def test_a_run_of_another_format_is_refused_with_a_remedy(config):
     (_path(config) / "run.json").write_text(json.dumps({"format": FORMAT + 1}))
     with pytest.raises(UserError, match=rf"has format {FORMAT + 1}.*use the version"):
         RunFolder.resume(_path(config))
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "1", "null", "{", "\xff"])
+def test_a_run_json_that_says_nothing(config, text):
+    RunFolder.create(config).close()
+    (_path(config) / "run.json").write_text(text, encoding="latin-1")
+    with pytest.raises(UserError, match=r"is not a run folder \(no readable run\.json\)"):
+        RunFolder.resume(_path(config))
+
+
+@pytest.mark.parametrize("line", ["", '{"step": 2, oops}', "[2]", "\xff\xfe"])
+def test_a_damaged_line_is_named_by_place_and_remedy(config, line):
+    with RunFolder.create(config) as run:
+        run.metrics.write_text(f'{{"step": 1}}\n{line}\n{{"step": 3}}\n', encoding="latin-1")
+        with pytest.raises(UserError, match=r"metrics\.jsonl, line 2 is damaged: delete the line"):
+            run.rewind(3)
+
+
+def test_a_folder_that_may_not_be_written(config, monkeypatch):
+    RunFolder.create(config).close()
+
+    def refuse(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("azr_fast.observe.runfolder.os.open", refuse)  # root may open anything
+    with pytest.raises(UserError, match=r"cannot write in run folder .*: Permission denied; mend"):
+        RunFolder.resume(_path(config))
+
+
+def test_a_run_without_its_checkpoints_begins_again(config):
+    with RunFolder.create(config) as run:
+        (run.path / "checkpoints").rmdir()
+        assert run.latest_checkpoint() is None
 
 
 def test_what_is_not_a_run_folder(tmp_path):

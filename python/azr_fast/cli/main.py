@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
 from azr_fast.cli.machine import version
 from azr_fast.cli.parser import Parser
+from azr_fast.config.keys import FIELDS
 from azr_fast.config.load import nearest
 from azr_fast.errors import UserError
+from azr_fast.observe.typed import how_to_install
 
 # Each is a module of this package with `add_options(parser)`, which also sets what to run.
 COMMANDS = {
@@ -28,24 +31,54 @@ COMMANDS = {
 
 NOT_INSTALLED = "azr-fast, run from its sources"
 
+# What training needs and a bare `pip install .` leaves out.
+FOR_TRAINING = {
+    "torch",
+    "transformers",
+    "safetensors",
+    "numpy",
+    "gguf",
+    "huggingface_hub",
+    "tokenizers",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    print_anything()
     try:
         space = parse(words)
         return int(space.run(space))
     except UserError as error:
-        print(f"azr-fast: error: {error}", file=sys.stderr)
-        return 2
+        return refuse(str(error))
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name not in FOR_TRAINING:
+            raise
+        return refuse(f"{name} is not installed: {how_to_install('cpu')}")
     except KeyboardInterrupt:
         print("azr-fast: stopped", file=sys.stderr)
         return 130
 
 
+def refuse(message: str) -> int:
+    """Say what was wrong and what to do about it; the exit code."""
+    print(f"azr-fast: error: {message}", file=sys.stderr)
+    return 2
+
+
+def print_anything() -> None:
+    """Show ? for a character that the terminal lacks, where it would end the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The options of the command that `words` begin with; `run` is the function to call."""
     if not words or words[0].startswith("-"):
+        _refuse_option_of_train(words)
         return _top().parse_args(words or ["--help"])
     command = words[0]
     if command not in COMMANDS:
@@ -56,6 +89,12 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog=f"azr-fast {command}", description=COMMANDS[command])
     importlib.import_module(f"azr_fast.cli.{command}").add_options(parser, words[1:])
     return parser.parse_args(words[1:])
+
+
+def _refuse_option_of_train(words: Sequence[str]) -> None:
+    option = words[0].partition("=")[0] if words else ""
+    if option[2:] in {*FIELDS, "preset", "resume", "dry-run", "time-limit"}:
+        raise UserError(f"{option} follows a command: azr-fast train {' '.join(words)}")
 
 
 def _top() -> Parser:

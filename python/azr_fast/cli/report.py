@@ -24,6 +24,6 @@ def report(space: argparse.Namespace) -> int:
     console = Console()
     print_summary(space.folder, console)
     if space.plot:
-        plot_run(space.folder, space.plot)
-        console.print(f"plot: {space.plot}", markup=False, highlight=False, soft_wrap=True)
+        picture = plot_run(space.folder, space.plot)
+        console.print(f"plot: {picture}", markup=False, highlight=False, soft_wrap=True)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from azr_fast.cli.parser import add_config_options, overrides
 from azr_fast.config.load import load_config
 from azr_fast.errors import UserError
 from azr_fast.sandbox.client import CallReply, Client, Result, RunReply, SandboxLost
-from azr_fast.sandbox.launcher import find_daemon, open_sandbox
+from azr_fast.sandbox.launcher import check_daemon, find_daemon, open_sandbox
 
 
 def add_options(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
@@ -39,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
 
 def check_layers(_space: argparse.Namespace) -> int:
     """The daemon's own report. 0 when it would start, else 1."""
-    return int(subprocess.run([find_daemon(), "--check"], check=False).returncode != 0)
+    return int(check_daemon(find_daemon()).returncode != 0)
 
 
 def run_script(space: argparse.Namespace) -> int:
@@ -78,7 +77,8 @@ def describe(outcome: RunReply | CallReply | Result) -> str:
         parts.append(f"system call {outcome.syscall}")
     if not isinstance(outcome, Result) and outcome.signal:
         parts.append(f"signal {outcome.signal}")
-    return ": ".join(part for part in parts if part).replace("\n", " ")
+    once = dict.fromkeys(part for part in parts if part)  # a message may name the system call
+    return ": ".join(once).replace("\n", " ")
 
 
 def _read(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -33,12 +34,15 @@ EPILOG = """\
 examples:
   azr-fast train                             the preset that fits this machine
   azr-fast train --dry-run                   what that is, and the work of a step
-  azr-fast train --run.time_limit_minutes 60 --run.name hour
-  azr-fast train --resume runs/hour --run.time_limit_minutes 120
+  azr-fast train --time-limit 60 --run.name hour
+  azr-fast train --resume runs/hour --time-limit 120
   azr-fast train --preset mine.toml --rollout.temperature 0.8
 
 a list is typed with commas: --game.kinds deduction,abduction
 an optional value is unset with none: --reward.duplicate none"""
+
+
+STOPPING = "stopping after a checkpoint of the steps made; again to stop at once"
 
 
 def default_preset() -> str:
@@ -65,6 +69,13 @@ def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="print the config and the work of a step; no more"
+    )
+    parser.add_argument(
+        "--time-limit",
+        dest="run.time_limit_minutes",
+        metavar="MINUTES",
+        default=argparse.SUPPRESS,
+        help="short for --run.time_limit_minutes",
     )
     add_config_options(parser, load_config(chosen))
     parser.set_defaults(run=train)
@@ -101,6 +112,7 @@ def open_run(space: argparse.Namespace) -> RunFolder:
     from azr_fast.policy.models import resolve_model
 
     resolve_model(config.model.name)
+    importlib.import_module("azr_fast.session")  # a missing package shows before a folder is made
     return RunFolder.create(config)
 
 
@@ -113,9 +125,7 @@ def play(run: RunFolder, console: Console) -> None:
     with (
         closing(observer),
         known_endings(run),
-        stop_on_signals(
-            lambda: observer.note("stopping: a checkpoint first; again to stop at once")
-        ) as should_stop,
+        stop_on_signals(lambda: observer.note(STOPPING)) as should_stop,
     ):
         observer.start(run.path, run.config, run.latest_checkpoint() or 0)
         observer.note(reward_line(run.config))

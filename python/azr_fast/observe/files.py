@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from azr_fast.errors import UserError
+
 
 def write_whole(path: Path, text: str) -> None:
     """Replace `path` by `text` at once: a reader sees the old file or the new one."""
@@ -31,13 +33,26 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file of lines; a last line that was cut off by a kill is left out."""
+    """The JSON objects of a file of lines; a last line that was cut off by a kill is left out.
+
+    UserError for any other line that is none.
+    """
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.endswith(b"\n"):
+                yield _record(line, f"{path}, line {number}")
+
+
+def _record(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError:  # not JSON, or not UTF-8
+        record = None
+    if not isinstance(record, dict):
+        raise UserError(f"{where} is damaged: delete the line, or restore the file from a copy")
+    return record
 
 
 def json_line(record: object) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from azr_fast.errors import UserError
 from azr_fast.observe.files import read_lines
 from azr_fast.observe.runfolder import check_format
+from azr_fast.observe.typed import how_to_install
 
 Metrics = Mapping[str, Any]
 Curve = tuple[str, Callable[[Metrics], float | None]]
@@ -28,8 +29,9 @@ PANELS: Sequence[tuple[str, Sequence[Curve]]] = (
 )
 
 
-def plot_run(folder: Path, picture: Path) -> None:
-    """Draw the curves of the run in `folder` into `picture`; its suffix chooses the format.
+def plot_run(folder: Path, picture: Path) -> Path:
+    """Draw the curves of the run in `folder` into `picture`; its suffix chooses the format, PNG
+    without one. Returns the path written.
 
     Raises UserError without matplotlib, without a finished step, and for a file that cannot be
     written.
@@ -41,7 +43,8 @@ def plot_run(folder: Path, picture: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError("--plot needs matplotlib: pip install 'azr-fast[plot]'") from None
+        raise UserError(f"--plot needs matplotlib: {how_to_install('plot')}") from None
+    picture = picture if picture.suffix else picture.with_suffix(".png")
     figure = Figure(figsize=(10, 7), layout="constrained")
     for axes, (title, curves) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
         _draw(axes, title, curves, lines)
@@ -51,6 +54,7 @@ def plot_run(folder: Path, picture: Path) -> None:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot write {picture} ({reason}): give a path like curves.png") from None
+    return picture
 
 
 def _draw(axes: Any, title: str, curves: Sequence[Curve], lines: Sequence[Metrics]) -> None:

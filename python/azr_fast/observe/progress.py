@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from azr_fast.config.schema import Config
-from azr_fast.observe.text import duration, group_table, step_line
+from azr_fast.observe.text import duration, group_table, reward_text, step_line
 
 Metrics = Mapping[str, Any]
 
@@ -111,12 +111,13 @@ class PlainObserver:
         """Too often for a log."""
 
     def step(self, metrics: Metrics) -> None:
-        """The rates of the step and the time left."""
+        """The rates of the step, the time left, and the rewards per group."""
         self._clock.tick(metrics["step"])
         left = self._clock.remaining()
         about = f", about {duration(left)} left" if left is not None else ""
         speed, elapsed = metrics["tokens_per_s"], duration(self._clock.elapsed())
         self.note(f"{step_line(metrics, self._clock.steps)} ({speed:.0f} tok/s, {elapsed}{about})")
+        self.note(f"  rewards: {reward_text(metrics['groups'])}")
 
     def note(self, text: str) -> None:
         """Written at once, never wrapped."""

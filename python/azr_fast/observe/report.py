@@ -18,10 +18,12 @@ from azr_fast.config.schema import Config
 from azr_fast.observe.files import read_lines
 from azr_fast.observe.runfolder import check_format
 from azr_fast.observe.text import percent, signed, sparkline
+from azr_fast.observe.typed import typed
 
 Metrics = Mapping[str, Any]
 
 PHASES = ("play", "update", "sync")
+VERIFYING = ("verify_blocked", "verify_threads")
 TOKEN_SHARES = ("trained", "with_gradient")
 WINDOW = 5  # steps whose mean stands for the start and the end of a run
 SAMPLE_LINES = 14  # of a task or an answer shown
@@ -175,11 +177,13 @@ def _speed(say: Writer, lines: Sequence[Metrics]) -> None:
     step = sum(seconds.values())
     parts = [f"{name} {value:.1f}" for name, value in seconds.items()]
     speed = fmean([line["tokens_per_s"] for line in lines])
-    blocked = fmean([line["seconds"]["verify_blocked"] for line in lines])
+    blocked, busy = (fmean([line["seconds"][name] for line in lines]) for name in VERIFYING)
     trained, steering = (fmean([line["tokens"][k] for line in lines]) for k in TOKEN_SHARES)
+    say.prose(f"a step took {step:.1f} s: {', '.join(parts)}; {speed:.0f} tokens/s were sampled")
     say.prose(
-        f"a step took {step:.1f} s: {', '.join(parts)}; {percent(blocked / step)} of it waited for "
-        f"verdicts; {speed:.0f} tokens/s were sampled"
+        f"verification: threads beside the sampling worked {busy:.2f} s a step in sum, "
+        f"{percent(busy / step)} of its length; waiting for their verdicts took "
+        f"{percent(blocked / step)} of it"
     )
     say.prose(
         f"of the tokens of well-formed answers {percent(trained)} were trained on; of all tokens "
@@ -189,11 +193,12 @@ def _speed(say: Writer, lines: Sequence[Metrics]) -> None:
 
 def _next(say: Writer, folder: Path, config: Config, done: int) -> None:
     over = done >= config.run.steps
-    longer = f"--run.steps {2 * done}" if over else "--run.time_limit_minutes 60"
+    longer = f"--run.steps {2 * done}" if over else "--time-limit 60"
     say(f"\nrun folder: {folder}")
     say("what to type next:")
-    say(f"  azr-fast report {folder} --plot curves.png")
-    say(f"  azr-fast train --resume {folder} {longer}")
+    if done:
+        say(f"  {typed()} report {folder} --plot curves.png")
+    say(f"  {typed()} train --resume {folder} {longer}")
 
 
 def _window(lines: Sequence[Metrics]) -> int:

@@ -16,6 +16,7 @@ from azr_fast.config.load import dump_config, load_config
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
 from azr_fast.observe.files import json_line, read_lines, write_whole
+from azr_fast.observe.typed import typed
 from azr_fast.policy.checkpoint import latest_checkpoint
 
 FORMAT = 1  # of the folder; a run from another format is refused
@@ -54,14 +55,17 @@ class RunFolder:
             if any(path.iterdir()):
                 raise UserError(
                     f"run folder {path} exists: choose another --run.name, "
-                    f"or go on with it: azr-fast train --resume {path}"
+                    f"or go on with it: {typed()} train --resume {path}"
                 )
             for folder in ("samples", "checkpoints"):
                 (path / folder).mkdir()
             write_whole(path / "config.toml", dump_config(config))
             write_whole(path / "run.json", json_line({"format": FORMAT, "created": time.time()}))
         except OSError as error:
-            raise UserError(f"cannot make run folder {path}: {error.strerror}") from None
+            raise UserError(
+                f"cannot make run folder {path}: {error.strerror}; choose another --run.dir or "
+                "--run.name"
+            ) from None
         return cls(path, config)
 
     @classmethod
@@ -127,14 +131,15 @@ def check_format(path: Path) -> None:
     """UserError unless `path` is a run folder that this version can read."""
     try:
         about = json.loads((path / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = about["format"]
+    except (OSError, ValueError, TypeError, KeyError):  # absent, no JSON, no object, no format
         raise UserError(
             f"{path} is not a run folder (no readable run.json): give the folder that "
             "`azr-fast train` named"
         ) from None
-    if about["format"] != FORMAT:
+    if found != FORMAT:
         raise UserError(
-            f"run folder {path} has format {about['format']}, this azr-fast reads format {FORMAT}: "
+            f"run folder {path} has format {found}, this azr-fast reads format {FORMAT}: "
             "use the version of azr-fast that made it, or start a new run"
         )
 
@@ -157,7 +162,13 @@ def resumed_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Co
 
 def _lock(path: Path) -> int:
     """An exclusive lock on the folder, held by the descriptor returned; the kernel frees it."""
-    descriptor = os.open(path / "run.json", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path / "run.json", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise UserError(
+            f"cannot write in run folder {path}: {error.strerror}; mend its permissions, or start "
+            "a new run"
+        ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -49,6 +49,11 @@ def step_line(metrics: Metrics, steps: int) -> str:
     )
 
 
+def reward_text(groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """The mean reward of every task-role group of a step, on one line."""
+    return ", ".join(f"{name} {signed(group['reward'])}" for name, group in groups.items())
+
+
 def group_table(groups: Mapping[str, Mapping[str, Any]]) -> Table:
     """One row per task-role group of a step."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))

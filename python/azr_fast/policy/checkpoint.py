@@ -14,8 +14,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 from azr_fast.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -27,6 +25,8 @@ def write_checkpoint(folder: Path, write: Callable[[Path], None]) -> None:
     A folder of that name is replaced. Raises UserError when the disk is full or fails; nothing is
     left behind then, nor after any other exception of `write`.
     """
+    from safetensors import SafetensorError  # here, so that `report` works without it
+
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
@@ -72,7 +72,7 @@ def prune_checkpoints(parent: Path, keep: int) -> None:
 
 def _checkpoints(parent: Path) -> list[Path]:
     """Folders named step-N, by N."""
-    steps = {path: re.fullmatch(r"step-(\d+)", path.name) for path in parent.iterdir()}
+    steps = {path: re.fullmatch(r"step-(\d+)", path.name) for path in parent.glob("step-*")}
     return sorted((path for path, step in steps.items() if step), key=lambda p: int(p.name[5:]))
 
 
