@@ -1,6 +1,7 @@
 """The structure that docs/tour.md promises, held by tests."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,10 +36,18 @@ def test_model_text_is_never_evaluated(path):
     assert not {"eval", "exec", "compile", "__import__"} & set(calls)
 
 
+def test_every_mistake_of_the_reference_has_its_test():
+    page = (ROOT / "docs" / "reference-mistakes.md").read_text()
+    named = set(re.findall(r"`(test_\d\d\w*)`", page))
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named == set(re.findall(r"def (test_\d\d\w*)\(", tests))
+    assert {int(name[5:7]) for name in named} == set(range(1, 17))
+
+
 def test_asking_for_help_loads_no_heavy_package():
     code = (
         "import sys, azr_fast.cli.main\n"
-        "heavy = {'torch', 'vllm', 'transformers', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'vllm', 'matplotlib', *azr_fast.cli.main.FOR_TRAINING} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
