@@ -1,6 +1,6 @@
 # The two commands of this project: `make train` and `make test`. `make help` lists the rest.
 #
-# Needs Python 3.11+ (with headers), a C++20 compiler, make, and a package registry.
+# Needs git, Python 3.11 to 3.14 (with headers and venv), a C++20 compiler, and a package registry.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -11,7 +11,10 @@ BIN    := $(VENV)/bin
 TORCH       ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-SOURCES := $(shell git ls-files -co --exclude-standard python csrc triton_kernels sandbox_daemon CMakeLists.txt pyproject.toml 2>/dev/null)
+# wildcard: what git still lists and is no longer there drops out.
+SOURCES := $(wildcard $(shell git ls-files -co --exclude-standard python csrc triton_kernels sandbox_daemon CMakeLists.txt pyproject.toml 2>/dev/null))
+# Warnings stop the build under `make test`, and no user's.
+WERROR  ?= OFF
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .PHONY: help train test lint types test-cpp test-python format bench clean
@@ -23,6 +26,7 @@ help:  ## list the targets
 train: $(VENV)/installed $(VENV)/model  ## install what is needed, then train the built-in model (ARGS="--run.steps 5")
 	@$(BIN)/azr-fast train $(ARGS)
 
+test: WERROR = ON
 test: lint types test-cpp test-python  ## everything: lint, types, C++ tests, pytest
 
 lint: $(VENV)/dev  ## ruff, clang-format, who may import whom
@@ -50,12 +54,16 @@ format: $(VENV)/dev  ## rewrite the sources in the house style
 	$(BIN)/ruff format .
 	git ls-files '*.cpp' '*.h' '*.cc' | xargs -r $(BIN)/clang-format -i
 
+bench: $(VENV)/installed  ## time the policy head and the update against plain implementations
+	$(BIN)/python benchmarks/linear_policy_loss.py
+	$(BIN)/python benchmarks/policy_update.py
+
 clean:  ## remove builds and the environment; runs stay
 	rm -rf build $(VENV)
 
 $(VENV)/python:
+	@$(PYTHON) requirements/check_machine.py
 	@echo "making a virtual environment in $(VENV)"
-	@$(PYTHON) -c 'import sys; sys.exit("azr-fast needs Python 3.11 or newer; set PYTHON=/path/to/python3") if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
@@ -63,7 +71,8 @@ $(VENV)/python:
 # CPU machine (CUDA builds of torchvision, torchaudio and torchcodec).
 $(VENV)/packages: requirements/cpu.lock | $(VENV)/python
 	@echo "installing torch (CPU build) and the locked packages: a few minutes the first time"
-	@$(PIP) install --no-deps '$(TORCH)' || $(PIP) install --no-deps --index-url $(TORCH_INDEX) '$(TORCH)'
+	@$(PIP) install --no-deps '$(TORCH)' 2>/dev/null || { echo "asking $(TORCH_INDEX) for torch"; \
+	  $(PIP) install --no-deps --index-url $(TORCH_INDEX) '$(TORCH)'; }
 	@$(PIP) install --no-deps -r requirements/cpu.lock
 	@touch $@
 
@@ -74,7 +83,8 @@ $(VENV)/dev: requirements/dev.lock $(VENV)/packages
 
 $(VENV)/installed: $(SOURCES) $(VENV)/packages
 	@echo "building and installing azr-fast"
-	@PATH="$(abspath $(BIN)):$$PATH" $(PIP) install --no-deps --no-build-isolation --force-reinstall .
+	@PATH="$(abspath $(BIN)):$$PATH" $(PIP) install --no-deps --no-build-isolation --force-reinstall \
+	  --config-settings=cmake.define.AZR_WERROR=$(WERROR) .
 	@touch $@
 
 $(VENV)/model: $(VENV)/installed
