@@ -25,10 +25,10 @@ class AzrGame:
 
     def __init__(self, config: GameConfig, client: Client) -> None:
         self._kinds = config.kinds
-        twice = Executor(client, config.determinism_runs, config.max_value_chars)
+        repeated = Executor(client, config.determinism_runs, config.max_value_chars)
         # Solutions are compared as values, so the order of a dict may follow the hash seed.
         once = Executor(client, 1, config.max_value_chars)
-        self._gate = Gate(config, twice)
+        self._gate = Gate(config, repeated)
         self._grader = Grader(config, once)
         self._prompter = Prompter(config)
 
