@@ -13,17 +13,17 @@ from azr_fast.observe.typed import typed
 WITHOUT = (
     "import sys\n"
     "from azr_fast.cli.main import FOR_TRAINING, main\n"
-    "sys.modules.update(dict.fromkeys(FOR_TRAINING))\n"  # None: not found
+    "without = sys.argv.pop(1).split() or FOR_TRAINING\n"
+    "sys.modules.update(dict.fromkeys(without))\n"  # None: not found
     "sys.exit(main())"
 )
 
 
 @pytest.fixture
 def bare(tmp_path):
-    def run(*words):
-        return subprocess.run(
-            [sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True, cwd=tmp_path
-        )
+    def run(*words, without=""):
+        command = [sys.executable, "-c", WITHOUT, without, *words]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
 
     return run
 
@@ -48,11 +48,15 @@ def test_commands_that_need_no_training(bare, folder):
     assert bare("doctor").stderr == ""
 
 
-def test_training_names_the_package_and_the_remedy(bare, tmp_path):
-    done = bare("train", "--preset", "cpu")
+@pytest.mark.parametrize("without", ["", "torch"])
+def test_training_names_the_package_and_the_remedy(bare, tmp_path, without):
+    done = bare("train", "--preset", "cpu", without=without)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert " is not installed: `make train`, or in the source folder pip install" in done.stderr
+    assert (
+        f"{without} is not installed: `make train`, or in the source folder pip install"
+        in done.stderr
+    )
     assert not (tmp_path / "runs").exists(), "what did not begin leaves no run folder"
 
 

@@ -178,6 +178,14 @@ def test_a_dry_run_of_a_resume_writes_nothing(folder):
     assert (folder / "config.toml").read_text() == before
 
 
+def test_damaged_run_folders_are_refused_by_every_command(folder, refused):
+    (folder / "metrics.jsonl").write_text('{"step": 1,\n')
+    assert "metrics.jsonl, line 1 is damaged: delete the line" in refused("report", str(folder))
+    (folder / "run.json").write_text("[]")
+    for words in (["report"], ["train", "--resume"], ["train", "--dry-run", "--resume"]):
+        assert "is not a run folder" in refused(*words, str(folder))
+
+
 def test_a_run_folder_in_use_is_refused(folder, refused):
     with RunFolder.resume(folder):
         assert "is in use by another azr-fast" in refused("train", "--resume", str(folder))

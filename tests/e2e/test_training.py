@@ -102,7 +102,7 @@ def test_weights_move_and_the_engine_follows(finished):
     before, after = weights(run, 1), weights(run, 2)
     assert any((before[name] != after[name]).any() for name in before)
     for line in observer.steps:
-        assert line["parity"]["mean"] < 0.12  # rounding gives 0.05 and the probe stops at twice that
+        assert line["parity"]["mean"] < 0.12  # rounding gives 0.05, the probe stops at its double
         assert line["update"]["grad_norm"] > 0
 
 
