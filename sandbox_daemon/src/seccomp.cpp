@@ -32,6 +32,8 @@ uint32_t return_value(SyscallAction action) {
       return SECCOMP_RET_ERRNO | EROFS;
     case SyscallAction::kEnosys:
       return SECCOMP_RET_ERRNO | ENOSYS;
+    case SyscallAction::kPretend:
+      return SECCOMP_RET_ERRNO | 0;
     case SyscallAction::kTrap:
       break;
   }

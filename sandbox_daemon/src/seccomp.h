@@ -10,8 +10,9 @@
 
 namespace azr {
 
-// What the filter answers. A refusal (kTrap) raises SIGSYS; the others return an errno.
-enum class SyscallAction : uint8_t { kAllow, kTrap, kEperm, kErofs, kEnosys };
+// What the filter answers. A refusal (kTrap) raises SIGSYS; the others return an errno, and
+// kPretend success.
+enum class SyscallAction : uint8_t { kAllow, kTrap, kEperm, kErofs, kEnosys, kPretend };
 
 // A condition on one argument's low (or, for pointers, whole) value.
 struct ArgumentTest {

@@ -52,10 +52,6 @@ constexpr uint32_t kAllowed[] = {
     SYS_chdir,
     SYS_fchdir,
     SYS_umask,
-    SYS_flock,
-    SYS_fsync,
-    SYS_fdatasync,
-    SYS_fadvise64,
     SYS_ppoll,
     SYS_pselect6,
     SYS_epoll_create1,
@@ -170,9 +166,14 @@ constexpr uint32_t kForbidden[] = {
     SYS_flistxattr,
 };
 
+// flock would reach others' locks through a descriptor that may only read.
 constexpr uint32_t kAbsent[] = {
-    SYS_openat2, SYS_sendfile, SYS_copy_file_range, SYS_get_mempolicy, SYS_mbind, SYS_set_mempolicy,
+    SYS_openat2, SYS_sendfile,      SYS_copy_file_range, SYS_get_mempolicy,
+    SYS_mbind,   SYS_set_mempolicy, SYS_flock,
 };
+
+// Without effect on what a program sees, but not on the disk and the page cache of the machine.
+constexpr uint32_t kPretended[] = {SYS_fsync, SYS_fdatasync, SYS_fadvise64};
 
 constexpr uint32_t kWriteFlags = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
 
@@ -218,6 +219,7 @@ std::vector<SyscallRule> program_rules(bool writes_by_mount) {
   add(rules, kReadOnly, SyscallAction::kErofs);
   add(rules, kForbidden, SyscallAction::kEperm);
   add(rules, kAbsent, SyscallAction::kEnosys);
+  add(rules, kPretended, SyscallAction::kPretend);
   add_signals(rules);
   add_tasks(rules);
   add_opens(rules, writes_by_mount);

@@ -76,6 +76,8 @@ uint32_t simple_return(SyscallAction action) {
       return kErofs;
     case SyscallAction::kEnosys:
       return SECCOMP_RET_ERRNO | ENOSYS;
+    case SyscallAction::kPretend:
+      return SECCOMP_RET_ERRNO | 0;
     default:
       return SECCOMP_RET_TRAP;
   }
@@ -140,6 +142,10 @@ void arguments() {
 
 void refused_calls() {
   const SyscallFilter filter(program_rules(true));
+  for (const long number : {SYS_fsync, SYS_fdatasync, SYS_fadvise64}) {
+    EXPECT(evaluate(filter.program(), call(number)) == SECCOMP_RET_ERRNO);
+  }
+  EXPECT(evaluate(filter.program(), call(SYS_flock)) == (SECCOMP_RET_ERRNO | ENOSYS));
   for (const long number :
        {SYS_execve, SYS_execveat, SYS_socket, SYS_socketpair, SYS_connect, SYS_ptrace, SYS_mount,
         SYS_unshare, SYS_setns, SYS_bpf, SYS_io_uring_setup, SYS_process_vm_writev, SYS_keyctl,
