@@ -21,11 +21,12 @@ void on_refusal(int, siginfo_t* info, void*) {
   ::_exit(kExitDenied);
 }
 
-void take_descriptors(const int (&fds)[3]) {
+// The control socket is among those closed: a program must not run beside one left open.
+bool take_descriptors(const int (&fds)[3]) {
   for (int target = 0; target < 3; ++target) {
-    if (fds[target] != target) ::dup2(fds[target], target);
+    if (fds[target] != target && ::dup2(fds[target], target) != target) return false;
   }
-  ::close_range(3, ~0U, 0);
+  return ::close_range(3, ~0U, 0) == 0;
 }
 
 }  // namespace
@@ -39,7 +40,7 @@ void install_refusal_handler() {
 
 void run_child(const ChildSetup& setup) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  take_descriptors(setup.fds);
+  if (!take_descriptors(setup.fds)) ::_exit(kExitLimitsFailed);
   PyOS_AfterFork_Child();
   g_records = RecordWriter(setup.region->output(), setup.job->token);
   if (!apply_program_limits(setup.job->limits, setup.base_bytes)) ::_exit(kExitLimitsFailed);

@@ -64,6 +64,12 @@ void prove_root(const Layers& layers) {
 
 }  // namespace
 
+Layer offer_to_oom_killer() {
+  const UniqueFd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (file && ::write(file.get(), "1000", 4) == 4) return {"oom_score", true, "killed first"};
+  return {"oom_score", false, "cannot write /proc/self/oom_score_adj: " + errno_text()};
+}
+
 Layers lock_down(const LockdownConfig& config) {
   Layers layers;
   const auto readable = readable_paths(config.import_paths);
@@ -73,10 +79,12 @@ Layers lock_down(const LockdownConfig& config) {
   }
   layers.push_back(enter_root(config, readable));
   const std::string probe = config.import_paths.empty() ? "/" : config.import_paths.back();
+  drop_bounding_set();
   layers.push_back(config.drop_to != 0 ? drop_user(config.drop_to, probe)
                                        : Layer{"user", false, config.drop_why});
   layers.push_back(drop_capabilities());
   layers.push_back(set_no_new_privs());
+  if (!hide_process()) throw StartError("cannot forbid core dumps: " + errno_text());
   layers.push_back(enter_landlock(readable));
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of user had cleared it
   prove_root(layers);

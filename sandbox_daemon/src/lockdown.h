@@ -19,6 +19,10 @@ struct LockdownConfig {
   std::vector<std::string> import_paths;
 };
 
+// Makes this process and its children the first to go when the machine's memory runs out. Before
+// lock_down, which takes /proc away.
+Layer offer_to_oom_killer();
+
 // The layers as they now are. Throws StartError when a layer that is on does not hold.
 Layers lock_down(const LockdownConfig& config);
 

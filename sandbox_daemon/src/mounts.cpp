@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "error.h"
@@ -53,6 +55,37 @@ bool attach(const Source& source) {
   return make_target(target, source.tree.get()) &&
          ::syscall(SYS_move_mount, source.tree.get(), "", AT_FDCWD, target.c_str(),
                    MOVE_MOUNT_F_EMPTY_PATH) == 0;
+}
+
+// Folders of installed packages in `folder` and one level below: those of the interpreter itself
+// and of the system's (/usr/lib/python3/dist-packages).
+std::vector<std::string> package_folders(const std::string& folder) {
+  std::vector<std::string> found;
+  const auto look_in = [&](const std::string& parent) {
+    for (const char* name : {"/site-packages", "/dist-packages"}) {
+      struct stat info{};
+      const std::string path = parent + name;
+      if (::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) found.push_back(path);
+    }
+  };
+  look_in(folder);
+  std::error_code fault;
+  for (std::filesystem::directory_iterator at(folder, fault), end; !fault && at != end;
+       at.increment(fault)) {
+    if (!at->is_symlink(fault)) look_in(at->path().string());
+  }
+  return found;
+}
+
+// Covers what is installed besides the standard library. Empty on success, else what failed.
+std::string cover_packages(const std::string& folder) {
+  for (const std::string& packages : package_folders(kStage + folder)) {
+    if (::mount("tmpfs", packages.c_str(), "tmpfs", kNosuid | kNoexec,
+                "size=4k,nr_inodes=2,mode=555") != 0) {
+      return "cannot cover " + packages.substr(std::strlen(kStage)) + ": " + errno_text();
+    }
+  }
+  return "";
 }
 
 bool seal() {
@@ -103,6 +136,10 @@ std::string enter_minimal_root(const std::vector<std::string>& readable) {
   }
   for (const auto& source : sources) {
     if (!attach(source)) return "cannot mount " + source.path + ": " + errno_text();
+  }
+  for (const auto& path : readable) {
+    const std::string fault = cover_packages(path);
+    if (!fault.empty()) return fault;
   }
   if (!seal()) return "cannot make the root read-only: " + errno_text();
   return pivot() ? "" : "cannot change the root: " + errno_text();

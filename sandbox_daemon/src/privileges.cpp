@@ -18,12 +18,30 @@ bool become(uid_t id) {
          ::setresuid(id, id, id) == 0;
 }
 
-// Whether user `id` could read `path`: asked of a child, since there is no way back.
+bool empty_sets() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const __user_cap_data_struct none[2]{};
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  return ::syscall(SYS_capset, &header, none) == 0;
+}
+
+// Whether user `id` could read `path`: asked of a child, since there is no way back, and without
+// capabilities, which a change of user leaves in place here.
 bool readable_as(uid_t id, const std::string& path) {
   const pid_t pid = ::fork();
-  if (pid == 0) ::_exit(become(id) && ::access(path.c_str(), R_OK) == 0 ? 0 : 1);
+  if (pid == 0) {
+    ::_exit(become(id) && empty_sets() && ::access(path.c_str(), R_OK) == 0 ? 0 : 1);
+  }
   int status = 1;
   return pid > 0 && ::waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+bool bounding_set_is_empty() {
+  for (int capability = 0;; ++capability) {
+    const int held = ::prctl(PR_CAPBSET_READ, capability);
+    if (held < 0) return capability > 0;
+    if (held > 0) return false;
+  }
 }
 
 bool holds_no_capability() {
@@ -47,20 +65,26 @@ Layer drop_user(uid_t id, const std::string& probe) {
   return {"user", true, "unused id " + std::to_string(id)};
 }
 
-Layer drop_capabilities() {
-  // Without CAP_SETPCAP these fail, and then there is nothing in the sets to drop.
+void drop_bounding_set() {
   ::prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                  SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED);
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
     ::prctl(PR_CAPBSET_DROP, capability);
   }
-  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const __user_cap_data_struct none[2]{};
-  if (::syscall(SYS_capset, &header, none) != 0 || !holds_no_capability()) {
+}
+
+Layer drop_capabilities() {
+  if (!empty_sets() || !holds_no_capability()) {
     return {"capabilities", false, "cannot drop them: " + errno_text()};
   }
-  return {"capabilities", true, "none"};
+  if (!bounding_set_is_empty()) {
+    return {"capabilities", false, "none held; the bounding set cannot be emptied"};
+  }
+  return {"capabilities", true, "none; the bounding set is empty"};
+}
+
+bool hide_process() {
+  return ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0;
 }
 
 Layer set_no_new_privs() {

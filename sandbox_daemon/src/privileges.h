@@ -12,8 +12,16 @@ namespace azr {
 // Becomes user and group `id`, which nothing else uses. `probe`: a file that must stay readable.
 Layer drop_user(uid_t id, const std::string& probe);
 
-// Empties every capability set, the bounding set included, and bars the way back.
+// Empties the bounding set and bars the ways back. Before drop_user: it takes CAP_SETPCAP, which a
+// change of user takes away.
+void drop_bounding_set();
+
+// Empties the other sets and tells whether every one is empty, the bounding set included.
 Layer drop_capabilities();
+
+// No core dumps, which a handler outside could be given, and no access for the same user's others.
+// False when that failed.
+bool hide_process();
 
 Layer set_no_new_privs();
 
