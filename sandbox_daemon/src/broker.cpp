@@ -6,9 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
+#include "check.h"
 #include "commands.h"
 #include "error.h"
 #include "job_reply.h"
@@ -18,6 +20,7 @@ namespace azr {
 namespace {
 
 constexpr size_t kMaxClients = 256;
+constexpr Milliseconds kReadPatience{5'000};  // for clients to read the last replies
 
 uint32_t random_seed() {
   uint32_t seed = 0;
@@ -28,16 +31,23 @@ uint32_t random_seed() {
 
 }  // namespace
 
-Broker::Broker(BrokerConfig config) : config_(std::move(config)), scheduler_(loop_) {}
+Broker::Broker(BrokerConfig config)
+    : config_(std::move(config)), scheduler_(loop_), cgroup_(probe_cgroup()) {}
 
 Broker::~Broker() = default;
 
-const Layers& Broker::layers() const { return zygotes_.front()->layers(); }
+Layers Broker::layers() const {
+  Layers layers;
+  for (const auto& zygote : zygotes_) layers = weaker_of(std::move(layers), zygote->layers());
+  layers.push_back(cgroup_);
+  return layers;
+}
 
 void Broker::start_zygote(unsigned slot) {
   Zygote::Events events{[this] { on_zygote_ready(); },
                         [this](const std::string& why) { on_zygote_failed(why); }};
-  const SpawnConfig config{config_.zygote_executable, config_.preload, random_seed(), slot};
+  const SpawnConfig config{config_.zygote_executable, config_.preload, random_seed(), slot,
+                           config_.require};
   zygotes_.push_back(std::make_unique<Zygote>(loop_, config, std::move(events)));
   zygotes_.back()->spawn();
   scheduler_.add_worker(*zygotes_.back());
@@ -53,8 +63,22 @@ void Broker::start_zygotes() {
 }
 
 void Broker::on_zygote_ready() {
-  if (serving_) return scheduler_.pump();
-  ++ready_;
+  if (!serving_) {
+    ++ready_;
+    return;
+  }
+  tell_level();
+  scheduler_.pump();
+  end_if_drained();
+}
+
+// Once for each level lost: a zygote that is replaced may get less than the one before.
+void Broker::tell_level() {
+  const Level level = level_of(layers());
+  if (level >= told_level_) return;
+  told_level_ = level;
+  std::fprintf(stderr, "azr-sandboxd: isolation is %s only: see --check\n",
+               std::string(level_name(level)).c_str());
 }
 
 void Broker::on_zygote_failed(const std::string& why) {
@@ -62,33 +86,30 @@ void Broker::on_zygote_failed(const std::string& why) {
     failure_ = why;
   } else {
     std::fprintf(stderr, "azr-sandboxd: a zygote could not be replaced: %s\n", why.c_str());
+    // Nobody is left to answer what waits.
+    if (draining_ && std::ranges::none_of(zygotes_, &Zygote::alive)) loop_.stop();
+    end_if_drained();
   }
 }
 
 Layers Broker::check() {
   config_.zygotes = 1;
+  config_.require = Level::kNone;  // what there is, whatever it is
   start_zygotes();
   return layers();
 }
 
 void Broker::serve() {
-  listener_ = std::make_unique<Listener>(config_.socket, config_.parent_death);
+  listener_ = std::make_unique<Listener>(config_.socket, config_.end_with.has_value());
   watch_signals();
-  if (config_.parent_death) watch_parent();
+  if (config_.end_with) watch_parent(*config_.end_with);
   start_zygotes();
-  if (const Layer* off = missing_layer(layers(), config_.require)) {
-    throw StartError("layer " + off->name + " is off (" + off->why + ") and --require " +
-                     std::string(level_name(config_.require)) +
-                     " wants it: see --check, or ask for a lower level");
-  }
-  if (level_of(layers()) < Level::kNamespaces) {
-    std::fprintf(stderr, "azr-sandboxd: isolation is %s only: see --check\n",
-                 std::string(level_name(level_of(layers()))).c_str());
-  }
+  tell_level();
   serving_ = true;
   loop_.add(listener_->fd(), EPOLLIN, [this](uint32_t) { accept_clients(); });
   std::printf("ready %s\n", config_.socket.c_str());
-  std::fflush(stdout);
+  // A parent that is gone before it was known who it was has closed its end of the pipe.
+  if (std::fflush(stdout) != 0 && config_.end_with) loop_.stop();
   loop_.run();
 }
 
@@ -112,8 +133,10 @@ void Broker::watch_signals() {
 }
 
 // A pidfd, not the parent-death signal: that one fires when the starting thread ends.
-void Broker::watch_parent() {
-  const pid_t parent = ::getppid();
+void Broker::watch_parent(pid_t parent) {
+  if (parent == 1 && ::getsid(0) != ::getsid(1)) {  // init took over
+    throw StartError("--parent-death: the process that started this one is gone already");
+  }
   parent_.reset(static_cast<int>(::syscall(SYS_pidfd_open, parent, 0)));
   if (!parent_) throw StartError("cannot watch the parent process: " + errno_text());
   loop_.add(parent_.get(), EPOLLIN, [this](uint32_t) { loop_.stop(); });
@@ -131,8 +154,10 @@ void Broker::accept_clients() {
           loop_.defer([this, id = client.id()] {
             scheduler_.drop_client(id);
             clients_.erase(id);
+            end_if_drained();
           });
-        }};
+        },
+        [this] { end_if_drained(); }};
     clients_[id] = std::make_unique<Client>(loop_, std::move(socket), id, std::move(events));
   }
 }
@@ -153,7 +178,7 @@ void Broker::submit(Client& client, JobSpec spec) {
     ++stats_.verdicts[static_cast<size_t>(result.outcome.verdict)];
     const auto found = clients_.find(id);
     if (found != clients_.end()) found->second->fill(slot, job_reply(done, result, version));
-    end_if_drained();
+    end_if_drained();  // the client may have left unanswered
   };
   scheduler_.submit(std::make_shared<Job>(std::move(spec), client.id(), std::move(deliver)));
 }
@@ -167,8 +192,14 @@ void Broker::drain() {
 void Broker::end_if_drained() {
   if (!draining_) return;
   loop_.defer([this] {
-    if (scheduler_.idle()) loop_.stop();
+    if (!scheduler_.idle()) return;
+    if (all_answered()) return loop_.stop();
+    if (!patience_) patience_ = loop_.call_after(kReadPatience, [this] { loop_.stop(); });
   });
+}
+
+bool Broker::all_answered() const {
+  return std::ranges::all_of(clients_, [](const auto& one) { return one.second->answered(); });
 }
 
 }  // namespace azr

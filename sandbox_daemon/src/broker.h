@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,8 @@ struct BrokerConfig {
   std::string preload;
   size_t zygotes = 2;
   Level require = Level::kSeccomp;
-  Limits limits;  // of jobs that name none
-  bool parent_death = false;
+  Limits limits;                  // of jobs that name none
+  std::optional<pid_t> end_with;  // the process that started this one
 };
 
 struct Stats {
@@ -54,7 +55,7 @@ class Broker {
   const Scheduler& scheduler() const { return scheduler_; }
   const std::vector<std::unique_ptr<Zygote>>& zygotes() const { return zygotes_; }
   size_t clients() const { return clients_.size(); }
-  const Layers& layers() const;
+  Layers layers() const;  // of the weakest zygote, layer by layer, and what the broker adds
 
  private:
   void start_zygotes();
@@ -63,10 +64,12 @@ class Broker {
   void on_zygote_failed(const std::string& why);
   void listen();
   void watch_signals();
-  void watch_parent();
+  void watch_parent(pid_t parent);
   void accept_clients();
   void on_command(Client& client, Command command);
   void end_if_drained();
+  bool all_answered() const;
+  void tell_level();
 
   BrokerConfig config_;
   EventLoop loop_;
@@ -79,6 +82,9 @@ class Broker {
   uint64_t next_client_ = 1;
   size_t ready_ = 0;
   bool serving_ = false, draining_ = false;
+  std::optional<EventLoop::TimerId> patience_;  // with clients that do not read, while draining
+  Level told_level_ = Level::kNamespaces;       // below it a person is told
+  Layer cgroup_;
   std::string failure_;
 };
 

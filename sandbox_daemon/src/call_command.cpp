@@ -56,7 +56,7 @@ bool read_limit(OptionReader& options, const std::string& name, Limits& limits) 
   } else if (name == "MEMORY") {
     limits.memory = options.number(kMinMemory, kMaxMemory);
   } else if (name == "OUTPUT") {
-    limits.output = options.number(0, kMaxOutput);
+    limits.output = limits.values = options.number(0, kMaxOutput);
   } else {
     return false;
   }

@@ -44,6 +44,7 @@ struct DoneReport {
   int wait_status = 0;
   int64_t cpu_us = 0;
   int64_t max_rss_kib = 0;
+  int64_t faults = 0;
 };
 
 struct Message {

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kMaxUnanswered = 256;   // commands in flight of one client
 constexpr size_t kMaxUnsent = 8u << 20;  // bytes of replies it has not read
 constexpr size_t kReadBytes = 64u << 10;
+constexpr size_t kKeptBytes = 1u << 20;  // of an empty buffer
 
 }  // namespace
 
@@ -32,11 +33,14 @@ Client::Slot Client::reserve() {
 }
 
 void Client::fill(const Slot& slot, std::string reply) {
+  filled_bytes_ += reply.size();
   *slot = std::move(reply);
   if (!running_) flush();
 }
 
-bool Client::paused() const { return slots_.size() >= kMaxUnanswered || out_.size() >= kMaxUnsent; }
+bool Client::paused() const {
+  return slots_.size() >= kMaxUnanswered || filled_bytes_ + unsent() >= kMaxUnsent;
+}
 
 void Client::on_events(uint32_t events) {
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) return close();
@@ -77,18 +81,13 @@ void Client::flush() {
   if (closed_) return;
   const bool was_paused = paused();
   while (!slots_.empty() && slots_.front()->has_value()) {
+    filled_bytes_ -= (*slots_.front())->size();
     out_ += **slots_.front();
     slots_.pop_front();
   }
-  while (!out_.empty()) {
-    const ssize_t size =
-        ::send(socket_.get(), out_.data(), out_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0 && errno != EAGAIN) return close();
-    if (size < 0) break;
-    out_.erase(0, static_cast<size_t>(size));
-  }
-  if (closing_ && slots_.empty() && out_.empty()) return close();
+  if (!send_out()) return close();
+  if (answered()) events_.on_answered();
+  if (closing_ && answered()) return close();
   if (was_paused && !paused()) {
     loop_.defer([this, alive = std::weak_ptr<int>(alive_)] {
       if (alive.expired() || closed_) return;
@@ -99,9 +98,28 @@ void Client::flush() {
   update_interest();
 }
 
+// False when the connection is broken.
+bool Client::send_out() {
+  while (unsent() > 0) {
+    const ssize_t size =
+        ::send(socket_.get(), out_.data() + sent_, unsent(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno != EAGAIN) return false;
+    if (size < 0) break;
+    sent_ += static_cast<size_t>(size);
+  }
+  // Moves at most as many bytes as were sent since the last time.
+  if (sent_ >= unsent()) {
+    out_.erase(0, sent_);
+    sent_ = 0;
+    if (out_.empty() && out_.capacity() > kKeptBytes) out_.shrink_to_fit();
+  }
+  return true;
+}
+
 void Client::update_interest() {
   const uint32_t wanted = (closing_ || paused() ? 0u : static_cast<uint32_t>(EPOLLIN)) |
-                          (out_.empty() ? 0u : static_cast<uint32_t>(EPOLLOUT));
+                          (unsent() == 0 ? 0u : static_cast<uint32_t>(EPOLLOUT));
   if (wanted == interest_) return;
   interest_ = wanted;
   loop_.modify(socket_.get(), wanted);

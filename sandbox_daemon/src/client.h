@@ -20,6 +20,7 @@ class Client {
   struct Events {
     std::function<void(Client&, Command)> on_command;
     std::function<void(Client&)> on_closed;  // called once, from the loop
+    std::function<void()> on_answered;       // every command has its reply, and they are sent
   };
 
   Client(EventLoop& loop, UniqueFd socket, uint64_t id, Events events);
@@ -32,6 +33,7 @@ class Client {
   void fill(const Slot& slot, std::string reply);
   void reply(std::string text) { fill(reserve(), std::move(text)); }
   void close_after_replies() { closing_ = true; }
+  bool answered() const { return closed_ || (slots_.empty() && unsent() == 0); }
 
   int version = 2;  // of RESP
   std::string name;
@@ -41,6 +43,8 @@ class Client {
   void read_some();
   void run_commands();
   void flush();
+  bool send_out();
+  size_t unsent() const { return out_.size() - sent_; }
   bool paused() const;
   void update_interest();
   void close();
@@ -51,7 +55,9 @@ class Client {
   Events events_;
   RespParser parser_;
   std::deque<Slot> slots_;
+  size_t filled_bytes_ = 0;  // replies in slots_ that wait for one before them
   std::string out_;
+  size_t sent_ = 0;       // of out_: erasing what is sent after each send would be quadratic
   bool closing_ = false;  // no more commands; close when everything is answered
   bool closed_ = false;
   bool running_ = false;  // within run_commands

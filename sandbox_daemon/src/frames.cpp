@@ -10,6 +10,8 @@ namespace {
 constexpr size_t kHeaderBytes = sizeof(uint64_t);
 // Kept free for the records that end a program, so that a flood of results cannot hide them.
 constexpr size_t kReserve = 4096;
+// More than the words of a request, so more than its cases and what stands around them.
+constexpr size_t kMaxRecords = 16384;
 
 struct Head {
   Token token;
@@ -29,7 +31,8 @@ uint64_t body_bytes(const Head& head) {
 
 bool plausible(const Head& head, const Token& token) {
   return head.token == token && head.kind <= RecordKind::kDone &&
-         head.verdict < Verdict::kNondeterministic && head.zero == 0 && head.line >= 0;
+         head.verdict < Verdict::kNondeterministic && head.zero == 0 && head.line >= 0 &&
+         head.type_bytes <= kMaxType && head.message_bytes <= kMaxMessage;
 }
 
 }  // namespace
@@ -71,7 +74,7 @@ std::optional<std::vector<Record>> read_records(std::span<const char> area, cons
   std::string_view rest(area.data() + kHeaderBytes, used);
   while (!rest.empty()) {
     Head head;
-    if (rest.size() < sizeof head) return std::nullopt;
+    if (rest.size() < sizeof head || records.size() == kMaxRecords) return std::nullopt;
     std::memcpy(&head, rest.data(), sizeof head);
     rest.remove_prefix(sizeof head);
     if (!plausible(head, token) || body_bytes(head) > rest.size()) return std::nullopt;

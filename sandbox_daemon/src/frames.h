@@ -23,6 +23,10 @@ enum class RecordKind : uint8_t {
   kDone,    // everything above is complete
 };
 
+// What one record may carry, whoever wrote it; values have the job's own limit.
+inline constexpr size_t kMaxType = 256;
+inline constexpr size_t kMaxMessage = 1024;
+
 struct Record {
   RecordKind kind = RecordKind::kDone;
   Verdict verdict = Verdict::kOk;
@@ -46,7 +50,7 @@ class RecordWriter {
 };
 
 // The records of a finished child, as views into `area`; nothing when any byte of them is out of
-// place.
+// place or there are more than a request can ask for.
 std::optional<std::vector<Record>> read_records(std::span<const char> area, const Token& token);
 
 }  // namespace azr

@@ -31,9 +31,10 @@ std::string server_section(const Broker& broker) {
 
 std::string security_section(const Broker& broker) {
   std::string out = "# Security\r\n";
-  line(out, "level", level_name(level_of(broker.layers())));
+  const Layers layers = broker.layers();
+  line(out, "level", level_name(level_of(layers)));
   line(out, "require", level_name(broker.config().require));
-  for (const auto& layer : broker.layers()) {
+  for (const auto& layer : layers) {
     line(out, layer.name, (layer.on ? "on (" : "off (") + layer.why + ")");
   }
   return out;

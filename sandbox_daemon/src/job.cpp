@@ -3,9 +3,27 @@
 #include <algorithm>
 
 namespace azr {
+namespace {
+
+// What is left of an outcome whose text the job has no room for: its usage.
+Outcome output_exceeded(Outcome outcome, std::string message) {
+  outcome.verdict = Verdict::kOutput;
+  outcome.message = std::move(message);
+  outcome.type.clear();
+  outcome.line = 0;
+  outcome.exit.reset();
+  for (std::string* text : {&outcome.out, &outcome.err}) std::string().swap(*text);
+  std::vector<CaseResult>().swap(outcome.cases);
+  return outcome;
+}
+
+}  // namespace
 
 Job::Job(JobSpec spec, uint64_t client, Deliver deliver)
-    : spec_(std::move(spec)), client_(client), deliver_(std::move(deliver)) {
+    : spec_(std::move(spec)),
+      client_(client),
+      deliver_(std::move(deliver)),
+      left_(spec_.replicas, {spec_.limits.output, spec_.limits.values}) {
   const size_t cases = spec_.arguments.size();
   const size_t step = spec_.isolate && cases > 0 ? 1 : std::max<size_t>(cases, 1);
   for (size_t first = 0; first < std::max<size_t>(cases, 1); first += step) {
@@ -30,6 +48,8 @@ Task Job::task(size_t index) const {
   const Unit& unit = units_[index];
   Task task{spec_.kind,   {spec_.program, spec_.entry, {}}, spec_.stdin_data,
             spec_.limits, spec_.seed.has_value(),           spec_.seed.value_or(0)};
+  task.limits.output = left_[unit.replica].streams;
+  task.limits.values = left_[unit.replica].values;
   const auto first = spec_.arguments.begin() + static_cast<ptrdiff_t>(unit.first_case);
   task.request.arguments.assign(first, first + static_cast<ptrdiff_t>(unit.cases));
   return task;
@@ -47,7 +67,29 @@ TimePoint Job::begin(size_t index, size_t slot) {
   return *deadline_;
 }
 
+// Forks that ran side by side may each have used what was left: the later one has too much, and
+// keeps none of it, so that a job holds no more of the broker's memory than OUTPUT allows.
+void Job::charge(Budget& left, Outcome& outcome) const {
+  const uint64_t written = outcome.out.size() + outcome.err.size();
+  if (written > left.streams) {
+    outcome = output_exceeded(
+        std::move(outcome), "more than " + std::to_string(spec_.limits.output) + " bytes written");
+    return;
+  }
+  left.streams -= written;
+  for (CaseResult& result : outcome.cases) {
+    if (!result.value) continue;
+    if (result.value->size() > left.values) {
+      result = {Verdict::kOutput, std::nullopt, "",
+                "values longer than " + std::to_string(spec_.limits.values) + " bytes", 0};
+    } else {
+      left.values -= result.value->size();
+    }
+  }
+}
+
 void Job::finish(size_t index, Outcome outcome) {
+  charge(left_[units_[index].replica], outcome);
   units_[index].outcome = std::move(outcome);
   if (++finished_ == units_.size() && deliver_) deliver_(spec_, result());
 }

@@ -42,8 +42,7 @@ class Job {
   // The clock starts with the first fork.
   TimePoint begin(size_t unit, size_t slot);
   void finish(size_t unit, Outcome outcome);  // delivers with the last one
-  bool expired() const { return deadline_ && Clock::now() >= *deadline_; }
-  void expire_rest();  // what has not begun ends as timeout
+  void expire_rest();  // what has not begun ends as timeout; delivers when nothing else runs
   void forget_client() { deliver_ = nullptr; }
 
  private:
@@ -53,12 +52,18 @@ class Job {
     bool started = false;
     Outcome outcome;
   };
+  // What is left of OUTPUT for the forks of one replica.
+  struct Budget {
+    uint64_t streams, values;
+  };
+  void charge(Budget& left, Outcome& outcome) const;
   JobResult result();
 
   JobSpec spec_;
   uint64_t client_;
   Deliver deliver_;
   std::vector<Unit> units_;
+  std::vector<Budget> left_;  // per replica
   size_t started_ = 0, finished_ = 0;
   std::optional<TimePoint> deadline_;
   TimePoint begun_;

@@ -2,25 +2,22 @@
 #include <algorithm>
 
 #include "job.h"
+#include "utf8_cut.h"
 
 namespace azr {
 namespace {
 
-// What a case gets that did not finish: how its fork ended.
+// What a case gets that did not finish: how its fork ended. Never `ok`, which needs a value.
 CaseResult unfinished(const Outcome& fork) {
+  if (fork.verdict == Verdict::kOk) return {Verdict::kCrash, std::nullopt, "", "no result", 0};
   return {fork.verdict, std::nullopt, fork.type, fork.message, fork.line};
 }
 
-void append_capped(std::string& text, const std::string& more, size_t cap) {
-  text.append(more, 0, cap - std::min(cap, text.size()));
-}
-
-void add_usage(Outcome& sum, const Outcome& fork, size_t cap) {
+void add_usage(Outcome& sum, const Outcome& fork) {
   sum.cpu_us += fork.cpu_us;
   sum.wall_us += fork.wall_us;
   sum.max_rss_kib = std::max(sum.max_rss_kib, fork.max_rss_kib);
-  append_capped(sum.out, fork.out, cap);
-  append_capped(sum.err, fork.err, cap);
+  sum.faults += fork.faults;
 }
 
 std::string text_of(Verdict verdict, const std::string& type) {
@@ -33,7 +30,7 @@ std::string signature(const CaseResult& result) {
 
 std::string shortened(const std::string& text) {
   constexpr size_t kMost = 200;
-  return text.size() <= kMost ? text : text.substr(0, kMost) + "...";
+  return text.size() <= kMost ? text : std::string(cut_utf8(text, kMost)) + "...";
 }
 
 CaseResult differing(const CaseResult& a, const CaseResult& b) {
@@ -72,7 +69,7 @@ Outcome ending_of(const std::vector<Outcome>& forks) {
   Outcome ending;
   if (unloaded == forks.end()) return ending;
   ending = *unloaded;
-  ending.cpu_us = ending.wall_us = ending.max_rss_kib = 0;
+  ending.cpu_us = ending.wall_us = ending.max_rss_kib = ending.faults = 0;
   ending.out.clear();
   ending.err.clear();
   ending.cases.clear();
@@ -90,7 +87,9 @@ Outcome merge_forks(std::vector<Outcome> forks, const JobSpec& spec) {
   Outcome merged = ending_of(forks);
   for (const Outcome& fork : forks) {
     merged.cases.push_back(fork.cases.empty() ? unfinished(fork) : fork.cases.front());
-    add_usage(merged, fork, spec.limits.output);
+    add_usage(merged, fork);
+    merged.out += fork.out;
+    merged.err += fork.err;
   }
   return merged;
 }
@@ -109,6 +108,7 @@ JobResult compare_replicas(std::vector<Outcome> replicas) {
     confirm(result.outcome, replicas[i]);
     result.outcome.cpu_us += replicas[i].cpu_us;
     result.outcome.max_rss_kib = std::max(result.outcome.max_rss_kib, replicas[i].max_rss_kib);
+    result.outcome.faults += replicas[i].faults;
   }
   return result;
 }

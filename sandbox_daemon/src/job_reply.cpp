@@ -13,6 +13,7 @@ void write_usage(RespWriter& out, const Outcome& outcome) {
   out.field("cpu_us", std::optional(outcome.cpu_us));
   out.field("wall_us", std::optional(outcome.wall_us));
   out.field("max_rss_kib", std::optional(outcome.max_rss_kib));
+  out.field("faults", std::optional(outcome.faults));
 }
 
 // 8 pairs.
@@ -52,7 +53,7 @@ std::string job_reply(const JobSpec& spec, const JobResult& result, int version)
   RespWriter out(version);
   const Outcome& outcome = result.outcome;
   const bool call = spec.kind == JobKind::kCall;
-  out.map(call ? 13 : 12);
+  out.map(call ? 14 : 13);
   write_ending(out, outcome);
   write_usage(out, outcome);
   if (!call) {

@@ -51,6 +51,25 @@ Level level_of(const Layers& layers) {
   return Level::kNone;
 }
 
+std::string shortfall(const Layers& layers, Level wanted) {
+  const Layer* off = missing_layer(layers, wanted);
+  if (off == nullptr) return "";
+  return "layer " + off->name + " is off (" + off->why + ") and --require " +
+         std::string(level_name(wanted)) + " wants it: see --check, or ask for a lower level";
+}
+
+Layers weaker_of(Layers a, const Layers& b) {
+  for (const Layer& layer : b) {
+    const auto same = std::ranges::find(a, layer.name, &Layer::name);
+    if (same == a.end()) {
+      a.push_back(layer);
+    } else if (!layer.on) {
+      *same = layer;
+    }
+  }
+  return a;
+}
+
 std::string serialize_layers(const Layers& layers) {
   std::string text;
   for (const auto& layer : layers) {

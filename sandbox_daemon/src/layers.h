@@ -26,6 +26,11 @@ Level level_of(const Layers& layers);
 // The first layer that keeps `layers` below `wanted`, or null.
 const Layer* missing_layer(const Layers& layers, Level wanted);
 
+// Why `layers` are below `wanted` and what to do about it; empty when they are not.
+std::string shortfall(const Layers& layers, Level wanted);
+// Each layer as the weakest of both has it.
+Layers weaker_of(Layers a, const Layers& b);
+
 std::string serialize_layers(const Layers& layers);
 Layers parse_layers(std::string_view text);
 

@@ -1,4 +1,5 @@
 // azr-sandboxd: runs untrusted Python programs for clients on a Unix socket.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <climits>
@@ -50,6 +51,14 @@ Level required_level(const Options& options) {
   return *level;
 }
 
+// Clients, pipes and pidfds are descriptors: as many as may be had without asking anybody.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 BrokerConfig configure(const Options& options) {
   BrokerConfig config;
   config.socket = options.text("--socket");
@@ -63,7 +72,7 @@ BrokerConfig configure(const Options& options) {
   config.limits.cpu_ms = options.number("--cpu", 0, 1, kMaxTimeoutMs);
   config.limits.memory = options.number("--memory", config.limits.memory, kMinMemory, kMaxMemory);
   config.limits.output = options.number("--output", config.limits.output, 0, kMaxOutput);
-  config.parent_death = options.has("--parent-death");
+  config.limits.values = config.limits.output;
   return config;
 }
 
@@ -75,13 +84,17 @@ int check(const Options& options) {
 }
 
 int run(int argc, char** argv) {
+  const pid_t parent = ::getppid();  // first of all: it may be about to die
   const Options options(argc, argv, {"--check", "--parent-death", "--version", "--help"},
                         {"--socket", "--zygotes", "--require", "--preload", "--timeout", "--cpu",
                          "--memory", "--output"});
   if (options.has("--help")) return std::fputs(kHelp, stdout), 0;
   if (options.has("--version")) return std::puts("azr-sandboxd " AZR_VERSION), 0;
   if (options.has("--check")) return check(options);
-  Broker(configure(options)).serve();
+  BrokerConfig config = configure(options);
+  if (options.has("--parent-death")) config.end_with = parent;
+  raise_descriptor_limit();
+  Broker(std::move(config)).serve();
   return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 
@@ -32,45 +33,88 @@ CaseResult case_of(const Record& record) {
   return result;
 }
 
-struct Reading {
-  bool done = false;
-  const Record* denied = nullptr;
+// Reads records in the one order in which a child writes them for what was asked.
+class Reader {
+ public:
+  Reader(const Asked& asked, Outcome& outcome) : asked_(asked), outcome_(outcome) {}
+
+  // False when the records are none that a child writes, or too much of them.
+  bool read(const std::vector<Record>& records) {
+    return std::ranges::all_of(records, [this](const Record& record) { return add(record); }) &&
+           (!done_ || complete());
+  }
+  bool done() const { return done_; }
+  const Record* denied() const { return denied_; }
+
+ private:
+  bool add(const Record& record);
+  bool add_load(const Record& record);
+  bool add_case(const Record& record);
+  bool add_exit(const Record& record);
+  bool complete() const;
+
+  const Asked& asked_;
+  Outcome& outcome_;
+  bool loads_ = false, exits_ = false, done_ = false;
+  uint64_t value_bytes_ = 0;
+  const Record* denied_ = nullptr;
 };
 
-// Copies the records into `outcome`; false when they are in no order a child writes them in.
-bool read_into(Outcome& outcome, const std::vector<Record>& records, size_t cases,
-               Reading& reading) {
-  for (const auto& record : records) {
-    if (reading.done || reading.denied != nullptr) return false;
-    switch (record.kind) {
-      case RecordKind::kLoad:
-        if (outcome.loaded || !outcome.cases.empty()) return false;
-        outcome.loaded = record.verdict == Verdict::kOk;
-        take(outcome, record);
-        break;
-      case RecordKind::kCase:
-        if (!outcome.loaded || outcome.cases.size() == cases) return false;
-        outcome.cases.push_back(case_of(record));
-        break;
-      case RecordKind::kExit:
-        take(outcome, record);
-        outcome.exit = record.number;
-        break;
-      case RecordKind::kDenied:
-        reading.denied = &record;
-        break;
-      case RecordKind::kDone:
-        reading.done = true;
-    }
+bool Reader::add(const Record& record) {
+  if (done_ || denied_ != nullptr) return false;
+  switch (record.kind) {
+    case RecordKind::kLoad:
+      return add_load(record);
+    case RecordKind::kCase:
+      return add_case(record);
+    case RecordKind::kExit:
+      return add_exit(record);
+    case RecordKind::kDenied:
+      denied_ = &record;
+      break;
+    case RecordKind::kDone:
+      done_ = true;
   }
   return true;
 }
 
-void judge_kill(Outcome& outcome, const Ending& ending) {
-  const Limits& limits = ending.limits;
-  if (ending.killed == KillReason::kOutput) {
+// A script has this record only when it could not be run at all.
+bool Reader::add_load(const Record& record) {
+  if (loads_ || exits_) return false;
+  loads_ = true;
+  outcome_.loaded = record.verdict == Verdict::kOk;
+  take(outcome_, record);
+  return asked_.kind == JobKind::kCall || !outcome_.loaded;
+}
+
+bool Reader::add_case(const Record& record) {
+  value_bytes_ += record.value.size();
+  if (!outcome_.loaded || outcome_.cases.size() == asked_.cases ||
+      value_bytes_ > asked_.limits.values) {
+    return false;
+  }
+  outcome_.cases.push_back(case_of(record));
+  return true;
+}
+
+bool Reader::add_exit(const Record& record) {
+  if (asked_.kind != JobKind::kRun || loads_ || exits_) return false;
+  exits_ = true;
+  take(outcome_, record);
+  outcome_.exit = record.number;
+  return (record.verdict == Verdict::kOk) == (record.number == 0);
+}
+
+// Whether what is said to be done answers everything that was asked.
+bool Reader::complete() const {
+  if (asked_.kind == JobKind::kRun) return exits_ || loads_;
+  return loads_ && (!outcome_.loaded || outcome_.cases.size() == asked_.cases);
+}
+
+void judge_kill(Outcome& outcome, KillReason killed, const Limits& limits) {
+  if (killed == KillReason::kOutput) {
     set(outcome, Verdict::kOutput, "more than " + std::to_string(limits.output) + " bytes written");
-  } else if (ending.killed == KillReason::kCpu) {
+  } else if (killed == KillReason::kCpu) {
     set(outcome, Verdict::kTimeout, "CPU limit of " + std::to_string(limits.cpu()) + " ms");
   } else {
     set(outcome, Verdict::kTimeout, "deadline of " + std::to_string(limits.timeout_ms) + " ms");
@@ -87,22 +131,21 @@ void judge_denied(Outcome& outcome, const Record* record) {
   set(outcome, Verdict::kDenied, "system call " + outcome.syscall);
 }
 
-void judge_signal(Outcome& outcome, const Ending& ending, int signal) {
+void judge_signal(Outcome& outcome, const Limits& limits, int signal) {
   if (signal == SIGSYS) return judge_denied(outcome, nullptr);
   if (signal == SIGXCPU) {
-    return set(outcome, Verdict::kTimeout,
-               "CPU limit of " + std::to_string(ending.limits.cpu()) + " ms");
+    return set(outcome, Verdict::kTimeout, "CPU limit of " + std::to_string(limits.cpu()) + " ms");
   }
   outcome.signal = signal;
   const char* name = ::sigabbrev_np(signal);
   set(outcome, Verdict::kCrash, std::string("killed by SIG") + (name == nullptr ? "?" : name));
 }
 
-void judge_exit(Outcome& outcome, int status, const Reading& reading) {
-  if (status == kExitDenied && reading.denied != nullptr) {
-    return judge_denied(outcome, reading.denied);
+void judge_exit(Outcome& outcome, int status, const Reader& reader) {
+  if (status == kExitDenied && reader.denied() != nullptr) {
+    return judge_denied(outcome, reader.denied());
   }
-  if (status == 0 && reading.done) return;  // what the records say
+  if (status == 0 && reader.done()) return;  // what the records say
   outcome.exit = status;
   if (status == kExitLimitsFailed || status == kExitFilterFailed) {
     set(outcome, Verdict::kCrash, "a layer of the sandbox could not be put on; nothing was run");
@@ -116,27 +159,27 @@ void judge_exit(Outcome& outcome, int status, const Reading& reading) {
 
 }  // namespace
 
-Outcome judge(const Ending& ending, std::span<const char> output, const Token& token,
-              size_t cases) {
+Outcome judge(const Asked& asked, const Ending& ending, std::span<const char> output,
+              const Token& token) {
   Outcome outcome;
-  outcome.cpu_us = ending.report.cpu_us;
-  outcome.max_rss_kib = ending.report.max_rss_kib;
   const auto records = read_records(output, token);
-  Reading reading;
+  Reader reader(asked, outcome);
   const int status = ending.report.wait_status;
-  if (!records || !read_into(outcome, *records, cases, reading)) {
-    outcome.loaded = false;
-    outcome.cases.clear();
+  if (!records || !reader.read(*records)) {
+    outcome = {};
     set(outcome, Verdict::kCrash, "its records are damaged");
   } else if (ending.zygote_died) {
     set(outcome, Verdict::kCrash, "its zygote died");
   } else if (ending.killed != KillReason::kNone) {
-    judge_kill(outcome, ending);
+    judge_kill(outcome, ending.killed, asked.limits);
   } else if (WIFSIGNALED(status)) {
-    judge_signal(outcome, ending, WTERMSIG(status));
+    judge_signal(outcome, asked.limits, WTERMSIG(status));
   } else {
-    judge_exit(outcome, WEXITSTATUS(status), reading);
+    judge_exit(outcome, WEXITSTATUS(status), reader);
   }
+  outcome.cpu_us = ending.report.cpu_us;
+  outcome.max_rss_kib = ending.report.max_rss_kib;
+  outcome.faults = ending.report.faults;
   return outcome;
 }
 

@@ -36,16 +36,23 @@ struct Outcome {
   std::vector<CaseResult> cases;  // those that finished
   std::string out, err;
   int64_t cpu_us = 0, wall_us = 0, max_rss_kib = 0;
+  int64_t faults = 0;  // pages it touched first, of its own or shared with the zygote until then
+};
+
+struct Asked {
+  JobKind kind = JobKind::kCall;
+  size_t cases = 0;
+  Limits limits;
 };
 
 struct Ending {
   KillReason killed = KillReason::kNone;
   DoneReport report;
   bool zygote_died = false;
-  Limits limits;
 };
 
-// `output` is the region's, `cases` how many were asked for.
-Outcome judge(const Ending& ending, std::span<const char> output, const Token& token, size_t cases);
+// `output` is the region's.
+Outcome judge(const Asked& asked, const Ending& ending, std::span<const char> output,
+              const Token& token);
 
 }  // namespace azr

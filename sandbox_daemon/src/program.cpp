@@ -2,9 +2,8 @@
 
 #include <pybind11/pybind11.h>
 
-#include <new>
-
 #include "python_error.h"
+#include "utf8_cut.h"
 #include "values.h"
 
 namespace py = pybind11;
@@ -20,6 +19,7 @@ struct Warm {
 };
 Warm g_warm{};
 
+// Views into `error`.
 Record record_of(RecordKind kind, const PythonError& error) {
   return {kind, error.verdict, error.line, 0, error.type, error.message, {}};
 }
@@ -27,19 +27,21 @@ Record record_of(RecordKind kind, const PythonError& error) {
 class ProgramRun {
  public:
   ProgramRun(const JobHeader& job, const Request& request, RecordWriter& records)
-      : job_(job), request_(request), records_(records), output_left_(job.limits.output) {}
-  void call();
-  void script();
+      : job_(job), request_(request), records_(records), output_left_(job.limits.values) {}
+  // Never throws.
+  void all();
 
  private:
+  void call();
+  void script();
   bool execute(const char* module_name);
   py::object compile();
   py::object find_entry();
-  void load();
   void run_case(PyObject* entry, std::string_view arguments);
+  void try_case(PyObject* entry, std::string_view arguments);
   void report_value(PyObject* value);
-  void report(const Record& record);
-  void finish(const Record& last);
+  void report(const Record& whole);
+  void report_error(RecordKind kind, const PythonError& error) { report(record_of(kind, error)); }
   void flush();
 
   const JobHeader& job_;
@@ -47,9 +49,15 @@ class ProgramRun {
   RecordWriter& records_;
   py::object namespace_;
   size_t output_left_;
+  bool reported_ = false;  // how the program's body went, or how the script ended
 };
 
-void ProgramRun::report(const Record& record) {
+// The broker takes no longer texts.
+void ProgramRun::report(const Record& whole) {
+  reported_ = true;
+  Record record = whole;
+  record.type = cut_utf8(record.type, kMaxType);
+  record.message = cut_utf8(record.message, kMaxMessage);
   if (records_.append(record)) return;
   records_.append({record.kind, Verdict::kOutput, 0, 0, "", "results too large", ""});
 }
@@ -115,7 +123,7 @@ py::object ProgramRun::find_entry() {
 void ProgramRun::call() {
   const py::object entry = execute("program") ? find_entry() : py::object();
   if (!entry) {
-    report(record_of(RecordKind::kLoad, take_python_error()));
+    report_error(RecordKind::kLoad, take_python_error());
   } else {
     report({RecordKind::kLoad, Verdict::kOk, 0, 0, {}, {}, {}});
     for (const auto arguments : request_.arguments) run_case(entry.ptr(), arguments);
@@ -123,7 +131,18 @@ void ProgramRun::call() {
   flush();
 }
 
+// A case that leaves no memory to say so is still a case, and spares those before and after it: its
+// record is made of nothing that must be allocated.
 void ProgramRun::run_case(PyObject* entry, std::string_view arguments) {
+  try {
+    try_case(entry, arguments);
+  } catch (...) {  // bad_alloc, or pybind11's errors where Python had no memory
+    PyErr_Clear();
+    report({RecordKind::kCase, Verdict::kMemory, 0, 0, "MemoryError", {}, {}});
+  }
+}
+
+void ProgramRun::try_case(PyObject* entry, std::string_view arguments) {
   try {
     const py::tuple values = decode_arguments(arguments);
     const auto result =
@@ -136,9 +155,7 @@ void ProgramRun::run_case(PyObject* entry, std::string_view arguments) {
     const char* type = odd.verdict == Verdict::kError ? "NotPlainValue" : "";
     report({RecordKind::kCase, odd.verdict, 0, 0, type, odd.message, {}});
   } catch (const PythonRaised&) {
-    report(record_of(RecordKind::kCase, take_python_error()));
-  } catch (const std::bad_alloc&) {
-    report({RecordKind::kCase, Verdict::kMemory, 0, 0, "MemoryError", {}, {}});
+    report_error(RecordKind::kCase, take_python_error());
   }
 }
 
@@ -162,6 +179,19 @@ void ProgramRun::script() {
   report(record);
 }
 
+void ProgramRun::all() {
+  try {
+    if (job_.kind == JobKind::kCall) {
+      call();
+    } else {
+      script();
+    }
+  } catch (...) {  // bad_alloc, or pybind11's errors where Python had no memory
+    PyErr_Clear();
+    if (!reported_) report({RecordKind::kLoad, Verdict::kMemory, 0, 0, "MemoryError", {}, {}});
+  }
+}
+
 }  // namespace
 
 void prepare_programs() {
@@ -173,18 +203,7 @@ void prepare_programs() {
 }
 
 void run_program(const JobHeader& job, const Request& request, RecordWriter& records) {
-  try {
-    ProgramRun run(job, request, records);
-    if (job.kind == JobKind::kCall) {
-      run.call();
-    } else {
-      run.script();
-    }
-  } catch (const std::bad_alloc&) {
-    records.append({RecordKind::kLoad, Verdict::kMemory, 0, 0, "MemoryError", {}, {}});
-  } catch (const py::error_already_set& error) {
-    records.append({RecordKind::kLoad, Verdict::kError, 0, 0, "SystemError", {}, {}});
-  }
+  ProgramRun(job, request, records).all();
   records.append({RecordKind::kDone, Verdict::kOk, 0, 0, {}, {}, {}});
 }
 

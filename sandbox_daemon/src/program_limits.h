@@ -9,7 +9,8 @@ struct Limits {
   uint64_t timeout_ms = 2000;      // wall clock, the whole job
   uint64_t cpu_ms = 0;             // CPU time; 0: as timeout_ms
   uint64_t memory = 512ull << 20;  // address space on top of the warm interpreter
-  uint64_t output = 1ull << 20;    // stdout + stderr, and the text of all results
+  uint64_t output = 1ull << 20;    // stdout + stderr
+  uint64_t values = 1ull << 20;    // the text of all results; clients set it with `output`
 
   uint64_t cpu() const { return cpu_ms != 0 ? cpu_ms : timeout_ms; }
 };

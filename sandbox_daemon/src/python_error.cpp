@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "utf8_cut.h"
+
 namespace py = pybind11;
 
 namespace azr {
@@ -67,26 +69,25 @@ std::string text_of(PyObject* exception) {
     PyErr_Clear();
     return "";
   }
-  size_t size = static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr()));
-  const char* data = PyBytes_AS_STRING(bytes.ptr());
-  if (size > kMaxMessage) {
-    size = kMaxMessage;
-    while (size > 0 && (data[size] & 0xc0) == 0x80) --size;  // never half a character
-  }
-  return {data, size};
+  const auto size = static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr()));
+  return std::string(cut_utf8({PyBytes_AS_STRING(bytes.ptr()), size}, kMaxMessage));
 }
 
 std::string type_name(PyObject* exception) {
   const char* name = Py_TYPE(exception)->tp_name;
   const char* dot = std::strrchr(name, '.');
-  return std::string(dot == nullptr ? name : dot + 1).substr(0, 256);
+  return std::string(cut_utf8(dot == nullptr ? name : dot + 1, kMaxType));
 }
 
 // As the interpreter takes sys.exit's argument: a number, nothing (0), or words for stderr (1).
 int exit_status_of(PyObject* exception, bool print) {
   const py::object code = attribute(exception, "code");
   if (!code || code.is_none()) return 0;
-  if (PyLong_Check(code.ptr())) return as_int(code) & 0xff;
+  if (PyLong_Check(code.ptr())) {
+    const long status = PyLong_AsLong(code.ptr());  // -1 for one that is too large
+    PyErr_Clear();
+    return static_cast<int>(status & 0xff);
+  }
   if (print) PySys_FormatStderr("%S\n", code.ptr());
   PyErr_Clear();
   return 1;

@@ -3,12 +3,12 @@
 
 #include <string>
 
+#include "frames.h"
 #include "verdict.h"
 
 namespace azr {
 
 inline constexpr const char* kProgramFile = "<program>";
-inline constexpr size_t kMaxMessage = 1024;
 
 struct PythonError {
   Verdict verdict = Verdict::kError;  // kMemory for MemoryError

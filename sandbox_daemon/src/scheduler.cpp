@@ -12,7 +12,10 @@ void Scheduler::submit(std::shared_ptr<Job> job) {
 void Scheduler::drop_client(uint64_t client) {
   const auto found = queues_.find(client);
   if (found != queues_.end()) {
-    for (const auto& job : found->second) job->forget_client();
+    for (const auto& job : found->second) {
+      job->forget_client();
+      unwatch(*job);
+    }
     queues_.erase(found);
   }
   for (const auto& place : workers_) {
@@ -54,9 +57,9 @@ bool Scheduler::place_one(size_t slot) {
 bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot) {
   for (auto at = queue.begin(); at != queue.end();) {
     const auto job = *at;
-    if (job->expired()) job->expire_rest();
     const auto unit = job->next_unit(slot);
     if (unit) start(job, *unit, slot);
+    if (job->all_started()) unwatch(*job);
     at = job->all_started() ? queue.erase(at) : std::next(at);
     if (unit) return true;
   }
@@ -66,11 +69,32 @@ bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot)
 void Scheduler::start(const std::shared_ptr<Job>& job, size_t unit, size_t slot) {
   workers_[slot].job = job;
   const TimePoint deadline = job->begin(unit, slot);
+  if (!job->all_started() && !deadlines_.contains(job.get())) {
+    deadlines_[job.get()] = loop_.call_at(deadline, [this, job] { expire(job); });
+  }
   workers_[slot].worker->start(job->task(unit), deadline, [this, job, unit, slot](Outcome outcome) {
     workers_[slot].job = nullptr;
     job->finish(unit, std::move(outcome));
     pump();
   });
+}
+
+// What is not begun by the deadline never will be.
+void Scheduler::expire(const std::shared_ptr<Job>& job) {
+  deadlines_.erase(job.get());
+  const auto found = queues_.find(job->client());
+  if (found != queues_.end()) {
+    std::erase(found->second, job);
+    if (found->second.empty()) queues_.erase(found);
+  }
+  job->expire_rest();
+}
+
+void Scheduler::unwatch(const Job& job) {
+  const auto found = deadlines_.find(&job);
+  if (found == deadlines_.end()) return;
+  loop_.cancel(found->second);
+  deadlines_.erase(found);
 }
 
 size_t Scheduler::waiting() const {

@@ -37,10 +37,14 @@ class Scheduler {
   bool place_one(size_t slot);
   bool start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot);
   void start(const std::shared_ptr<Job>& job, size_t unit, size_t slot);
+  void expire(const std::shared_ptr<Job>& job);
+  void unwatch(const Job& job);
 
   EventLoop& loop_;
   std::vector<Place> workers_;
   std::map<uint64_t, std::deque<std::shared_ptr<Job>>> queues_;
+  // Of jobs begun in part: their deadline holds even when no worker comes free for the rest.
+  std::map<const Job*, EventLoop::TimerId> deadlines_;
   uint64_t last_served_ = 0;
   bool pump_due_ = false;
 };

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "layers.h"
 #include "unique_fd.h"
 
 namespace azr {
@@ -14,7 +15,8 @@ struct SpawnConfig {
   std::string executable;
   std::string preload;
   uint32_t hash_seed = 0;
-  unsigned slot = 0;  // gives each zygote a user of its own where that is possible
+  unsigned slot = 0;             // gives each zygote a user of its own where that is possible
+  Level require = Level::kNone;  // a zygote that reports less is not used
 };
 
 struct Spawned {

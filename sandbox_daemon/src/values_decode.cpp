@@ -5,6 +5,7 @@
 
 #include "number_literal.h"
 #include "string_literal.h"
+#include "text_cursor.h"
 #include "values.h"
 
 namespace py = pybind11;
@@ -12,7 +13,7 @@ namespace py = pybind11;
 namespace azr {
 namespace {
 
-constexpr int kMaxBrackets = 200;  // brackets within brackets, those that change nothing included
+constexpr int kMaxBrackets = 200;  // within each other: calls, and those that change nothing, too
 
 // A value and how deep it nests.
 struct Parsed {
@@ -35,29 +36,18 @@ py::object owned_or(PyObject* object, PyObject* expected, const char* message) {
   return owned(object);
 }
 
-class Parser {
+class Parser : private TextCursor {
  public:
-  explicit Parser(std::string_view text) : text_(text) {}
+  explicit Parser(std::string_view text) : TextCursor(text) {}
   py::tuple arguments();
 
  private:
-  [[noreturn]] void refuse(const std::string& what) const {
-    throw BadLiteral{what + " at byte " + std::to_string(at_)};
-  }
-  char peek(size_t ahead = 0) const {
-    return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
-  }
-  void skip_space() {
-    while (at_ < text_.size() && std::string_view(" \t\r\n\f").find(peek()) != text_.npos) ++at_;
-  }
-  bool take(char c);
-  void expect(char c);
-  std::string take_while(bool (*accept)(char));
   Parsed nested(py::object object, int inner) const;
 
   Parsed value();
   Parsed primary();
   Parsed name();
+  Parsed call(const std::string& word);
   Parsed set_call(bool frozen);
   py::object float_call();
   py::object complex_call();
@@ -69,28 +59,12 @@ class Parser {
   Parsed items(char close);
   py::object strings();
   py::object sum(const py::object& left);
+  void open_bracket() {
+    if (++open_brackets_ > kMaxBrackets) refuse("too many brackets");
+  }
 
-  std::string_view text_;
-  size_t at_ = 0;
   int open_brackets_ = 0;
 };
-
-bool Parser::take(char c) {
-  skip_space();
-  if (peek() != c || at_ >= text_.size()) return false;
-  ++at_;
-  return true;
-}
-
-void Parser::expect(char c) {
-  if (!take(c)) refuse(std::string("expected '") + c + "'");
-}
-
-std::string Parser::take_while(bool (*accept)(char)) {
-  const size_t begin = at_;
-  while (accept(peek())) ++at_;
-  return std::string(text_.substr(begin, at_ - begin));
-}
 
 Parsed Parser::nested(py::object object, int inner) const {
   if (inner >= kMaxDepth) refuse("nested deeper than " + std::to_string(kMaxDepth));
@@ -99,10 +73,10 @@ Parsed Parser::nested(py::object object, int inner) const {
 
 py::tuple Parser::arguments() {
   py::list values;
-  for (skip_space(); at_ < text_.size(); skip_space()) {
+  for (skip_space(); !at_end(); skip_space()) {
     values.append(value().object);
     skip_space();
-    if (at_ < text_.size()) expect(',');
+    if (!at_end()) expect(',');
   }
   return py::tuple(values);
 }
@@ -132,7 +106,7 @@ py::object Parser::sum(const py::object& left) {
   if (!PyLong_CheckExact(left.ptr()) && !PyFloat_CheckExact(left.ptr())) refuse("bad sum");
   const char sign = text_[at_++];
   skip_space();
-  const bool fraction = peek() == '.' && at_ + 1 < text_.size() && is_digit(text_[at_ + 1]);
+  const bool fraction = peek() == '.' && is_digit(peek(1));
   if (!is_digit(peek()) && !fraction) refuse("bad sum");
   const py::object right = read_number(text_, at_);
   if (!PyComplex_CheckExact(right.ptr())) refuse("bad sum");
@@ -144,7 +118,7 @@ py::object Parser::sum(const py::object& left) {
 Parsed Parser::primary() {
   const char c = peek();
   if (is_digit(c) || (c == '.' && is_digit(peek(1)))) return {read_number(text_, at_)};
-  if (string_starts(text_.substr(at_))) return {strings()};
+  if (string_starts(rest())) return {strings()};
   if (c == '[' || c == '(' || c == '{') return brackets();
   return name();
 }
@@ -155,10 +129,20 @@ Parsed Parser::name() {
   if (word == "True" || word == "False") return {py::bool_(word == "True")};
   if (word == "nan") return {py::float_(std::numeric_limits<double>::quiet_NaN())};
   if (word == "inf") return {py::float_(std::numeric_limits<double>::infinity())};
-  if (word == "set" || word == "frozenset") return set_call(word == "frozenset");
-  if (word == "complex") return {complex_call()};
-  if (word == "float") return {float_call()};
+  if (word == "set" || word == "frozenset" || word == "complex" || word == "float") {
+    return call(word);
+  }
   refuse(word.empty() ? "expected a value" : "not a plain value: the name " + word);
+}
+
+// Calls nest like brackets, and each takes as much of the stack.
+Parsed Parser::call(const std::string& word) {
+  open_bracket();
+  Parsed made = word == "complex" ? Parsed{complex_call()}
+                : word == "float" ? Parsed{float_call()}
+                                  : set_call(word == "frozenset");
+  --open_brackets_;
+  return made;
 }
 
 // `set()`, `frozenset({1, 2})`, and likewise over a list or a tuple.
@@ -182,7 +166,7 @@ Parsed Parser::set_call(bool frozen) {
 py::object Parser::float_call() {
   expect('(');
   skip_space();
-  if (!string_starts(text_.substr(at_))) refuse("not a plain value: this call of float");
+  if (!string_starts(rest())) refuse("not a plain value: this call of float");
   const auto literal = read_string(text_, at_);
   const std::string word = literal.is_bytes ? "" : literal.body;
   take(',');
@@ -214,7 +198,7 @@ double Parser::part() {
 }
 
 Parsed Parser::brackets() {
-  if (++open_brackets_ > kMaxBrackets) refuse("too many brackets");
+  open_bracket();
   const char c = text_[at_++];
   Parsed result = c == '[' ? items(']') : c == '(' ? parenthesised() : braced();
   --open_brackets_;
@@ -291,7 +275,7 @@ Parsed Parser::dict_rest(Parsed key) {
 // Adjacent literals are one string.
 py::object Parser::strings() {
   StringLiteral whole = read_string(text_, at_);
-  for (skip_space(); string_starts(text_.substr(at_)); skip_space()) {
+  for (skip_space(); string_starts(rest()); skip_space()) {
     const StringLiteral next = read_string(text_, at_);
     if (next.is_bytes != whole.is_bytes) refuse("bytes and str side by side");
     whole.body += next.body;

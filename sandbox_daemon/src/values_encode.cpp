@@ -4,6 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "frames.h"
+#include "utf8_cut.h"
 #include "values.h"
 
 namespace py = pybind11;
@@ -48,6 +50,11 @@ class Encoder {
   std::string& out_;
 };
 
+// A program names its types as long as it likes.
+std::string type_name_of(PyObject* value) {
+  return std::string(cut_utf8(Py_TYPE(value)->tp_name, kMaxType));
+}
+
 void Encoder::write(PyObject* value, int depth) {
   if (write_scalar(value)) return;
   if (PyList_CheckExact(value) || PyTuple_CheckExact(value) || PyDict_CheckExact(value) ||
@@ -58,7 +65,7 @@ void Encoder::write(PyObject* value, int depth) {
     write_container(value, depth + 1);
     return;
   }
-  throw Unencodable{Verdict::kError, std::string("not a plain value: ") + Py_TYPE(value)->tp_name};
+  throw Unencodable{Verdict::kError, "not a plain value: " + type_name_of(value)};
 }
 
 bool Encoder::write_scalar(PyObject* value) {

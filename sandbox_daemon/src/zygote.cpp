@@ -89,8 +89,11 @@ void Zygote::handle(Message& message) {
 }
 
 void Zygote::on_ready(const std::string& body) {
+  const Layers layers = parse_layers(body);
+  const std::string missing = shortfall(layers, config_.require);
+  if (!missing.empty()) return on_death(missing);
   unwatch();
-  layers_ = parse_layers(body);
+  layers_ = layers;
   state_ = State::kIdle;
   events_.on_idle();
 }

@@ -31,6 +31,7 @@ class Zygote : public Worker {
   void cancel() override;
 
   const Layers& layers() const { return layers_; }
+  bool alive() const { return state_ != State::kDead; }
   pid_t pid() const { return process_.pid; }
   uint64_t jobs() const { return jobs_; }
   uint64_t restarts() const { return restarts_; }

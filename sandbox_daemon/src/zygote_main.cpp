@@ -73,7 +73,7 @@ class Zygote {
     }
     PyOS_AfterFork_Parent();
     fds.clear();
-    if (pid < 0) return report({kExitForkFailed << 8, 0, 0});
+    if (pid < 0) return report({kExitForkFailed << 8, 0, 0, 0});
     // Not yet reaped, so this is the child and no other process.
     const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     const int handle = pidfd.get();
@@ -89,7 +89,7 @@ class Zygote {
     }
     if (is_init_) sweep();
     const auto us = [](const timeval& t) { return int64_t{t.tv_sec} * 1'000'000 + t.tv_usec; };
-    report({status, us(usage.ru_utime) + us(usage.ru_stime), usage.ru_maxrss});
+    report({status, us(usage.ru_utime) + us(usage.ru_stime), usage.ru_maxrss, usage.ru_minflt});
   }
 
   // The filter lets no program make a process; should one exist all the same, it ends here.
@@ -119,10 +119,12 @@ class Zygote {
   prepare_programs();
   install_refusal_handler();
   const uint64_t base_bytes = address_space_bytes();
+  const Layer oom_score = offer_to_oom_killer();
   Layers layers = lock_down(lockdown_config(options));
   SyscallFilter filter(program_rules(writes_by_mount(layers)));
   layers.push_back(probe_filter(filter));
   layers.push_back(probe_limits());
+  layers.push_back(oom_score);
   ::malloc_trim(0);  // merges free blocks now, once, rather than in every child
   send_message(kControlFd, MessageType::kReady, serialize_layers(layers), {});
   Zygote(region, filter, base_bytes).serve();

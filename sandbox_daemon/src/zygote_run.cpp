@@ -115,8 +115,8 @@ void ZygoteRun::check_cpu() {
 void ZygoteRun::finish(const DoneReport& report, bool zygote_died, std::span<const char> output) {
   const auto wall = Clock::now() - started_;
   if (!zygote_died) on_output();  // the child is dead: what is in the pipes is all there will be
-  Outcome outcome =
-      judge({killed_, report, zygote_died, header_.limits}, output, header_.token, cases_);
+  Outcome outcome = judge({header_.kind, cases_, header_.limits}, {killed_, report, zygote_died},
+                          output, header_.token);
   outcome.wall_us = std::chrono::duration_cast<std::chrono::microseconds>(wall).count();
   const size_t cap = header_.limits.output;
   outcome.out = std::move(out_.data());

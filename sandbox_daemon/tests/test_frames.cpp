@@ -22,9 +22,10 @@ constexpr Record kDone{RecordKind::kDone, Verdict::kOk, 0, 0, {}, {}, {}};
 struct Area {
   std::vector<char> bytes = std::vector<char>(65536);
   RecordWriter writer{bytes, kToken};
+  Asked asked{JobKind::kCall, 2, Limits{}};
 
   Outcome judged(int wait_status = 0, KillReason killed = KillReason::kNone) {
-    return judge({killed, {wait_status, 5, 6}, false, Limits{}}, bytes, kToken, 2);
+    return judge(asked, {killed, {wait_status, 5, 6, 7}, false}, bytes, kToken);
   }
 };
 
@@ -96,6 +97,66 @@ void forged() {
   }
 }
 
+Outcome judged(const Asked& asked, std::initializer_list<Record> records) {
+  Area area;
+  area.asked = asked;
+  for (const Record& record : records) EXPECT(area.writer.append(record));
+  return area.judged();
+}
+
+bool damaged(const Asked& asked, std::initializer_list<Record> records) {
+  const Outcome outcome = judged(asked, records);
+  return outcome.verdict == Verdict::kCrash && outcome.cases.empty() &&
+         outcome.message == "its records are damaged" && outcome.faults == 7;
+}
+
+// "Done" with less than was asked for, or with what nobody asked for.
+void incomplete() {
+  const Asked call{JobKind::kCall, 2, Limits{}}, run{JobKind::kRun, 0, Limits{}};
+  const Record failed{RecordKind::kLoad, Verdict::kMemory, 0, 0, "MemoryError", {}, {}};
+  const Record exit{RecordKind::kExit, Verdict::kOk, 0, 0, {}, {}, {}};
+  const Record odd_exit{RecordKind::kExit, Verdict::kOk, 0, 3, {}, {}, {}};
+  EXPECT(damaged(call, {kDone}));
+  EXPECT(damaged(call, {kLoaded, kDone}));
+  EXPECT(damaged(call, {kLoaded, value("1"), kDone}));
+  EXPECT(damaged(call, {exit, kDone}));
+  EXPECT(damaged(call, {kLoaded, value("1"), value("2"), exit, kDone}));
+  EXPECT(damaged(call, {failed, failed, kDone}));
+  EXPECT(damaged(call, {failed, value("1"), kDone}));
+  EXPECT(judged(call, {failed, kDone}).verdict == Verdict::kMemory);
+  EXPECT(damaged(run, {kDone}));
+  EXPECT(damaged(run, {kLoaded, kDone}));
+  EXPECT(damaged(run, {exit, exit, kDone}));
+  EXPECT(damaged(run, {failed, exit, kDone}));
+  EXPECT(damaged(run, {exit, failed, kDone}));
+  EXPECT(damaged(run, {odd_exit, kDone}));
+  EXPECT(judged(run, {exit, kDone}).verdict == Verdict::kOk);
+  EXPECT(judged(run, {failed, kDone}).verdict == Verdict::kMemory);
+}
+
+// What the child's own code would never write, whatever its records say about limits.
+void oversized() {
+  Asked call{JobKind::kCall, 2, Limits{}};
+  const std::string long_type(kMaxType + 1, 't'), long_message(kMaxMessage + 1, 'm');
+  const auto load = [](std::string_view type, std::string_view message) {
+    return Record{RecordKind::kLoad, Verdict::kError, 0, 0, type, message, {}};
+  };
+  EXPECT(damaged(call, {load(long_type, ""), kDone}));
+  EXPECT(damaged(call, {load("", long_message), kDone}));
+  EXPECT(!damaged(call, {load(long_type.substr(1), long_message.substr(1)), kDone}));
+  call.limits.values = 10;
+  EXPECT(damaged(call, {kLoaded, value("123456"), value("12345"), kDone}));
+  EXPECT(judged(call, {kLoaded, value("12345"), value("12345"), kDone}).verdict == Verdict::kOk);
+}
+
+void flood_of_records() {
+  std::vector<char> bytes(4u << 20);
+  RecordWriter writer(bytes, kToken);
+  while (writer.append(kLoaded)) {
+  }
+  EXPECT(!read_records(bytes, kToken));
+}
+
 void random_damage() {
   std::mt19937 random(3);
   for (int round = 0; round < 20000; ++round) {
@@ -104,10 +165,15 @@ void random_damage() {
     area.writer = RecordWriter(area.bytes, kToken);
     area.writer.append(kLoaded);
     area.writer.append(value("[1, 2, 3]"));
+    area.writer.append(value("4"));
     area.writer.append(kDone);
-    for (int i = 0; i < 3; ++i) area.bytes[random() % 200] = static_cast<char>(random());
+    for (int i = 0; i < 3; ++i) area.bytes[random() % 240] = static_cast<char>(random());
     const Outcome outcome = area.judged();
     EXPECT(outcome.cases.size() <= 2);
+    EXPECT(outcome.verdict != Verdict::kOk || outcome.cases.size() == 2);
+    for (const CaseResult& result : outcome.cases) {
+      EXPECT((result.verdict == Verdict::kOk) == result.value.has_value());
+    }
   }
 }
 
@@ -158,6 +224,9 @@ int main() {
   refusals();
   out_of_order();
   forged();
+  incomplete();
+  oversized();
+  flood_of_records();
   random_damage();
   full_area();
   requests();

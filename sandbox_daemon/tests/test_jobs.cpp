@@ -3,6 +3,8 @@
 #include "expect.h"
 #include "job.h"
 #include "layers.h"
+#include "scheduler.h"
+#include "utf8_cut.h"
 
 namespace {
 
@@ -111,8 +113,82 @@ void isolated_cases() {
   const Outcome merged = merge_forks({with_value("1"), crashed}, spec);
   EXPECT(merged.verdict == Verdict::kOk);
   EXPECT(merged.cases[0].value == "1" && merged.cases[1].verdict == Verdict::kCrash);
+  const Outcome pretender = merge_forks({Outcome{}}, spec);  // `ok`, and no value for any case
+  EXPECT(pretender.cases.size() == 2 && pretender.cases[0].verdict == Verdict::kCrash);
   const Outcome alone = merge_forks({crashed}, spec);
   EXPECT(alone.verdict == Verdict::kCrash && alone.cases.size() == 2);
+}
+
+// However many forks a job has, what it keeps is bounded by its OUTPUT.
+void budget() {
+  JobSpec spec;
+  spec.arguments = {"1", "2", "3"};
+  spec.isolate = true;
+  spec.limits.output = spec.limits.values = 10;
+  std::optional<JobResult> result;
+  Job job(spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); });
+  for (size_t unit = 0; unit < 2; ++unit) job.begin(*job.next_unit(unit), unit);
+  EXPECT(job.task(0).limits.values == 10);
+  Outcome outcome = with_value("123456");
+  outcome.out = "1234567";
+  job.finish(0, outcome);
+  EXPECT(job.task(2).limits.values == 4 && job.task(2).limits.output == 3);
+  job.finish(1, outcome);  // ran beside the first, and wrote as much
+  job.begin(*job.next_unit(0), 0);
+  outcome.out = "123";
+  job.finish(2, outcome);
+  EXPECT(result && result->outcome.out == "1234567123");
+  if (!result) return;
+  const auto& cases = result->outcome.cases;
+  EXPECT(cases[0].value == "123456");
+  EXPECT(cases[1].verdict == Verdict::kOutput && !cases[1].value);
+  EXPECT(cases[2].verdict == Verdict::kOutput && !cases[2].value);
+}
+
+void cuts_between_characters() {
+  const std::string text = "'a" + std::string(300, 'x') + "'";
+  std::string accents = "'";
+  for (int i = 0; i < 200; ++i) accents += "\xc3\xa9";
+  const JobResult differs = compare_replicas({with_value(text), with_value(accents)});
+  EXPECT(differs.outcome.message.ends_with("\xc3\xa9..."));
+  EXPECT(cut_utf8("\xc3\xa9", 1).empty() && cut_utf8("a\xc3\xa9", 3).size() == 3);
+}
+
+class NeverIdle : public Worker {
+ public:
+  explicit NeverIdle(bool once) : idle_(once) {}
+  bool idle() const override { return idle_; }
+  void start(const Task&, TimePoint, Deliver deliver) override {
+    idle_ = false;
+    deliver_ = std::move(deliver);
+  }
+  void cancel() override {}
+  Deliver deliver_;
+
+ private:
+  bool idle_;
+};
+
+// One replica has run; the other's zygote never comes back.
+void deadline_of_what_waits() {
+  EventLoop loop;
+  Scheduler scheduler(loop);
+  NeverIdle first(true), dead(false);
+  scheduler.add_worker(first);
+  scheduler.add_worker(dead);
+  JobSpec spec;
+  spec.arguments = {"1"};
+  spec.replicas = 2;
+  spec.limits.timeout_ms = 20;
+  std::optional<JobResult> result;
+  scheduler.submit(std::make_shared<Job>(
+      spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); }));
+  for (loop.call_after(Milliseconds(0), [] {}); !first.deliver_;) loop.run_once();
+  first.deliver_(with_value("1"));
+  for (int i = 0; i < 100 && !result; ++i) loop.run_once();
+  EXPECT(result && result->outcome.verdict == Verdict::kNondeterministic);
+  EXPECT(result && result->replicas[1][0] == "timeout");
+  EXPECT(scheduler.idle());
 }
 
 void levels() {
@@ -129,6 +205,14 @@ void levels() {
   layers[0].on = false;
   EXPECT(level_of(layers) == Level::kSeccomp);
   EXPECT(missing_layer(layers, Level::kNamespaces)->name == "user_ns");
+  EXPECT(shortfall(layers, Level::kSeccomp).empty());
+  EXPECT(shortfall(layers, Level::kNamespaces).find("user_ns") != std::string::npos);
+  Layers strong = layers;
+  strong[0].on = true;
+  EXPECT(level_of(strong) == Level::kFull);
+  EXPECT(level_of(weaker_of(strong, layers)) == Level::kSeccomp);
+  EXPECT(level_of(weaker_of(layers, strong)) == Level::kSeccomp);
+  EXPECT(level_of(weaker_of(strong, {})) == Level::kFull);  // one that has not reported yet
 }
 
 }  // namespace
@@ -139,6 +223,9 @@ int main() {
   replicas_stay_apart();
   comparison();
   isolated_cases();
+  budget();
+  cuts_between_characters();
+  deadline_of_what_waits();
   levels();
   return test_result();
 }

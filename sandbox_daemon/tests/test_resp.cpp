@@ -21,9 +21,10 @@ std::string encode(const Command& command) {
 
 void whole_commands() {
   RespParser parser;
-  parser.feed(encode({"PING"}) + encode({"CALL", "a\r\n\0b", "", "1"}) + "PING  x\r\n\r\nINFO\n");
+  const std::string binary("a\r\n\0b", 5);
+  parser.feed(encode({"PING"}) + encode({"CALL", binary, "", "1"}) + "PING  x\r\n\r\nINFO\n");
   EXPECT(parser.next() == Command{"PING"});
-  EXPECT((parser.next() == Command{"CALL", "a\r\n\0b", "", "1"}));
+  EXPECT((parser.next() == Command{"CALL", binary, "", "1"}));
   EXPECT((parser.next() == Command{"PING", "x"}));
   EXPECT(parser.next() == Command{"INFO"});
   EXPECT(!parser.next() && parser.fault().empty());

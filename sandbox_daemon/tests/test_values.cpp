@@ -214,7 +214,7 @@ void depth() {
   becomes(nested("[", "]", 65), "<bad>");
   becomes("[" + nested("(", ")", 100) + "]", "[()]");
   becomes(nested("(", ")", 100).insert(100, "1"), "1");
-  for (const char* open : {"[", "(", "{", "{1:", "[[],"}) {
+  for (const char* open : {"[", "(", "{", "{1:", "[[],", "set(", "frozenset((", "complex("}) {
     becomes(nested(open, "", 100000), "<bad>");
   }
   std::string tuples = "1";
@@ -274,6 +274,14 @@ for _ in range(64): deep = [deep]
     EXPECT(canonical(text, 1000) == "<output>");
   }
   EXPECT(canonical("'a' * 998", 1000).size() == 1000);
+  const py::object odd = py::eval("type('a' + '\u00e9' * 5_000_000, (), {})()");
+  std::string text;
+  try {
+    encode_value(odd.ptr(), 1000, text);
+    EXPECT(!"refused");
+  } catch (const Unencodable& refusal) {
+    EXPECT(refusal.message.size() < 300 && refusal.message.ends_with("\xc3\xa9"));
+  }
 }
 
 void patched_interpreter() {

@@ -1,0 +1,170 @@
+"""What the layers of isolation keep away, and that none is lost without a word."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Daemon, executable, running
+from .test_attacks import next_program_is_fine
+from .test_daemon import eventually
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: rest.strip() for name, _, rest in (line.partition(":") for line in lines)}
+
+
+def level(daemon: Daemon) -> str:
+    with daemon.connect() as client:
+        return str(client.info("security")["level"])
+
+
+def test_zygotes_hold_nothing(daemon: Daemon) -> None:
+    for pid in daemon.zygote_pids():
+        status = status_of(pid)
+        sets = {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")}
+        assert sets == {"0000000000000000"}
+        if level(daemon) != "seccomp":
+            assert status["CapBnd"] == "0000000000000000"
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
+
+
+def test_capabilities_are_gone_for_good(daemon: Daemon) -> None:
+    if level(daemon) == "seccomp":
+        pytest.skip("no namespaces here, so no right to drop the bounding set")
+    with daemon.connect() as client:
+        assert client.info("security")["capabilities"] == "on (none; the bounding set is empty)"
+
+
+def test_zygotes_cannot_be_looked_into(daemon: Daemon) -> None:
+    """Not dumpable: /proc gives such a process to root, and no handler outside gets its memory."""
+    owner = daemon.zygote_pids()[0]
+    assert os.stat(f"/proc/{owner}/mem").st_uid == 0
+    reply = daemon.call("import os\ndef f(): os.abort()", "")
+    assert reply["signal"] == signal.SIGABRT
+
+
+def test_calls_that_reach_the_disk_do_nothing(daemon: Daemon) -> None:
+    program = (
+        "import os, fcntl\n"
+        "def f():\n"
+        "  fd = os.open(os.__file__, os.O_RDONLY)\n"
+        "  os.fsync(fd); os.fdatasync(fd); os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)\n"
+        "  os.fsync(999)\n"  # pretended, so not even looked at
+        "  try: fcntl.flock(fd, fcntl.LOCK_EX)\n"
+        "  except OSError as error: return error.errno\n"
+    )
+    assert daemon.call(program, "")["results"][0]["value"] == "38"
+
+
+def test_no_installed_packages(daemon: Daemon) -> None:
+    if level(daemon) == "seccomp":
+        pytest.skip("Landlock cannot except a folder below an allowed one")
+    program = (
+        "import os\n"
+        "def f():\n"
+        "  found = []\n"
+        "  own = os.path.dirname(os.__file__)\n"
+        "  for top in (own, '/usr/lib', '/usr/lib/python3', '/lib/python3'):\n"
+        "    for name in ('site-packages', 'dist-packages'):\n"
+        "      try: found += os.listdir(f'{top}/{name}')\n"
+        "      except FileNotFoundError: pass\n"
+        "  return found, 'json' in os.listdir(os.path.dirname(os.__file__))"
+    )
+    assert daemon.call(program, "")["results"][0]["value"] == "([], True)"
+
+
+def test_check_tells_about_cgroups() -> None:
+    done = subprocess.run(
+        [executable(), "--check"], capture_output=True, text=True, timeout=120, check=False
+    )
+    lines = {line.split()[0]: line.split(maxsplit=2)[1:] for line in done.stdout.splitlines()}
+    state, why = lines["cgroup"]
+    assert state == "off"
+    assert "cgroup" in why or "controller" in why or "groups" in why
+    assert lines["oom_score"][0] == "on"
+
+
+# --- a daemon without privileges, and zygotes that come back weaker
+
+
+@pytest.fixture
+def unprivileged(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Daemon]]:
+    """Starts daemons in a user namespace of their own, as a user without any capability."""
+    unshare = shutil.which("unshare")
+    words = [unshare or "", "--user", "--map-user=1000", "--map-group=1000"]
+    if unshare is None or subprocess.run([*words, "true"], check=False).returncode != 0:
+        pytest.skip("no user namespaces here")
+    wrapper = folder / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\nexec {" ".join(words)} {executable()} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("AZR_SANDBOXD", str(wrapper))
+    with contextlib.ExitStack() as stack:
+
+        def start(*options: str) -> Daemon:
+            return stack.enter_context(running(f"{folder}/s", "--zygotes", "1", *options))
+
+        yield start
+
+
+def test_without_privileges(unprivileged: Callable[..., Daemon]) -> None:
+    daemon = unprivileged("--require", "namespaces")
+    if not daemon.first_line:
+        pytest.skip("no namespaces for users here: " + daemon.process.communicate()[1])
+    next_program_is_fine(daemon)
+    (zygote,) = daemon.zygote_pids()
+    assert status_of(zygote)["CapBnd"] == "0000000000000000"
+    assert daemon.call("def f():\n  while True: pass", "", TIMEOUT=300)["verdict"] == "timeout"
+    assert daemon.call("def f():\n  while True: pass", "", CPU=100)["verdict"] == "timeout"
+    assert daemon.stop() == 0
+
+
+SET_NAMESPACES = """
+import ctypes, sys
+target, most = sys.argv[1:]
+with open(f"/proc/{target}/ns/user") as namespace:
+    if ctypes.CDLL(None).setns(namespace.fileno(), 0x10000000) != 0: sys.exit(1)
+open("/proc/sys/user/max_net_namespaces", "w").write(most)
+"""
+
+
+def set_namespaces(daemon: Daemon, most: int) -> bool:
+    """Sets how many network namespaces the daemon's own user namespace may have."""
+    words = [sys.executable, "-c", SET_NAMESPACES, str(daemon.process.pid), str(most)]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def test_a_weaker_zygote_is_not_used(unprivileged: Callable[..., Daemon]) -> None:
+    daemon = unprivileged("--require", "namespaces")
+    if not daemon.first_line or not set_namespaces(daemon, 0):
+        pytest.skip("no namespaces for users here")
+    os.kill(daemon.zygote_pids()[0], signal.SIGKILL)
+    assert daemon.process.stderr is not None
+    assert "layer user_ns is off" in daemon.process.stderr.readline()
+    with daemon.connect() as client:
+        assert "state=idle" not in str(client.info("zygotes"))
+    set_namespaces(daemon, 1000)
+    next_program_is_fine(daemon)
+    assert level(daemon) != "seccomp"
+
+
+def test_a_weaker_zygote_is_told_about(unprivileged: Callable[..., Daemon]) -> None:
+    daemon = unprivileged("--require", "seccomp")
+    if not daemon.first_line or not set_namespaces(daemon, 0):
+        pytest.skip("no namespaces for users here")
+    if level(daemon) == "seccomp":
+        pytest.skip("no namespaces for users here")
+    os.kill(daemon.zygote_pids()[0], signal.SIGKILL)
+    assert eventually(lambda: level(daemon) == "seccomp")
+    next_program_is_fine(daemon)
+    assert daemon.process.stderr is not None
+    assert "isolation is seccomp only" in daemon.process.stderr.readline()
