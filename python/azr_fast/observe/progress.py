@@ -88,7 +88,9 @@ class Clock:
 
 def _headline(run_dir: Path, config: Config, step: int) -> str:
     going_on = f", going on after step {step}" if step else ""
-    return f"run {run_dir}: {config.model.name}, up to {config.run.steps} steps{going_on}"
+    minutes = config.run.time_limit_minutes
+    limit = f" or {minutes:g} minutes" if minutes else ""
+    return f"run {run_dir}: {config.model.name}, up to {config.run.steps} steps{limit}{going_on}"
 
 
 class PlainObserver:
