@@ -1,0 +1,78 @@
+"""Programs that find the memory shared with the broker and write records of their own there."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from .conftest import Daemon
+from .test_attacks import next_program_is_fine
+
+# The region lies below the libraries and begins with the length of the program and its text.
+FORGER = dedent("""\
+    #MARK of the forger
+    import ctypes, os, struct
+    libc = ctypes.CDLL(None)
+    libc.write.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
+    read_end, write_end = os.pipe()
+
+    def bytes_at(address, size):
+        if libc.write(write_end, address, size) != size: return b''
+        return os.read(read_end, size)
+
+    def region():
+        page = ctypes.cast(libc.write, ctypes.c_void_p).value & -4096
+        while bytes_at(page + 8, 8) != b'#MARK of': page -= 4096
+        return page + (48 << 20)
+
+    OUTPUT = region()
+    LOAD, CASE, EXIT, DENIED, DONE = range(5)
+
+    def record(kind, verdict=0, number=0, type=b'', message=b'', value=b''):
+        sizes = (len(type), len(message), len(value))
+        head = TOKEN + struct.pack('=BBHiiIII', kind, verdict, 0, 0, number, *sizes)
+        return head + type + message + value
+
+    def leave(*records):
+        text = b''.join(records)
+        ctypes.memmove(OUTPUT, struct.pack('=Q', len(text)) + text, 8 + len(text))
+        os._exit(0)
+
+    def f():  # a record, and with it the token, is there only once the body has ended
+        global TOKEN
+        TOKEN = bytes_at(OUTPUT + 8, 16)
+        leave({})
+""")
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        "record(DONE)",
+        "record(LOAD), record(DONE)",
+        "record(LOAD), record(CASE, value=b'1'), record(DONE)",
+        "record(EXIT), record(DONE)",
+        "record(LOAD), *[record(CASE, value=b'1')] * 2, record(EXIT), record(DONE)",
+        "record(LOAD), record(CASE, value=b'x' * (46 << 20)), record(CASE), record(DONE)",
+        "record(LOAD, 1, message=b'x' * (46 << 20)), record(DONE)",
+        "record(LOAD), record(CASE, 1, type=b'x' * 300), record(CASE), record(DONE)",
+        "record(LOAD), *[record(CASE, value=b'1')] * 500_000, record(DONE)",
+        "record(LOAD), record(CASE, value=b'1')[:-9]",
+    ],
+)
+def test_forged_records_are_damaged(daemon: Daemon, records: str) -> None:
+    reply = daemon.call(FORGER.replace("{}", records), "", "", TIMEOUT=60_000)
+    assert reply["verdict"] == "crash", reply
+    assert reply["message"] == "its records are damaged"
+    assert [result["verdict"] for result in reply["results"]] == ["crash", "crash"]
+    assert [result["value"] for result in reply["results"]] == [None, None]
+    next_program_is_fine(daemon)
+
+
+def test_a_program_may_lie_about_itself(daemon: Daemon) -> None:
+    """No more than a program that returns these values; and the forger does find the way."""
+    records = "record(LOAD), record(CASE, value=b'1'), record(CASE, value=b'2'), record(DONE)"
+    reply = daemon.call(FORGER.replace("{}", records), "", "", TIMEOUT=60_000)
+    assert reply["verdict"] == "ok", reply
+    assert [result["value"] for result in reply["results"]] == ["1", "2"]
