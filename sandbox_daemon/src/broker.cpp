@@ -44,7 +44,7 @@ Layers Broker::layers() const {
 }
 
 void Broker::start_zygote(unsigned slot) {
-  Zygote::Events events{[this] { on_zygote_ready(); },
+  Zygote::Events events{[this] { on_zygote_ready(); }, [this] { on_zygote_idle(); },
                         [this](const std::string& why) { on_zygote_failed(why); }};
   const SpawnConfig config{config_.zygote_executable, config_.preload, random_seed(), slot,
                            config_.require};
@@ -63,11 +63,12 @@ void Broker::start_zygotes() {
 }
 
 void Broker::on_zygote_ready() {
-  if (!serving_) {
-    ++ready_;
-    return;
-  }
-  tell_level();
+  if (serving_) return tell_level();
+  ++ready_;
+}
+
+void Broker::on_zygote_idle() {
+  if (!serving_) return;
   scheduler_.pump();
   end_if_drained();
 }

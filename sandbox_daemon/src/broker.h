@@ -61,6 +61,7 @@ class Broker {
   void start_zygotes();
   void start_zygote(unsigned slot);
   void on_zygote_ready();
+  void on_zygote_idle();
   void on_zygote_failed(const std::string& why);
   void listen();
   void watch_signals();

@@ -95,6 +95,7 @@ void Zygote::on_ready(const std::string& body) {
   unwatch();
   layers_ = layers;
   state_ = State::kIdle;
+  events_.on_ready();
   events_.on_idle();
 }
 

@@ -18,7 +18,8 @@ namespace azr {
 class Zygote : public Worker {
  public:
   struct Events {
-    std::function<void()> on_idle;                          // ready for a task
+    std::function<void()> on_ready;                         // a new process, layers and all
+    std::function<void()> on_idle;                          // free for a task
     std::function<void(const std::string& why)> on_failed;  // could not become ready
   };
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,22 @@ def test_many_replies_of_a_slow_reader(daemon: Daemon) -> None:
         for reply in pipe.execute():
             assert len(reply["results"][0]["value"]) == 4_000_002
     assert value(daemon) == "1"
+
+
+def test_replies_behind_a_slow_one_are_bounded(daemon: Daemon) -> None:
+    """They wait for their turn in the broker's memory, so commands wait for them."""
+    with daemon.connect() as observer:
+        before = observer.info("stats")["total_commands_processed"]
+        connection = daemon.connect().connection_pool.get_connection()
+        slow = ("CALL", f"import time; time.sleep(1)\n{IDENTITY}", "f", 1, "1")
+        connection.send_packed_command(connection.pack_commands([slow]))
+        with ThreadPoolExecutor(1) as pool:
+            pings = connection.pack_commands([("PING", "x" * 1_000_000)] * 40)
+            sending = pool.submit(connection.send_packed_command, pings)
+            time.sleep(0.5)
+            after = observer.info("stats")["total_commands_processed"]
+            assert connection.read_response()["verdict"] == "ok"
+            for _ in range(40):
+                assert len(connection.read_response()) == 1_000_000
+            sending.result()
+    assert after - before < 25
