@@ -16,7 +16,8 @@
 namespace azr {
 
 inline constexpr size_t kInputBytes = 48ull << 20;
-inline constexpr size_t kOutputBytes = 48ull << 20;
+// Values at their largest limit beside a message of the largest size for every case there can be.
+inline constexpr size_t kOutputBytes = 64ull << 20;
 
 class Region {
  public:

@@ -76,3 +76,13 @@ def test_a_program_may_lie_about_itself(daemon: Daemon) -> None:
     reply = daemon.call(FORGER.replace("{}", records), "", "", TIMEOUT=60_000)
     assert reply["verdict"] == "ok", reply
     assert [result["value"] for result in reply["results"]] == ["1", "2"]
+
+
+def test_the_longest_honest_reply_fits(daemon: Daemon) -> None:
+    """Values to the limit, and a full message for each other case a request has room for."""
+    cases = ["8"] + ["0"] * 16_000
+    program = "def f(x):\n  if x: return 'x' * ((x << 22) - 2)\n  raise Exception('m' * 2000)"
+    reply = daemon.call(program, *cases, OUTPUT=32 << 20, TIMEOUT=60_000)
+    assert reply["verdict"] == "ok", reply["message"]
+    assert len(reply["results"][0]["value"]) == 32 << 20
+    assert {len(result["message"]) for result in reply["results"][1:]} == {1024}
