@@ -40,7 +40,11 @@ def test_plain_lines_without_a_terminal(metrics):
     assert isinstance(observer, PlainObserver)
     play_a_step(observer, metrics)
     lines = stream.getvalue().splitlines()
-    assert lines[:3] == ["run runs/first: smollm2-135m, up to 5 steps or 6 minutes", "  seed (12)", "  play"]
+    assert lines[:3] == [
+        "run runs/first: smollm2-135m, up to 5 steps or 6 minutes",
+        "  seed (12)",
+        "  play",
+    ]
     assert lines[3].startswith(
         "step 3/5: well formed 83%, valid 50%, new 33%; solved 25%, reward -0.25 "
         "(412 tok/s, 0:00, about 0:00 left)"
