@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azr_fast.sandbox.values import canonical, equal, parse, parse_arguments
+from azr_fast.sandbox.equality import equal
+from azr_fast.sandbox.values import canonical, parse, parse_arguments
 
 CODE = [
     "[9]) or (True",

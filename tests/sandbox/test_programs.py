@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from plain_strategies import VALUES
 from programs import make_program
 
+from azr_fast.sandbox.equality import equal
 from azr_fast.sandbox.values import (
     MAX_DEPTH,
     canonical,
     canonical_arguments,
-    equal,
     parse,
     parse_arguments,
 )

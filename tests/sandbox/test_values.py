@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from plain_strategies import HASHABLES, VALUES
 
 from azr_fast.sandbox import values as codec
+from azr_fast.sandbox.equality import equal
 from azr_fast.sandbox.values import (
     MAX_DEPTH,
     canonical,
     canonical_arguments,
-    equal,
     parse,
     parse_arguments,
 )

@@ -8,6 +8,7 @@ from azr_fast.games.azr.execute import Executor
 from azr_fast.games.azr.refusal import Failed, Malformed
 from azr_fast.games.azr.tasks import hidden_pairs
 from azr_fast.sandbox import values
+from azr_fast.sandbox.equality import equal
 from azr_fast.selfplay.types import Answer, Task
 
 
@@ -41,7 +42,7 @@ class Grader:
             value = values.parse(text)
         except ValueError as error:
             raise Malformed("bad_literal", f"{text!r}: {error}") from None
-        if not values.equal(value, values.parse(str(task.payload["output"]))):
+        if not equal(value, values.parse(str(task.payload["output"]))):
             raise Failed("wrong_output", text)
 
     def _abduction(self, task: Task, answer: Answer) -> None:
@@ -63,5 +64,5 @@ class Grader:
         """One job for all pairs of (arguments, expected output); only the arguments go in."""
         found = self._executor.outputs(program, [arguments for arguments, _ in pairs])
         for (arguments, expected), output in zip(pairs, found, strict=True):
-            if not values.equal(values.parse(output), values.parse(expected)):
+            if not equal(values.parse(output), values.parse(expected)):
                 raise Failed("wrong_output", f"f({arguments}) gave {output}")
