@@ -12,12 +12,12 @@ from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.chat import Renderer
 from azr_fast.policy.device import resolve_device
-from azr_fast.policy.models import resolve_model
+from azr_fast.policy.models import ModelFiles, resolve_model
 from azr_fast.policy.policy import Policy
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.parity import ParityProbe
 from azr_fast.sandbox.client import Client
-from azr_fast.sandbox.launcher import open_sandbox
+from azr_fast.sandbox.launcher import check_socket_path, open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.loop import Parts, Trainer
 
@@ -32,6 +32,17 @@ PROBE_TEXTS = (
 )
 
 
+def check_start(config: Config) -> ModelFiles:
+    """What can be refused before a run folder is made: the device, the model, the socket's path.
+
+    Raises UserError; returns the model's files.
+    """
+    resolve_device(config.model.device)
+    if config.sandbox.socket:
+        check_socket_path(config.sandbox.socket)
+    return resolve_model(config.model.name)
+
+
 @contextmanager
 def open_trainer(
     config: Config, run: RunFolder, observer: Observer, should_stop: Callable[[], bool]
@@ -42,8 +53,7 @@ def open_trainer(
     """
     with ExitStack() as stack:
         observer.phase("load", None)
-        resolve_device(config.model.device)
-        files = resolve_model(config.model.name)
+        files = check_start(config)
         client = stack.enter_context(open_sandbox(config.sandbox))
         _check_zygotes(client, config.game.determinism_runs)
         buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))

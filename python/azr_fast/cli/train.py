@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -109,10 +108,9 @@ def open_run(space: argparse.Namespace) -> RunFolder:
     if space.resume:
         return RunFolder.resume(space.resume, overrides(space))
     config = load_config(space.preset or default_preset(), overrides(space))
-    from azr_fast.policy.models import resolve_model
+    from azr_fast.session import check_start  # a missing package shows before a folder is made
 
-    resolve_model(config.model.name)
-    importlib.import_module("azr_fast.session")  # a missing package shows before a folder is made
+    check_start(config)
     return RunFolder.create(config)
 
 
