@@ -1,6 +1,7 @@
 import os
 import re
 import signal
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,15 @@ def test_the_process_exits_with_2_and_one_line():
     assert done.stderr == (
         "azr-fast: error: run.steps = '0' is not allowed: run.steps takes a whole number > 0\n"
     )
+
+
+def test_a_reader_that_goes_away_is_no_traceback():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "azr_fast.cli", "models", "list"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_help_imports_nothing_heavy_and_names_every_command():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -49,9 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_anything()
     try:
         space = parse(words)
-        return int(space.run(space))
+        code = int(space.run(space))
+        sys.stdout.flush()
+        return code
     except UserError as error:
         return refuse(str(error))
+    except BrokenPipeError:  # as `azr-fast doctor | head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 1
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
         if name not in FOR_TRAINING:
