@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,43 @@ def daemon() -> Iterator[Daemon]:
     ):
         assert one.first_line.startswith("ready"), one.process.communicate()[1]
         yield one
+
+
+# --- what several tests ask
+
+IDENTITY = "def f(x): return x"
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether it comes true within a minute, however busy the machine."""
+    for _ in range(1200):
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def value(daemon: Daemon, argument: str = "1") -> str | None:
+    answer = daemon.call(IDENTITY, argument)["results"][0]["value"]
+    return None if answer is None else str(answer)
+
+
+def children_of(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def next_program_is_fine(daemon: Daemon) -> None:
+    for _ in range(2):  # both zygotes
+        reply = daemon.call("def f(x, y): return sorted(x), str(y)", "[3, 1, 2], 1.5")
+        assert reply["verdict"] == "ok", reply
+        assert reply["results"][0]["value"] == "([1, 2, 3], '1.5')"
+        assert reply["stdout"] == reply["stderr"] == ""

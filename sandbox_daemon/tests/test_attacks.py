@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from .conftest import Daemon
+from .conftest import Daemon, next_program_is_fine
 
 # Where mounts are missing, Landlock or the filter refuses what else is not there at all.
 NO_FILE = ("FileNotFoundError", "PermissionError", "OSError")
@@ -159,14 +159,6 @@ ATTACKS: dict[str, tuple[str, str, str | tuple[str, ...] | None]] = {
     ),
     "import_error": ("def f(): import no_such_module", "error", "ModuleNotFoundError"),
 }
-
-
-def next_program_is_fine(daemon: Daemon) -> None:
-    for _ in range(2):  # both zygotes
-        reply = daemon.call("def f(x, y): return sorted(x), str(y)", "[3, 1, 2], 1.5")
-        assert reply["verdict"] == "ok", reply
-        assert reply["results"][0]["value"] == "([1, 2, 3], '1.5')"
-        assert reply["stdout"] == reply["stderr"] == ""
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -6,8 +6,10 @@ from textwrap import dedent
 
 import pytest
 
-from .conftest import Daemon
-from .test_attacks import next_program_is_fine
+from .conftest import (
+    Daemon,
+    next_program_is_fine,
+)
 
 # The region lies below the libraries and begins with the length of the program and its text.
 FORGER = dedent("""\

@@ -10,9 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Daemon, executable, running
-from .test_attacks import next_program_is_fine
-from .test_daemon import IDENTITY, children_of, eventually, value
+from .conftest import (
+    IDENTITY,
+    Daemon,
+    children_of,
+    eventually,
+    executable,
+    next_program_is_fine,
+    running,
+    value,
+)
 
 # --- limits of what a program may say
 
@@ -134,14 +141,19 @@ def test_drain_ends_when_the_last_client_leaves(folder: Path) -> None:
         assert daemon.process.wait(30) == 0
 
 
+def begin_large_reply(raw: socket.socket) -> None:
+    """Ask for eight megabytes and read the first of them."""
+    program = b"def f(): return 'x' * 8000000"
+    words = [b"CALL", program, b"f", b"1", b"", b"OUTPUT", b"9000000"]
+    raw.sendall(b"*7\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+    assert raw.recv(100)
+
+
 def test_drain_sends_replies_to_their_end(folder: Path) -> None:
     """The client reads slowly: more than a socket's buffer is still on its way."""
     with running(f"{folder}/s", "--zygotes", "1") as daemon, socket.socket(socket.AF_UNIX) as raw:
         raw.connect(daemon.path)
-        program = b"def f(): return 'x' * 8000000"
-        words = [b"CALL", program, b"f", b"1", b"", b"OUTPUT", b"9000000"]
-        raw.sendall(b"*7\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
-        assert raw.recv(100)
+        begin_large_reply(raw)
         daemon.process.terminate()
         time.sleep(0.5)
         rest = b"".join(iter(lambda: raw.recv(1 << 16), b""))
@@ -153,10 +165,7 @@ def test_drain_sends_replies_to_their_end(folder: Path) -> None:
 def test_drain_does_not_wait_for_who_never_reads(folder: Path) -> None:
     with running(f"{folder}/s", "--zygotes", "1") as daemon, socket.socket(socket.AF_UNIX) as raw:
         raw.connect(daemon.path)
-        program = b"def f(): return 'x' * 8000000"
-        words = [b"CALL", program, b"f", b"1", b"", b"OUTPUT", b"9000000"]
-        raw.sendall(b"*7\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
-        assert raw.recv(100)
+        begin_large_reply(raw)
         daemon.process.terminate()
         assert daemon.process.wait(30) == 0
 

@@ -13,9 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Daemon, executable, running
-from .test_attacks import next_program_is_fine
-from .test_daemon import eventually
+from .conftest import (
+    Daemon,
+    eventually,
+    executable,
+    next_program_is_fine,
+    running,
+)
 
 
 def status_of(pid: int) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -172,7 +173,7 @@ def test_metrics_after_the_checkpoint_are_cut_on_resume(tmp_path, finished):
     """What a kill between two checkpoints leaves behind is made again, not kept twice."""
     run = new_run(tmp_path, "killed", **{"run.steps": 1})
     train(run)
-    with MetricsLog(run.metrics) as log:
+    with closing(MetricsLog(run.metrics)) as log:
         log.append(finished[1].steps[1])  # step 2, whose checkpoint was never written
     observer = train(RunFolder.resume(run.path, {"run.steps": 2}))
     assert [line["step"] for line in observer.steps] == [2]

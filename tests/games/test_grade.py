@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 
 from azr_fast.selfplay.types import Status
@@ -39,12 +41,18 @@ def test_deduction_tells_values_apart(play, output, said):
     assert (judgement.status, judgement.code) == (Status.WRONG, "wrong_output")
 
 
-@pytest.mark.parametrize("said", ["", "the list", "1 + 1", "f(0)", "[x for x in [1]]", "'abc"])
-@pytest.mark.parametrize("kind", ["deduction", "abduction"])
+NO_LITERALS = ["the list", "1 + 1", "f(0)", "[x for x in [1]]", "'abc"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("deduction", ""),  # for abduction the empty argument list
+        *product(["deduction", "abduction"], NO_LITERALS),
+    ],
+)
 def test_an_answer_that_is_no_literal_is_malformed(play, kind, said):
     task = play.triplet(kind, "def f(x):\n    return x", "2", "2")
-    if kind == "abduction" and said == "":
-        pytest.skip("no arguments are an argument list")
     text = play.blocks(**{"output" if kind == "deduction" else "input": said})
     judgement = play.solve(task, text)
     assert (judgement.status, judgement.code) == (Status.MALFORMED, "bad_literal")

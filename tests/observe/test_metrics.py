@@ -1,6 +1,7 @@
 import json
 import math
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_accuracy_is_null_when_no_task_was_priced(judged):
 def test_log_appends_lines_of_strict_json(tmp_path, a_step):
     path = tmp_path / "metrics.jsonl"
     for step in (1, 2):
-        with MetricsLog(path) as log:
+        with closing(MetricsLog(path)) as log:
             log.append({"step": step, "loss": math.nan, "groups": group_metrics(a_step)})
     lines = list(read_lines(path))
     assert [line["step"] for line in lines] == [1, 2]
@@ -106,7 +107,7 @@ def test_samples_survive_text_that_is_not_unicode(tmp_path, judged):
 
 def test_08_logging_costs_no_more_as_a_run_grows(a_step, tmp_path):
     """Calls, not seconds, so that a busy machine changes nothing."""
-    with MetricsLog(tmp_path / "metrics.jsonl") as log:
+    with closing(MetricsLog(tmp_path / "metrics.jsonl")) as log:
 
         def write(answers):
             line = {"groups": group_metrics(answers), "proposals": proposal_rates(answers)}

@@ -1,5 +1,6 @@
 import io
 import sys
+from contextlib import closing
 
 import pytest
 from rich.console import Console
@@ -43,7 +44,7 @@ def learning_step(step, judged):
 @pytest.fixture
 def finished(run, judged):
     """A run of eight steps, written as a run writes."""
-    with MetricsLog(run.metrics) as log:
+    with closing(MetricsLog(run.metrics)) as log:
         for step in range(1, 9):
             answers = learning_step(step, judged)
             log.append(
@@ -130,7 +131,7 @@ def test_summary_reads_well_on_80_columns_without_colour(finished):
 
 def test_long_answers_are_cut_for_people(run, judged):
     answer = judged("deduction", Role.SOLVER, Status.PASSED, text="x" * 300 + "\nline" * 50)
-    with MetricsLog(run.metrics) as log:
+    with closing(MetricsLog(run.metrics)) as log:
         log.append(
             {
                 "step": 1,

@@ -2,6 +2,7 @@ import errno
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,7 @@ def test_the_newest_whole_checkpoint_is_the_one_to_resume_from(config):
 
 def test_rewind_cuts_what_came_after_the_checkpoint(config):
     with RunFolder.create(config) as run:
-        with MetricsLog(run.metrics) as log:
+        with closing(MetricsLog(run.metrics)) as log:
             for step in range(1, 8):
                 log.append({"step": step})
                 run.samples(step).write_text("{}\n")
