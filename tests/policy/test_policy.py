@@ -8,7 +8,6 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from azr_fast.errors import UserError
-from azr_fast.ops import rows
 from azr_fast.policy.models import resolve_model
 from azr_fast.policy.packing import TrainSequence, make_packs
 
@@ -126,7 +125,6 @@ def test_the_gap_to_the_sampled_logprobs_is_measured(make_policy):
     assert policy.update(batch).logprob_gap == pytest.approx(0.25, abs=1e-4)
 
 
-@pytest.mark.skipif(rows._kernels is None, reason="azr_fast._kernels is not built")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_cpu_and_torch_losses_train_alike(make_policy, dtype):
     losses = {}
