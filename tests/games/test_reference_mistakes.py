@@ -20,7 +20,7 @@ def propose(play, program, arguments="1"):
     [
         "def f(x):\n    return id(object())",
         "def f(x):\n    return hash('a')",
-        "def f(x):\n    return [c for c in {'alpha', 'beta', 'gamma', 'delta'}]",
+        "def f(x):\n    return list({'word' + c for c in 'abcdefghijkl'})",
         "def f(x):\n    return str(object())",
     ],
 )
