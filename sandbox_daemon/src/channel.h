@@ -15,15 +15,17 @@
 
 namespace azr {
 
-// Descriptors a zygote is started with.
+// Descriptors a zygote is started with; the last two become its programs' stdout and stderr.
 inline constexpr int kControlFd = 3;
 inline constexpr int kRegionFd = 4;
+inline constexpr int kOutFd = 5;
+inline constexpr int kErrFd = 6;
 
 enum class MessageType : uint8_t {
   kReady = 'R',    // zygote: warm and locked; body: serialized layers
   kFailed = 'F',   // zygote: could not start; body: one line
-  kJob = 'J',      // broker: JobHeader; descriptors: stdin, stdout, stderr
-  kStarted = 'S',  // zygote: the child runs; descriptor: its pidfd
+  kJob = 'J',      // broker: JobHeader; descriptor: stdin, if it is not empty
+  kStarted = 'S',  // zygote: the child is not quick; descriptor: its pidfd
   kDone = 'D',     // zygote: DoneReport
 };
 

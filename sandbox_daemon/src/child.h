@@ -14,7 +14,7 @@ struct ChildSetup {
   const Region* region;
   SyscallFilter* filter;
   uint64_t base_bytes;  // address space of the zygote
-  int fds[3];           // become 0, 1 and 2
+  int stdin_fd;         // -1: /dev/null
 };
 
 // Makes refused calls end the process with kExitDenied; inherited by children. Call once, when

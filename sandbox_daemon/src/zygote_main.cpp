@@ -14,6 +14,8 @@
 #include "channel.h"
 #include "child.h"
 #include "error.h"
+#include "fresh_heaps.h"
+#include "huge_memory.h"
 #include "interpreter.h"
 #include "lockdown.h"
 #include "options.h"
@@ -49,15 +51,61 @@ LockdownConfig lockdown_config(const Options& options) {
   return config;
 }
 
+// A child's end is waited for as a signal that is never delivered.
+sigset_t sigchld() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  return set;
+}
+
+void block_sigchld() {
+  struct sigaction ends_only{};
+  ends_only.sa_handler = SIG_DFL;
+  ends_only.sa_flags = SA_NOCLDSTOP;
+  ::sigaction(SIGCHLD, &ends_only, nullptr);
+  const sigset_t set = sigchld();
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+struct Ending {
+  int status = 0;
+  rusage usage{};
+};
+
+bool reap(pid_t child, int options, Ending& ending) {
+  pid_t got;
+  do {
+    got = ::wait4(child, &ending.status, options, &ending.usage);
+  } while (got < 0 && errno == EINTR);
+  return got == child;
+}
+
+// Most programs end before anybody could want to kill them: of those the broker hears once. A
+// signal left over from an earlier child only ends the wait early.
+bool reap_quickly(pid_t child, Ending& ending) {
+  static constexpr timespec kQuick{0, 5'000'000};
+  const sigset_t set = sigchld();
+  ::sigtimedwait(&set, nullptr, &kQuick);
+  return reap(child, WNOHANG, ending);
+}
+
+DoneReport done_report(const Ending& ending) {
+  const auto us = [](const timeval& t) { return int64_t{t.tv_sec} * 1'000'000 + t.tv_usec; };
+  const rusage& usage = ending.usage;
+  return {ending.status, us(usage.ru_utime) + us(usage.ru_stime), usage.ru_maxrss, usage.ru_minflt};
+}
+
 class Zygote {
  public:
   Zygote(const Region& region, SyscallFilter& filter, uint64_t base_bytes)
       : region_(region), filter_(filter), base_bytes_(base_bytes), is_init_(::getpid() == 1) {}
 
   [[noreturn]] void serve() {
+    block_sigchld();
     while (auto message = receive_message(kControlFd)) {
       const auto job = from_bytes<JobHeader>(message->body);
-      if (message->type != MessageType::kJob || !job || message->fds.size() != 3) break;
+      if (message->type != MessageType::kJob || !job || message->fds.size() > 1) break;
       run(*job, message->fds);
     }
     ::_exit(0);  // the broker is gone
@@ -68,33 +116,33 @@ class Zygote {
     PyOS_BeforeFork();
     const pid_t pid = ::fork();
     if (pid == 0) {
-      run_child(
-          {&job, &region_, &filter_, base_bytes_, {fds[0].get(), fds[1].get(), fds[2].get()}});
+      const int stdin_fd = fds.empty() ? -1 : fds[0].get();
+      run_child({&job, &region_, &filter_, base_bytes_, stdin_fd});
     }
     PyOS_AfterFork_Parent();
     fds.clear();
     if (pid < 0) return report({kExitForkFailed << 8, 0, 0, 0});
-    // Not yet reaped, so this is the child and no other process.
-    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    const int handle = pidfd.get();
-    if (pidfd) send_message(kControlFd, MessageType::kStarted, {}, {&handle, 1});
-    if (!pidfd) ::kill(pid, SIGKILL);
-    reap(pid);
-  }
-
-  void reap(pid_t child) {
-    int status = 0;
-    rusage usage{};
-    while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
+    Ending ending;
+    if (!reap_quickly(pid, ending)) {
+      announce(pid);
+      reap(pid, 0, ending);
     }
     if (is_init_) sweep();
-    const auto us = [](const timeval& t) { return int64_t{t.tv_sec} * 1'000'000 + t.tv_usec; };
-    report({status, us(usage.ru_utime) + us(usage.ru_stime), usage.ru_maxrss, usage.ru_minflt});
+    report(done_report(ending));
+  }
+
+  // For the broker to kill it by. Not yet reaped, so this is the child and no other process.
+  static void announce(pid_t child) {
+    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    const int handle = pidfd.get();
+    if (pidfd) send_message(kControlFd, MessageType::kStarted, {}, {&handle, 1});
+    if (!pidfd) ::kill(child, SIGKILL);
   }
 
   // The filter lets no program make a process; should one exist all the same, it ends here.
   static void sweep() {
-    if (::kill(-1, SIGKILL) != 0) return;
+    if (::waitpid(-1, nullptr, WNOHANG) < 0) return;  // orphans become children of init
+    ::kill(-1, SIGKILL);
     while (::waitpid(-1, nullptr, 0) > 0) {
     }
   }
@@ -118,6 +166,9 @@ class Zygote {
                      options.text("--preload", kDefaultPreload)});
   prepare_programs();
   install_refusal_handler();
+  ::malloc_trim(0);  // merges free blocks now, once, rather than in every child
+  fill_heap_holes();
+  move_to_huge_pages();  // while there is a /proc
   const uint64_t base_bytes = address_space_bytes();
   const Layer oom_score = offer_to_oom_killer();
   Layers layers = lock_down(lockdown_config(options));
@@ -125,7 +176,6 @@ class Zygote {
   layers.push_back(probe_filter(filter));
   layers.push_back(probe_limits());
   layers.push_back(oom_score);
-  ::malloc_trim(0);  // merges free blocks now, once, rather than in every child
   send_message(kControlFd, MessageType::kReady, serialize_layers(layers), {});
   Zygote(region, filter, base_bytes).serve();
 }
