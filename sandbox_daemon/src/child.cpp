@@ -52,7 +52,7 @@ void run_child(const ChildSetup& setup) {
   PyOS_AfterFork_Child();
   g_records = RecordWriter(setup.region->output(), setup.job->token);
   if (!apply_program_limits(setup.job->limits, setup.base_bytes)) ::_exit(kExitLimitsFailed);
-  if (!setup.filter->install(::getpid())) ::_exit(kExitFilterFailed);
+  if (setup.filter != nullptr && !setup.filter->install(::getpid())) ::_exit(kExitFilterFailed);
   const auto request = read_request({setup.region->input().data(), setup.job->request_bytes});
   if (request) run_program(*setup.job, *request, g_records);
   ::_exit(0);

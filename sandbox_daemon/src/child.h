@@ -12,9 +12,9 @@ namespace azr {
 struct ChildSetup {
   const JobHeader* job;
   const Region* region;
-  SyscallFilter* filter;
-  uint64_t base_bytes;  // address space of the zygote
-  int stdin_fd;         // -1: /dev/null
+  SyscallFilter* filter;  // to install; null: inherited
+  uint64_t base_bytes;    // address space of the zygote
+  int stdin_fd;           // -1: /dev/null
 };
 
 // Makes refused calls end the process with kExitDenied; inherited by children. Call once, when

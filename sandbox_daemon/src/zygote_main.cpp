@@ -98,7 +98,8 @@ DoneReport done_report(const Ending& ending) {
 
 class Zygote {
  public:
-  Zygote(const Region& region, SyscallFilter& filter, uint64_t base_bytes)
+  // A null filter: it is on already, for good.
+  Zygote(const Region& region, SyscallFilter* filter, uint64_t base_bytes)
       : region_(region), filter_(filter), base_bytes_(base_bytes), is_init_(::getpid() == 1) {}
 
   [[noreturn]] void serve() {
@@ -117,7 +118,7 @@ class Zygote {
     const pid_t pid = ::fork();
     if (pid == 0) {
       const int stdin_fd = fds.empty() ? -1 : fds[0].get();
-      run_child({&job, &region_, &filter_, base_bytes_, stdin_fd});
+      run_child({&job, &region_, filter_, base_bytes_, stdin_fd});
     }
     PyOS_AfterFork_Parent();
     fds.clear();
@@ -127,7 +128,7 @@ class Zygote {
       announce(pid);
       reap(pid, 0, ending);
     }
-    if (is_init_) sweep();
+    if (is_init_) expect_no_orphans();
     report(done_report(ending));
   }
 
@@ -139,12 +140,10 @@ class Zygote {
     if (!pidfd) ::kill(child, SIGKILL);
   }
 
-  // The filter lets no program make a process; should one exist all the same, it ends here.
-  static void sweep() {
-    if (::waitpid(-1, nullptr, WNOHANG) < 0) return;  // orphans become children of init
-    ::kill(-1, SIGKILL);
-    while (::waitpid(-1, nullptr, 0) > 0) {
-    }
+  // No program can make a process. Should one exist all the same, it is now a child of init, and
+  // ends with it.
+  static void expect_no_orphans() {
+    if (::waitpid(-1, nullptr, WNOHANG) >= 0) ::_exit(1);
   }
 
   static void report(const DoneReport& done) {
@@ -152,10 +151,17 @@ class Zygote {
   }
 
   const Region& region_;
-  SyscallFilter& filter_;
+  SyscallFilter* filter_;
   uint64_t base_bytes_;
   bool is_init_;
 };
+
+// Takes, as init of its own pid namespace, the filter that children inherit: installing one in each
+// costs a tenth of what a small program does.
+bool take_filter(const Layers& layers) {
+  SyscallFilter filter(program_rules({writes_by_mount(layers), true}));
+  return ::getpid() == 1 && can_be_inherited(filter) && filter.install(1);
+}
 
 [[noreturn]] void start(const Options& options) {
   const Region region(kRegionFd);
@@ -172,12 +178,13 @@ class Zygote {
   const uint64_t base_bytes = address_space_bytes();
   const Layer oom_score = offer_to_oom_killer();
   Layers layers = lock_down(lockdown_config(options));
-  SyscallFilter filter(program_rules(writes_by_mount(layers)));
+  SyscallFilter filter(program_rules({writes_by_mount(layers), false}));
   layers.push_back(probe_filter(filter));
   layers.push_back(probe_limits());
   layers.push_back(oom_score);
+  const bool inherited = take_filter(layers);
   send_message(kControlFd, MessageType::kReady, serialize_layers(layers), {});
-  Zygote(region, filter, base_bytes).serve();
+  Zygote(region, inherited ? nullptr : &filter, base_bytes).serve();
 }
 
 int run(int argc, char** argv) {
