@@ -66,6 +66,10 @@ bool send_message(int socket, MessageType type, std::string_view body, std::span
 // Nothing at end of file, on a malformed packet and on errors (errno; EAGAIN when none waits).
 std::optional<Message> receive_message(int socket);
 
+// A zygote's way to wait for a job and, if the job has one, its stdin. False where receive_message
+// has nothing, and for any other message. Writes to the stack only.
+bool receive_job(int socket, JobHeader& job, UniqueFd& stdin_fd);
+
 template <typename T>
 std::string_view as_bytes(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};

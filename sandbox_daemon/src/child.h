@@ -21,7 +21,7 @@ struct ChildSetup {
 // warm.
 void install_refusal_handler();
 
-// What the child of fork does. Call between PyOS_BeforeFork and its end.
+// What the child of fork does. Call after PyOS_BeforeFork.
 [[noreturn]] void run_child(const ChildSetup& setup);
 
 }  // namespace azr

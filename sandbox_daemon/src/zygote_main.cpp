@@ -102,26 +102,21 @@ class Zygote {
   Zygote(const Region& region, SyscallFilter* filter, uint64_t base_bytes)
       : region_(region), filter_(filter), base_bytes_(base_bytes), is_init_(::getpid() == 1) {}
 
+  // Writes to the stack only, and forks without asking Python again: a huge page that the zygote
+  // wrote to is split for good, and the next forks copy its 512 entries.
   [[noreturn]] void serve() {
     block_sigchld();
-    while (auto message = receive_message(kControlFd)) {
-      const auto job = from_bytes<JobHeader>(message->body);
-      if (message->type != MessageType::kJob || !job || message->fds.size() > 1) break;
-      run(*job, message->fds);
-    }
+    JobHeader job;
+    UniqueFd stdin_fd;
+    while (receive_job(kControlFd, job, stdin_fd)) run(job, std::exchange(stdin_fd, UniqueFd()));
     ::_exit(0);  // the broker is gone
   }
 
  private:
-  void run(const JobHeader& job, std::vector<UniqueFd>& fds) {
-    PyOS_BeforeFork();
+  void run(const JobHeader& job, UniqueFd stdin_fd) {
     const pid_t pid = ::fork();
-    if (pid == 0) {
-      const int stdin_fd = fds.empty() ? -1 : fds[0].get();
-      run_child({&job, &region_, filter_, base_bytes_, stdin_fd});
-    }
-    PyOS_AfterFork_Parent();
-    fds.clear();
+    if (pid == 0) run_child({&job, &region_, filter_, base_bytes_, stdin_fd.get()});
+    stdin_fd.reset();
     if (pid < 0) return report({kExitForkFailed << 8, 0, 0, 0});
     Ending ending;
     if (!reap_quickly(pid, ending)) {
@@ -172,7 +167,8 @@ bool take_filter(const Layers& layers) {
                      options.text("--preload", kDefaultPreload)});
   prepare_programs();
   install_refusal_handler();
-  ::malloc_trim(0);  // merges free blocks now, once, rather than in every child
+  PyOS_BeforeFork();  // once for all forks: from here on Python runs in children only
+  ::malloc_trim(0);   // merges free blocks now, once, rather than in every child
   fill_heap_holes();
   move_to_huge_pages();  // while there is a /proc
   const uint64_t base_bytes = address_space_bytes();
