@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,14 +55,15 @@ def test_a_signal_ends_it_when_what_it_accepted_is_answered(sandbox, client, num
         requests.get(f"{url}/v1/ping")
 
 
-def test_a_second_signal_ends_it_at_once(sandbox, client):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_it_at_once(sandbox, client, number):
     with gateway("--socket", sandbox.path) as (process, url):
         job = send(url, FOREVER, 60)
         wait_until(lambda: running(client) == 1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         wait_until(lambda: refuses(url))
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        process.send_signal(number)
+        assert (process.wait(60), process.stderr.read()) == (-number, "")
         job.close()
     wait_until(lambda: running(client) == 0)
 
@@ -74,13 +76,18 @@ def refuses(url):
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_its_own_daemon_ends_with_it(number):
+@pytest.mark.parametrize(
+    "numbers",
+    [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGINT], [signal.SIGKILL]],
+)
+def test_its_own_daemon_ends_with_it(numbers):
     with TemporaryDirectory(prefix="t", dir="/tmp") as folder:
         with gateway(env={**os.environ, "TMPDIR": folder}) as (process, url):
             assert answer(send(url, "print(1)"))["status"] == "Success"
             assert list(Path(folder).iterdir())
-            process.send_signal(number)
+            for number in numbers:
+                process.send_signal(number)
+                time.sleep(0.05)  # two of the same at once would be one
             process.wait(60)
         wait_until(lambda: list(Path(folder).iterdir()) == [])
 

@@ -7,8 +7,8 @@ that leaves takes its job along. Needs the extra `gateway`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import redis
 import uvicorn
@@ -129,8 +129,16 @@ def application(path: str, most: Limits, in_flight: int) -> FastAPI:
     return app
 
 
+class _Server(uvicorn.Server):
+    """Leaves the signals to whoever runs it: its own way waits on after the second one."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 def make_server(app: FastAPI, most: Limits) -> uvicorn.Server:
-    """A server that, asked to stop, accepts no more and answers what it has."""
+    """A server that accepts no more and answers what it has when its `should_exit` is set."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -138,4 +146,4 @@ def make_server(app: FastAPI, most: Limits) -> uvicorn.Server:
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=most.timeout_ms // 1000 + _DRAIN_SECONDS,
     )
-    return uvicorn.Server(config)
+    return _Server(config)
