@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   }
   /* Two cases: the words are sent with their lengths, so nothing needs quoting. */
   redisReply* reply =
-      redisCommand(daemon, "CALL %s f 2 %s %s TIMEOUT 500", kProgram, "[3, 1, 2]", "None");
+      redisCommand(daemon, "CALL %s f 2 %s %s TIMEOUT 5000", kProgram, "[3, 1, 2]", "None");
   if (reply == NULL || reply->type == REDIS_REPLY_ERROR) { /* what a program does is no error */
     fprintf(stderr, "refused: %s\n", reply ? reply->str : daemon->errstr);
     return 1;

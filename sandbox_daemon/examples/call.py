@@ -16,14 +16,14 @@ def main() -> None:
     daemon = redis.Redis(unix_socket_path=path, protocol=3, decode_responses=True)
 
     # Two cases of one program; an argument is what stands between a call's parentheses.
-    reply = daemon.execute_command("CALL", PROGRAM, "f", 2, "[3, 1, 2]", "None", "TIMEOUT", 500)
+    reply = daemon.execute_command("CALL", PROGRAM, "f", 2, "[3, 1, 2]", "None", "TIMEOUT", 5000)
     for result in reply["results"]:
         if result["verdict"] == "ok":
             print("ok:", result["value"])
         else:
             print(f"{result['verdict']}: {result['type']}: {result['message']}")
 
-    reply = daemon.execute_command("RUN", SCRIPT, "STDIN", "world")
+    reply = daemon.execute_command("RUN", SCRIPT, "STDIN", "world", "TIMEOUT", 5000)
     print(reply["verdict"], reply["exit"], reply["stdout"], end="")
 
 

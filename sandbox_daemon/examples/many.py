@@ -10,7 +10,7 @@ HANGING = "def f(x):\n    while True: pass"
 
 
 async def call(daemon: redis.asyncio.Redis, program: str, argument: str) -> str:
-    reply = await daemon.execute_command("CALL", program, "f", 1, argument, "TIMEOUT", 300)
+    reply = await daemon.execute_command("CALL", program, "f", 1, argument, "TIMEOUT", 3000)
     result = reply["results"][0]
     return result["value"] if result["verdict"] == "ok" else result["verdict"]
 

@@ -167,7 +167,10 @@ void Broker::watch_signals() {
 }
 
 void Broker::on_signal(uint32_t number) {
-  if (number == SIGHUP) return reload();
+  if (number == SIGHUP) {
+    if (serving_ && !draining_) reload();
+    return;
+  }
   if (draining_ || !serving_) loop_.stop();
   drain();
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from .conftest import IDENTITY, children_of, eventually, running, value
+from .conftest import IDENTITY, PATIENT, children_of, eventually, running, value
 
 MIB = 1 << 20
 OTHER_USER = 64123
@@ -103,7 +103,7 @@ def test_one_client_has_few_commands_in_flight(folder: Path) -> None:
     with running(f"{folder}/s", "--zygotes", "1", "--max-pending", "3") as daemon:
         connection = daemon.connect().connection_pool.get_connection()
         hanging = ("CALL", "def f():\n  while True: pass", "f", 1, "", "TIMEOUT", 600_000)
-        quick = ("CALL", IDENTITY, "f", 1, "1")
+        quick = ("CALL", IDENTITY, "f", 1, "1", "TIMEOUT", PATIENT)
         words = connection.pack_commands([hanging, *[quick] * 7])
         connection.send_packed_command(words)
         with daemon.connect() as other:
@@ -146,10 +146,10 @@ def test_one_client_leaves_few_replies_unread(folder: Path) -> None:
 
 
 def test_jobs_of_all_clients_have_a_bound(folder: Path) -> None:
-    big = ("RUN", "pass", "STDIN", "x" * (15 * MIB))
-    hanging = ("RUN", "while True: pass", *big[2:], "TIMEOUT", 600_000)
-    options = ("--zygotes", "1", "--max-queued", str(64 * MIB))
-    with running(f"{folder}/s", *options) as daemon, daemon.connect() as client:
+    words = ("STDIN", "x" * (15 * MIB), "TIMEOUT", 600_000)
+    big, hanging = ("RUN", "pass", *words), ("RUN", "while True: pass", *words)
+    limit = ("--max-queued", str(64 * MIB))
+    with running(f"{folder}/s", "--zygotes", "1", *limit) as daemon, daemon.connect() as client:
 
         def queued() -> int:
             return int(client.info("stats")["queued_bytes"])
@@ -190,7 +190,7 @@ def test_info_tells_how_long_jobs_took(folder: Path) -> None:
         for _ in range(9):
             assert value(daemon) == "1"
         slow = f"import time; time.sleep(0.5)\n{IDENTITY}"
-        assert daemon.call(slow, "1")["verdict"] == "ok"
+        assert daemon.call(slow, "1", TIMEOUT=PATIENT)["verdict"] == "ok"
         info = client.info("latency")
         assert info["job_us"]["count"] == info["queue_us"]["count"] == 10
         assert info["job_us"]["max"] >= 500_000
@@ -206,7 +206,7 @@ def test_time_in_the_queue_is_told_apart(folder: Path) -> None:
         slow = f"import time; time.sleep(0.3)\n{IDENTITY}"
         pipe = client.pipeline(transaction=False)
         for _ in range(3):
-            pipe.execute_command("CALL", slow, "f", 1, "1")
+            pipe.execute_command("CALL", slow, "f", 1, "1", "TIMEOUT", PATIENT)
         pipe.execute()
         info = client.info("latency")
         assert info["queue_us"]["max"] >= 500_000

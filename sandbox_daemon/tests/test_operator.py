@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from .conftest import IDENTITY, Daemon, eventually, executable, running, value
+from .conftest import IDENTITY, PATIENT, Daemon, eventually, executable, running, value
 
 # --- the file of --config, and SIGHUP
 
@@ -138,7 +138,8 @@ def activated(passed: socket.socket, *options: str, count: int = 1) -> subproces
 
 def call_over(path: str) -> str:
     with redis.Redis(unix_socket_path=path, protocol=3, decode_responses=True) as client:
-        reply = client.execute_command("CALL", IDENTITY, "f", 1, "'here'")
+        words = ("CALL", IDENTITY, "f", 1, "'here'", "TIMEOUT", PATIENT)
+        reply = client.execute_command(*words)
         return str(reply["results"][0]["value"])
 
 
@@ -231,8 +232,8 @@ def test_metrics_are_rewritten(folder: Path) -> None:
         before = path.stat().st_ino
         assert samples(path)['azr_sandboxd_jobs_total{verdict="ok"}'] == 0
         assert value(daemon) == "1"
-        daemon.call("def f(): return 1 / 0", "")
-        daemon.run("exit(1)")
+        daemon.call("def f(): return 1 / 0", "", TIMEOUT=PATIENT)
+        daemon.run("exit(1)", TIMEOUT=PATIENT)
         assert eventually(lambda: samples(path)['azr_sandboxd_jobs_total{verdict="error"}'] == 1)
         assert path.stat().st_ino != before
         assert value(daemon) == "1"
