@@ -53,6 +53,7 @@ std::string refusal(int version, const std::string& error) {
 Broker::Broker(BrokerConfig config, Reread reread)
     : config_(std::move(config)),
       reread_(std::move(reread)),
+      pools_(config_.all_pools()),
       scheduler_(loop_),
       refusals_(loop_),
       cgroup_(probe_cgroup()) {}
@@ -66,19 +67,25 @@ Layers Broker::layers() const {
   return layers;
 }
 
-void Broker::start_zygote(unsigned slot) {
+void Broker::start_zygote(size_t pool) {
   Zygote::Events events{[this] { on_zygote_ready(); }, [this] { on_zygote_idle(); },
                         [this](const std::string& why) { on_zygote_failed(why); }};
-  const SpawnConfig config{config_.zygote_executable, config_.preload, random_seed(), slot,
-                           config_.require};
+  const SpawnConfig config{.executable = config_.zygote_executable,
+                           .preload = pools_[pool].preload,
+                           .path = config_.path,
+                           .hash_seed = random_seed(),
+                           .slot = static_cast<unsigned>(zygotes_.size()),
+                           .require = config_.require};
   zygotes_.push_back(std::make_unique<Zygote>(loop_, config, std::move(events)));
   zygotes_.back()->spawn();
-  scheduler_.add_worker(*zygotes_.back());
+  scheduler_.add_worker(*zygotes_.back(), pool);
 }
 
 void Broker::start_zygotes() {
-  for (unsigned slot = 0; slot < config_.zygotes; ++slot) start_zygote(slot);
-  while (ready_ < config_.zygotes && failure_.empty()) {
+  for (size_t pool = 0; pool < pools_.size(); ++pool) {
+    for (size_t i = 0; i < pools_[pool].zygotes; ++i) start_zygote(pool);
+  }
+  while (ready_ < zygotes_.size() && failure_.empty()) {
     loop_.run_once();
     if (loop_.stopped()) failure_ = "told to stop before it was ready";
   }
@@ -116,7 +123,8 @@ void Broker::on_zygote_failed(const std::string& why) {
 }
 
 Layers Broker::check() {
-  config_.zygotes = 1;
+  pools_ = {config_.pool};
+  pools_[0].zygotes = 1;
   config_.require = Level::kNone;  // what there is, whatever it is
   start_zygotes();
   return layers();

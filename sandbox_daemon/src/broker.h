@@ -53,13 +53,14 @@ class Broker {
   const Stats& stats() const { return stats_; }
   const Scheduler& scheduler() const { return scheduler_; }
   const std::vector<std::unique_ptr<Zygote>>& zygotes() const { return zygotes_; }
+  const std::vector<PoolConfig>& pools() const { return pools_; }
   size_t clients() const { return clients_.size(); }
   uint64_t queued_bytes() const { return queued_bytes_; }
   Layers layers() const;  // of the weakest zygote, layer by layer, and what the broker adds
 
  private:
   void start_zygotes();
-  void start_zygote(unsigned slot);
+  void start_zygote(size_t pool);
   void on_zygote_ready();
   void on_zygote_idle();
   void on_zygote_failed(const std::string& why);
@@ -79,6 +80,7 @@ class Broker {
 
   BrokerConfig config_;
   Reread reread_;
+  std::vector<PoolConfig> pools_;
   uint64_t queued_bytes_ = 0;  // outlives the jobs
   EventLoop loop_;
   Scheduler scheduler_;

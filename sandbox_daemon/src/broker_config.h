@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "layers.h"
 #include "options.h"
+#include "pools.h"
 #include "program_limits.h"
 
 namespace azr {
@@ -25,13 +27,21 @@ struct BrokerConfig {
   std::string socket;
   std::string group;  // whose members may connect, by name or number; empty: nobody else
   std::string zygote_executable;
-  std::string preload = kDefaultPreload;
-  size_t zygotes = 2;
+  PoolConfig pool{std::string(kDefaultPool), 2, kDefaultPreload};  // of jobs that name none
+  std::string pools;  // the others, as they were spelled
+  std::string path;   // folders that programs import from besides, separated by colons
   Level require = Level::kSeccomp;
   Limits limits;  // of jobs that name none
   ClientLimits clients;
   std::string metrics;            // where to write them; empty: nowhere
   std::optional<pid_t> end_with;  // the process that started this one
+
+  // The default one first.
+  std::vector<PoolConfig> all_pools() const {
+    std::vector<PoolConfig> all = parse_pools(pools);
+    all.insert(all.begin(), pool);
+    return all;
+  }
 };
 
 }  // namespace azr

@@ -9,6 +9,8 @@
 namespace azr {
 namespace {
 
+constexpr size_t kMaxNameShown = 128;
+
 class OptionReader {
  public:
   OptionReader(const Command& command, size_t first) : command_(command), at_(first) {}
@@ -63,7 +65,25 @@ bool read_limit(OptionReader& options, const std::string& name, Limits& limits) 
   return true;
 }
 
-void read_options(OptionReader options, JobSpec& spec, size_t workers) {
+size_t read_pool(OptionReader& options, std::span<const PoolConfig> pools) {
+  const std::string& name = options.text();
+  const auto pool = find_pool(pools, name);
+  if (!pool) {
+    throw CommandError{"ERR no pool '" + name.substr(0, kMaxNameShown) +
+                       "', there are: " + pool_names(pools)};
+  }
+  return *pool;
+}
+
+void check_replicas(const JobSpec& spec, std::span<const PoolConfig> pools) {
+  const PoolConfig& pool = pools[spec.pool];
+  if (spec.replicas <= pool.zygotes) return;
+  throw CommandError{"ERR REPLICAS " + std::to_string(spec.replicas) +
+                     " needs as many zygotes, the pool '" + pool.name + "' has " +
+                     std::to_string(pool.zygotes)};
+}
+
+void read_options(OptionReader options, JobSpec& spec, std::span<const PoolConfig> pools) {
   const bool call = spec.kind == JobKind::kCall;
   while (options.more()) {
     const std::string name = options.name();
@@ -74,16 +94,15 @@ void read_options(OptionReader options, JobSpec& spec, size_t workers) {
       spec.isolate = options.number(0, 1) == 1;
     } else if (call && name == "REPLICAS") {
       spec.replicas = options.number(1, std::numeric_limits<uint32_t>::max());
-      if (spec.replicas > workers) {
-        throw CommandError{"ERR REPLICAS " + std::to_string(spec.replicas) +
-                           " needs as many zygotes, there are " + std::to_string(workers)};
-      }
+    } else if (name == "POOL") {
+      spec.pool = read_pool(options, pools);
     } else if (!call && name == "STDIN") {
       spec.stdin_data = options.text();
     } else {
       options.unknown();
     }
   }
+  check_replicas(spec, pools);
 }
 
 }  // namespace
@@ -96,7 +115,8 @@ std::string upper(std::string_view text) {
   return result;
 }
 
-JobSpec parse_call(const Command& command, const Limits& defaults, size_t workers) {
+JobSpec parse_call(const Command& command, const Limits& defaults,
+                   std::span<const PoolConfig> pools) {
   uint64_t cases = 0;
   if (command.size() < 4) throw CommandError{"ERR wrong number of arguments for 'call' command"};
   if (!parse_number(command[3], cases)) throw CommandError{"ERR the number of cases is no number"};
@@ -109,17 +129,18 @@ JobSpec parse_call(const Command& command, const Limits& defaults, size_t worker
   spec.entry = command[2];
   spec.arguments.assign(command.begin() + 4, command.begin() + 4 + static_cast<ptrdiff_t>(cases));
   spec.limits = defaults;
-  read_options(OptionReader(command, 4 + cases), spec, workers);
+  read_options(OptionReader(command, 4 + cases), spec, pools);
   return spec;
 }
 
-JobSpec parse_run(const Command& command, const Limits& defaults) {
+JobSpec parse_run(const Command& command, const Limits& defaults,
+                  std::span<const PoolConfig> pools) {
   if (command.size() < 2) throw CommandError{"ERR wrong number of arguments for 'run' command"};
   JobSpec spec;
   spec.kind = JobKind::kRun;
   spec.program = command[1];
   spec.limits = defaults;
-  read_options(OptionReader(command, 2), spec, 1);
+  read_options(OptionReader(command, 2), spec, pools);
   return spec;
 }
 

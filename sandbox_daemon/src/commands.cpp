@@ -76,11 +76,12 @@ void info(Context& c) {
 }
 
 void call(Context& c) {
-  c.broker.submit(c.client,
-                  parse_call(c.words, c.broker.config().limits, c.broker.zygotes().size()));
+  c.broker.submit(c.client, parse_call(c.words, c.broker.config().limits, c.broker.pools()));
 }
 
-void run(Context& c) { c.broker.submit(c.client, parse_run(c.words, c.broker.config().limits)); }
+void run(Context& c) {
+  c.broker.submit(c.client, parse_run(c.words, c.broker.config().limits, c.broker.pools()));
+}
 
 // As in Redis, success has no reply: the connection ends with the daemon.
 void shutdown(Context& c) { c.broker.drain(); }

@@ -25,7 +25,7 @@ std::string server_section(const Broker& broker) {
   line(out, "uptime_in_seconds",
        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(up).count()));
   line(out, "socket", broker.config().socket);
-  line(out, "preload", broker.config().preload);
+  line(out, "preload", broker.config().pool.preload);
   return out;
 }
 
@@ -56,7 +56,8 @@ std::string zygotes_section(const Broker& broker) {
   for (size_t i = 0; i < broker.zygotes().size(); ++i) {
     const Zygote& zygote = *broker.zygotes()[i];
     line(out, "zygote" + std::to_string(i),
-         "pid=" + std::to_string(zygote.pid()) + ",state=" + std::string(zygote.state_name()) +
+         "pool=" + broker.pools()[broker.scheduler().pool_of(i)].name +
+             ",pid=" + std::to_string(zygote.pid()) + ",state=" + std::string(zygote.state_name()) +
              ",programs=" + std::to_string(zygote.jobs()) +
              ",restarts=" + std::to_string(zygote.restarts()));
   }

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "error.h"
 #include "python_error.h"
 #include "unique_fd.h"
@@ -103,6 +105,27 @@ class WithoutForkHooks {
   py::object original_;
 };
 
+void extend_path(const std::string& folders) {
+  const auto path = py::module_::import("sys").attr("path");
+  for (size_t begin = 0; begin < folders.size();) {
+    const size_t end = std::min(folders.find(':', begin), folders.size());
+    const std::string folder = folders.substr(begin, end - begin);
+    begin = end + 1;
+    if (folder.empty()) continue;
+    if (folder[0] != '/' || ::access(folder.c_str(), R_OK | X_OK) != 0) {
+      throw StartError("path: " + folder + " is no folder that can be read: correct --path");
+    }
+    path.attr("append")(folder);
+  }
+}
+
+void check_one_thread() {
+  std::error_code fault;
+  const std::filesystem::directory_iterator threads("/proc/self/task", fault);
+  if (fault || std::distance(begin(threads), end(threads)) == 1) return;
+  throw StartError("preload: a module has started threads, which no fork has: leave it out");
+}
+
 void preload(const std::string& names) {
   const WithoutForkHooks scope;
   for (size_t begin = 0; begin < names.size();) {
@@ -129,7 +152,9 @@ void start_interpreter(const InterpreterConfig& config) {
     initialize(config);
     check_identity();
     add_site_builtins();
+    extend_path(config.path);
     preload(config.preload);
+    check_one_thread();
     AnyNumberOfDigits::prepare();
     const auto gc = py::module_::import("gc");
     gc.attr("collect")();

@@ -9,7 +9,8 @@ namespace azr {
 
 struct InterpreterConfig {
   uint32_t hash_seed = 0;
-  std::string preload;  // comma-separated module names
+  std::string preload;    // comma-separated module names
+  std::string path = "";  // folders to import from after the standard library, separated by colons
 };
 
 // Starts the interpreter for the life of the process. Throws StartError.

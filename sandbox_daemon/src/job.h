@@ -19,6 +19,7 @@ struct JobSpec {
   std::string stdin_data;
   Limits limits;
   std::optional<int64_t> seed;
+  size_t pool = 0;  // whose zygotes run it
   size_t replicas = 1;
   bool isolate = false;
 };
@@ -35,6 +36,7 @@ class Job {
   Job(JobSpec spec, uint64_t client, Deliver deliver);
 
   uint64_t client() const { return client_; }
+  size_t pool() const { return spec_.pool; }
   // A fork not yet begun that may run on worker `slot`: replicas of one case never share a worker.
   std::optional<size_t> next_unit(size_t slot) const;
   bool all_started() const { return started_ == units_.size(); }

@@ -45,7 +45,7 @@ void report_namespaces(Layers& layers, const LockdownConfig& config) {
 
 Layer enter_root(const LockdownConfig& config, const std::vector<std::string>& readable) {
   if ((config.namespaces & CLONE_NEWNS) == 0) return {"root", false, "needs mount_ns"};
-  const std::string fault = enter_minimal_root(readable);
+  const std::string fault = enter_minimal_root(readable, config.import_paths);
   return {"root", fault.empty(), fault.empty() ? "minimal and read-only" : fault};
 }
 

@@ -77,9 +77,12 @@ std::vector<std::string> package_folders(const std::string& folder) {
   return found;
 }
 
-// Covers what is installed besides the standard library. Empty on success, else what failed.
-std::string cover_packages(const std::string& folder) {
+// Covers what is installed besides the standard library and what is imported from. Empty on
+// success, else what failed.
+std::string cover_packages(const std::string& folder,
+                           const std::vector<std::string>& import_paths) {
   for (const std::string& packages : package_folders(kStage + folder)) {
+    if (std::ranges::count(import_paths, packages.substr(std::strlen(kStage))) != 0) continue;
     if (::mount("tmpfs", packages.c_str(), "tmpfs", kNosuid | kNoexec,
                 "size=4k,nr_inodes=2,mode=555") != 0) {
       return "cannot cover " + packages.substr(std::strlen(kStage)) + ": " + errno_text();
@@ -120,7 +123,8 @@ std::vector<std::string> readable_paths(const std::vector<std::string>& import_p
   return outermost;
 }
 
-std::string enter_minimal_root(const std::vector<std::string>& readable) {
+std::string enter_minimal_root(const std::vector<std::string>& readable,
+                               const std::vector<std::string>& import_paths) {
   if (::mount(nullptr, "/", nullptr, kRec | kPrivate, nullptr) != 0) {
     return "cannot make the mounts private: " + errno_text();
   }
@@ -138,7 +142,7 @@ std::string enter_minimal_root(const std::vector<std::string>& readable) {
     if (!attach(source)) return "cannot mount " + source.path + ": " + errno_text();
   }
   for (const auto& path : readable) {
-    const std::string fault = cover_packages(path);
+    const std::string fault = cover_packages(path, import_paths);
     if (!fault.empty()) return fault;
   }
   if (!seal()) return "cannot make the root read-only: " + errno_text();

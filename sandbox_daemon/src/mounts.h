@@ -10,8 +10,10 @@ namespace azr {
 // Read-only directories and files a program needs: `import_paths` and the system's libraries.
 std::vector<std::string> readable_paths(const std::vector<std::string>& import_paths);
 
-// In a mount namespace of its own, makes `readable` the whole file system. Empty on success, else
-// which step failed; the old root is then still there.
-std::string enter_minimal_root(const std::vector<std::string>& readable);
+// In a mount namespace of its own, makes `readable` the whole file system, without the packages in
+// it that are not in `import_paths`. Empty on success, else which step failed; the old root is then
+// still there.
+std::string enter_minimal_root(const std::vector<std::string>& readable,
+                               const std::vector<std::string>& import_paths);
 
 }  // namespace azr

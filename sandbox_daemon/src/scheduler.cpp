@@ -53,11 +53,13 @@ bool Scheduler::place_one(size_t slot) {
   return false;
 }
 
-// Jobs of one client begin in order, save that one waiting for a particular worker lets others by.
+// Jobs of one client begin in order, save that one waiting for a particular worker, or for one of
+// its pool, lets others by.
 bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot) {
   for (auto at = queue.begin(); at != queue.end();) {
     const auto job = *at;
-    const auto unit = job->next_unit(slot);
+    const bool ours = job->pool() == workers_[slot].pool;
+    const auto unit = ours ? job->next_unit(slot) : std::nullopt;
     if (unit) start(job, *unit, slot);
     if (job->all_started()) unwatch(*job);
     at = job->all_started() ? queue.erase(at) : std::next(at);

@@ -16,8 +16,8 @@ class Scheduler {
   explicit Scheduler(EventLoop& loop) : loop_(loop) {}
 
   // Workers are known by their place; all must be added before the first job.
-  void add_worker(Worker& worker) { workers_.push_back({&worker, nullptr}); }
-  size_t workers() const { return workers_.size(); }
+  void add_worker(Worker& worker, size_t pool) { workers_.push_back({&worker, pool, nullptr}); }
+  size_t pool_of(size_t worker) const { return workers_[worker].pool; }
 
   void submit(std::shared_ptr<Job> job);
   // The client is gone: its jobs are dropped, those that run are killed.
@@ -32,6 +32,7 @@ class Scheduler {
  private:
   struct Place {
     Worker* worker;
+    size_t pool;
     std::shared_ptr<Job> job;  // what runs there
   };
   bool place_one(size_t slot);

@@ -59,7 +59,12 @@ void read_output(BrokerConfig& config, const Options& options, const std::string
   config.limits.values = config.limits.output;
 }
 
-constexpr auto kZygotes = [](BrokerConfig& c) -> size_t& { return c.zygotes; };
+void read_pools(BrokerConfig& config, const Options& options, const std::string& option) {
+  config.pools = options.text(option, config.pools);
+  parse_pools(config.pools);
+}
+
+constexpr auto kZygotes = [](BrokerConfig& c) -> size_t& { return c.pool.zygotes; };
 constexpr auto kTimeout = [](BrokerConfig& c) -> uint64_t& { return c.limits.timeout_ms; };
 constexpr auto kMemory = [](BrokerConfig& c) -> uint64_t& { return c.limits.memory; };
 constexpr auto kClients = [](BrokerConfig& c) -> uint64_t& { return c.clients.max_clients; };
@@ -72,12 +77,19 @@ constexpr Setting kSettings[] = {
                                 false),
     text<&BrokerConfig::group>("group", "NAME|GID",
                                "its members may connect too (default: owner and root only)", false),
-    number<kZygotes, 1, 256>("zygotes", "N", "warm interpreters (one per core, at least 2)", false),
+    number<kZygotes, 1, kMaxZygotes>("zygotes", "N", "warm interpreters (one per core, at least 2)",
+                                     false),
     {"require", "LEVEL", "full | namespaces | seccomp: refuse to start below it (seccomp)", false,
      read_level,
      [](const BrokerConfig& config) { return std::string(level_name(config.require)); }},
-    text<&BrokerConfig::preload>("preload", "A,B,...", "modules imported once, before any program",
-                                 false),
+    {"preload", "A,B,...", "modules imported once, before any program", false,
+     [](BrokerConfig& config, const Options& options, const std::string& option) {
+       config.pool.preload = options.text(option, config.pool.preload);
+     },
+     [](const BrokerConfig& config) { return config.pool.preload; }},
+    {"pools", "'NAME=N:A,B ...'", "more zygotes, with other modules, for jobs that say POOL NAME",
+     false, read_pools, [](const BrokerConfig& config) { return config.pools; }},
+    text<&BrokerConfig::path>("path", "DIR:DIR", "more folders that programs import from", false),
     number<kTimeout, 1, kMaxTimeoutMs>(
         "timeout", "MS", "of a program that names no limits: wall clock (2000)", true),
     {"cpu", "MS", "  CPU time (as the wall clock)", true,
@@ -120,8 +132,9 @@ void read_config_file(BrokerConfig& config, const std::string& path) {
 }
 
 void check_descriptors(const BrokerConfig& config) {
-  const uint64_t needed =
-      config.clients.max_clients + kFdsPerZygote * config.zygotes + kFdsOfBroker;
+  uint64_t zygotes = 0;
+  for (const auto& pool : config.all_pools()) zygotes += pool.zygotes;
+  const uint64_t needed = config.clients.max_clients + kFdsPerZygote * zygotes + kFdsOfBroker;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || needed <= limit.rlim_max) return;
   throw StartError("--max-clients " + std::to_string(config.clients.max_clients) + " needs " +
@@ -141,7 +154,7 @@ std::set<std::string> valued_options() {
 
 BrokerConfig load_config(const Options& command_line) {
   BrokerConfig config;
-  config.zygotes = std::max(2u, std::thread::hardware_concurrency());
+  config.pool.zygotes = std::max(2u, std::thread::hardware_concurrency());
   const std::string file = command_line.text("--config");
   if (command_line.has("--config")) read_config_file(config, file);
   read_all(config, command_line);

@@ -108,7 +108,10 @@ struct Launch {
   for (const auto& text : launch.arguments) argv.push_back(const_cast<char*>(text.c_str()));
   argv.push_back(nullptr);
   char lang[] = "LANG=C.UTF-8", home[] = "HOME=/", zone[] = "TZ=UTC";
-  char* environment[] = {lang, home, zone, nullptr};
+  // A zygote that forks has one thread, whatever it imports.
+  char blas[] = "OPENBLAS_NUM_THREADS=1", openmp[] = "OMP_NUM_THREADS=1",
+       mkl[] = "MKL_NUM_THREADS=1";
+  char* environment[] = {lang, home, zone, blas, openmp, mkl, nullptr};
   ::execve(argv[0], argv.data(), environment);
   ::_exit(127);
 }
@@ -120,6 +123,7 @@ std::vector<std::string> arguments_for(const SpawnConfig& config, const Attempt&
   return {config.executable,
           "--seed=" + std::to_string(config.hash_seed),
           "--preload=" + config.preload,
+          "--path=" + config.path,
           "--namespaces=" + std::to_string(attempt.namespaces),
           "--namespaces-why=" + why,
           "--drop-to=" + std::to_string(drop_to),

@@ -14,6 +14,7 @@ namespace azr {
 struct SpawnConfig {
   std::string executable;
   std::string preload;
+  std::string path;  // more folders to import from, separated by colons
   uint32_t hash_seed = 0;
   unsigned slot = 0;             // gives each zygote a user of its own where that is possible
   Level require = Level::kNone;  // a zygote that reports less is not used

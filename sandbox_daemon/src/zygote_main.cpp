@@ -161,7 +161,7 @@ bool take_filter(const Layers& layers) {
 [[noreturn]] void start(const Options& options) {
   ::signal(SIGPIPE, SIG_IGN);
   start_interpreter({static_cast<uint32_t>(options.number("--seed", 0, 0, UINT32_MAX)),
-                     options.text("--preload", kDefaultPreload)});
+                     options.text("--preload", kDefaultPreload), options.text("--path")});
   prepare_programs();
   install_refusal_handler();
   PyOS_BeforeFork();  // once for all forks: from here on Python runs in children only
@@ -185,9 +185,9 @@ bool take_filter(const Layers& layers) {
 
 int run(int argc, char** argv) {
   try {
-    start(Options(
-        argc, argv, {},
-        {"--seed", "--preload", "--namespaces", "--namespaces-why", "--drop-to", "--drop-why"}));
+    start(Options(argc, argv, {},
+                  {"--seed", "--preload", "--path", "--namespaces", "--namespaces-why", "--drop-to",
+                   "--drop-why"}));
   } catch (const StartError& error) {
     if (!send_message(kControlFd, MessageType::kFailed, error.what(), {})) {
       std::fprintf(stderr, "azr-zygote: %s (it is started by azr-sandboxd)\n", error.what());

@@ -1,5 +1,6 @@
 // Commands become jobs, jobs become forks, outcomes become one answer; layers add up to a level.
 #include "call_command.h"
+#include "error.h"
 #include "expect.h"
 #include "job.h"
 #include "layers.h"
@@ -10,9 +11,11 @@ namespace {
 
 using namespace azr;
 
+const std::vector<PoolConfig> kPools = {{"default", 2, ""}, {"sci", 4, "numpy"}};
+
 std::string refusal(const Command& command) {
   try {
-    parse_call(command, Limits{}, 2);
+    parse_call(command, Limits{}, kPools);
   } catch (const CommandError& error) {
     return error.what;
   }
@@ -22,7 +25,7 @@ std::string refusal(const Command& command) {
 void call_words() {
   const JobSpec spec = parse_call(
       {"CALL", "p", "f", "2", "1", "timeout", "timeout", "9", "Seed", "-4", "ISOLATE", "1"},
-      Limits{}, 2);
+      Limits{}, kPools);
   EXPECT((spec.arguments == std::vector<std::string>{"1", "timeout"}));
   EXPECT(spec.limits.timeout_ms == 9 && spec.seed == -4 && spec.isolate);
   EXPECT(spec.limits.cpu() == 9);
@@ -37,6 +40,8 @@ void call_words() {
                                       {"CALL", "p", "f", "0", "TIMEOUT", "0"},
                                       {"CALL", "p", "f", "0", "MEMORY", "-1"},
                                       {"CALL", "p", "f", "0", "REPLICAS", "3"},
+                                      {"CALL", "p", "f", "0", "POOL", "none"},
+                                      {"CALL", "p", "f", "0", "POOL", "sci", "REPLICAS", "5"},
                                       {"CALL", "p", "f", "0", "SEED", "1.5"}}) {
     EXPECT(refusal(bad).starts_with("ERR "));
   }
@@ -169,13 +174,37 @@ class NeverIdle : public Worker {
   bool idle_;
 };
 
+std::string pools_refusal(std::string_view text) {
+  try {
+    parse_pools(text);
+  } catch (const StartError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+void pools() {
+  const Command command = {"CALL", "p", "f", "0", "REPLICAS", "4", "pool", "sci"};
+  EXPECT(parse_call(command, Limits{}, kPools).pool == 1);
+  const auto parsed = parse_pools(" a=2:x,y  b=1 c=3: ");
+  EXPECT(parsed.size() == 3 && parsed[0].name == "a" && parsed[0].zygotes == 2);
+  EXPECT(parsed[0].preload == "x,y" && parsed[1].preload.empty() && parsed[2].preload.empty());
+  EXPECT(parse_pools("").empty());
+  for (const char* bad : {"a", "=1:x", "a=:x", "a=0:x", "a=257:x", "a=x", "a:1", "a=-1"}) {
+    EXPECT(pools_refusal(bad).find("is not NAME=N:MODULE") != std::string::npos);
+  }
+  for (const char* twice : {"default=1", "a=1 b=1 a=2"}) {
+    EXPECT(pools_refusal(twice).find("two pools") != std::string::npos);
+  }
+}
+
 // One replica has run; the other's zygote never comes back.
 void deadline_of_what_waits() {
   EventLoop loop;
   Scheduler scheduler(loop);
   NeverIdle first(true), dead(false);
-  scheduler.add_worker(first);
-  scheduler.add_worker(dead);
+  scheduler.add_worker(first, 0);
+  scheduler.add_worker(dead, 0);
   JobSpec spec;
   spec.arguments = {"1"};
   spec.replicas = 2;
@@ -226,6 +255,7 @@ int main() {
   budget();
   cuts_between_characters();
   deadline_of_what_waits();
+  pools();
   levels();
   return test_result();
 }

@@ -72,11 +72,11 @@ void adoption() {
   BrokerConfig current, next;
   next.clients.max_clients = 3;
   next.limits.memory = 5 << 20;
-  next.preload = "math";
+  next.pool.preload = "math";
   const auto lines = adopt(current, next);
   EXPECT(lines.size() == 3);
   EXPECT(current.clients.max_clients == 3 && current.limits.memory == 5 << 20);
-  EXPECT(current.preload == kDefaultPreload);
+  EXPECT(current.pool.preload == kDefaultPreload);
 }
 
 std::string fault_of(const std::string& text) {

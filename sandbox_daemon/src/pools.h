@@ -1,0 +1,30 @@
+// Zygotes come in pools that have the same modules imported, so that heavy imports do not tax the
+// forks of plain programs. A job names its pool.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace azr {
+
+inline constexpr size_t kMaxZygotes = 256;  // of a pool
+
+struct PoolConfig {
+  std::string name;
+  size_t zygotes = 0;
+  std::string preload;  // comma-separated modules
+};
+
+inline constexpr std::string_view kDefaultPool = "default";
+
+// Of `NAME=N:A,B NAME=N:C`: named pools beside the default one. Throws StartError.
+std::vector<PoolConfig> parse_pools(std::string_view text);
+
+std::optional<size_t> find_pool(std::span<const PoolConfig> pools, std::string_view name);
+std::string pool_names(std::span<const PoolConfig> pools);
+
+}  // namespace azr
