@@ -41,9 +41,8 @@ std::vector<Attempt> attempts(unsigned slot) {
     if (root) {
       list.push_back({namespaces, own});
       list.push_back({namespaces, kNobody});
-    } else {
-      list.push_back({namespaces, 0});
     }
+    if (!root || namespaces & CLONE_NEWUSER) list.push_back({namespaces, 0});
   };
   add(kNamespacesButUser | CLONE_NEWUSER);
   if (root) add(kNamespacesButUser);
@@ -119,7 +118,7 @@ std::vector<std::string> arguments_for(const SpawnConfig& config, const Attempt&
           "--namespaces=" + std::to_string(attempt.namespaces),
           "--namespaces-why=" + why,
           "--drop-to=" + std::to_string(drop_to),
-          "--drop-why=own user: azr-sandboxd is not root, so its namespaces hold one user only"};
+          "--drop-why=own user: azr-sandboxd may give its namespaces no other"};
 }
 
 bool try_spawn(const SpawnConfig& config, const Attempt& attempt, int region, std::string& why,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,16 @@ def executable() -> str:
 class Daemon:
     """One daemon on a socket of its own."""
 
-    def __init__(self, path: str, *options: str, environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        path: str,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        launcher: Sequence[str] = (),
+    ):
         self.path = path
         self.process = subprocess.Popen(
-            [executable(), "--socket", path, *options],
+            [*launcher, executable(), "--socket", path, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
