@@ -15,6 +15,7 @@ import ctypes
 import errno
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -104,6 +105,17 @@ def confine(words: set[str]) -> None:
         os.setgid(OTHER_USER)
         os.setuid(OTHER_USER)
     refuse(words)
+
+
+def launcher(words: str) -> tuple[str, ...]:
+    """What to put before a command."""
+    return (sys.executable, __file__, words)
+
+
+def possible(words: str) -> bool:
+    """Whether this machine lets a process be confined so."""
+    done = subprocess.run([*launcher(words), "/bin/true"], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

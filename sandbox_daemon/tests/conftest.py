@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import redis
 
+from .confined import launcher
+
 
 def executable() -> str:
     beside = Path(sys.executable).with_name("azr-sandboxd")
@@ -112,6 +114,19 @@ def daemon() -> Iterator[Daemon]:
         yield one
 
 
+@pytest.fixture(scope="session")
+def weakest() -> Iterator[Daemon]:
+    """Nothing but the filter and the limits: no namespaces, no Landlock."""
+    with (
+        tempfile.TemporaryDirectory(prefix="azr") as path,
+        running(
+            f"{path}/s", "--zygotes", "2", launcher=launcher("no-namespaces,no-landlock")
+        ) as one,
+    ):
+        assert one.first_line.startswith("ready"), one.process.communicate()[1]
+        yield one
+
+
 # --- what several tests ask
 
 IDENTITY = "def f(x): return x"
@@ -142,6 +157,11 @@ def children_of(pid: int) -> list[int]:
             if int(fields[1]) == pid:
                 found.append(int(entry.name))
     return found
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: rest.strip() for name, _, rest in (line.partition(":") for line in lines)}
 
 
 def next_program_is_fine(daemon: Daemon) -> None:

@@ -67,6 +67,19 @@ def test_attack(daemon: Daemon, host: Host, name: str) -> None:
     survive(daemon, host, ATTACKS[name])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{family}/{name}"
+        for family in ("process", "files", "network", "kernel")
+        for name, attack in FAMILIES[family].items()
+        if not attack.reads
+    ],
+)
+def test_attack_where_only_the_filter_holds(weakest: Daemon, host: Host, name: str) -> None:
+    survive(weakest, host, ATTACKS[name])
+
+
 def test_there_are_enough_of_each_family() -> None:
     programs = {attack.program for attack in ATTACKS.values()}
     assert len(programs) == len(ATTACKS)

@@ -11,21 +11,12 @@ from pathlib import Path
 import pytest
 
 from . import confined
+from .confined import launcher, possible
 from .conftest import executable, next_program_is_fine, running
 
 LEVELS = ("seccomp", "namespaces", "full")
 NAMESPACES = {"user_ns", "mount_ns", "pid_ns", "net_ns", "ipc_ns", "uts_ns", "root"}
 IS_ROOT = os.geteuid() == 0
-
-
-def launcher(words: str) -> tuple[str, ...]:
-    return (sys.executable, confined.__file__, words)
-
-
-def possible(words: str) -> bool:
-    """Whether this machine lets a process be confined so."""
-    done = subprocess.run([*launcher(words), "/bin/true"], capture_output=True, check=False)
-    return done.returncode == 0
 
 
 def landlock_version() -> int:

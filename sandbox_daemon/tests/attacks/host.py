@@ -108,14 +108,12 @@ class Host:
 
     def _victim(self) -> tuple[object, ...]:
         pid = self.victim.pid
-        tracer = [
-            line
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-            if line.startswith(("State", "TracerPid", "Uid", "SigIgn"))
-        ]
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        told = [line for line in lines if line.startswith(("TracerPid", "Uid", "Gid"))]
         return (
             self.victim.poll(),
-            tracer,
+            told,
+            any(line.startswith("State:\tT") for line in lines),
             os.getpriority(os.PRIO_PROCESS, pid),
             os.sched_getaffinity(pid),
             Path(f"/proc/{pid}/limits").read_text(),

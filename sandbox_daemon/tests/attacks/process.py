@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .attack import Attack, crash, denied, error, ok, timeout
+from .attack import NO_FILE, Attack, crash, denied, error, ok, timeout
 
 ATTACKS: dict[str, Attack] = {
     "fork": denied("import os\ndef f(): os.fork()", "clone"),
@@ -19,7 +19,7 @@ ATTACKS: dict[str, Attack] = {
         """,
         "clone",
     ),
-    "forkpty": error("import os\ndef f(): os.forkpty()", "FileNotFoundError", "PermissionError"),
+    "forkpty": error("import os\ndef f(): os.forkpty()", *NO_FILE),
     "subprocess": denied("import subprocess\ndef f(): subprocess.run(['true'])", None),
     "shell": denied("import os\ndef f(): return os.system('touch @CANARY@/new')", None, "clone"),
     "posix_spawn": denied(
