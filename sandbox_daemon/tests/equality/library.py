@@ -102,7 +102,7 @@ LIBRARY = [
     ),
     *using(
         "calendar",
-        "m.monthrange(2024, 2), m.isleap(1900), m.monthcalendar(2024, 2)[0], m.month_name[3], m.month(2024, 2)",
+        "tuple(map(int, m.monthrange(2024, 2))), m.isleap(1900), m.monthcalendar(2024, 2)[0], m.month_name[3], m.month(2024, 2)",
     ),
     *using(
         "bisect",
