@@ -53,6 +53,28 @@ def test_zygotes_cannot_be_looked_into(daemon: Daemon) -> None:
     assert reply["signal"] == signal.SIGABRT
 
 
+READ_LINK = """
+import ctypes, os, sys
+with open(f"/proc/{sys.argv[1]}/ns/user") as namespace:
+    if ctypes.CDLL(None).setns(namespace.fileno(), 0x10000000) != 0: sys.exit(9)
+os.execv("/bin/readlink", ["readlink", f"/proc/{sys.argv[2]}/exe"])
+"""
+
+
+def test_nobody_of_the_same_user_looks_into_a_zygote(folder: Path) -> None:
+    """Asked by a process that has the daemon's user, namespace and (no) capabilities."""
+    options = ("--zygotes", "1")
+    with running(f"{folder}/s", *options, launcher=launcher("mapped,no-namespaces")) as daemon:
+        assert daemon.first_line, daemon.process.communicate()[1]
+
+        def program_of(pid: int) -> str:
+            words = [sys.executable, "-c", READ_LINK, str(daemon.process.pid), str(pid)]
+            return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+        assert program_of(daemon.process.pid).strip().endswith("azr-sandboxd")
+        assert program_of(*daemon.zygote_pids()) == ""
+
+
 def test_calls_that_reach_the_disk_do_nothing(daemon: Daemon) -> None:
     program = (
         "import os, fcntl\n"

@@ -40,7 +40,7 @@ ATTACKS: dict[str, Attack] = {
     ),
     "bus_error": crash("import os, signal\ndef f(): os.kill(os.getpid(), signal.SIGBUS)", 7),
     "signal_to_itself": crash("import signal\ndef f(): signal.raise_signal(15)", 15),
-    "stack_overflow_in_c": crash(
+    "stack_overflow_in_c": any_of(
         """
         import ctypes, sys
         libc = ctypes.CDLL(None)
@@ -52,7 +52,8 @@ ATTACKS: dict[str, Attack] = {
             return 0
         def f(): again(None, None)
         """,
-        11,
+        "crash",
+        "ok",  # later versions of Python count the C stack themselves
     ),
     "destroyed_code": any_of(
         """

@@ -14,7 +14,7 @@ ATTACKS: dict[str, Attack] = {
         "def f():\n  x = set()\n  while True: x.add(bytes(1 << 16) + b'%d' % len(x))"
     ),
     "while_loading": any_of("x = bytearray(1 << 40)\ndef f(): pass", "memory"),
-    "many_small_objects": memory("def f():\n  x = ()\n  while True: x = (x, [0] * 100)"),
+    "many_small_objects": memory("def f():\n  x = []\n  while True: x.append([0] * 100)"),
     "huge_string": memory("def f(): return 'a' * 10 ** 12"),
     "huge_bytes": memory("def f(): return bytearray(1 << 45)"),
     "huge_number": memory("def f(): return 1 << 10 ** 11"),

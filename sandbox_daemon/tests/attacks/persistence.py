@@ -127,7 +127,7 @@ ATTACKS: dict[str, Attack] = {
         import ctypes, sys
         def f():
             text = sys.intern('azr_' + 'mark')
-            last = ctypes.c_char.from_address(id(text) + 48 + 7)
+            last = ctypes.c_char.from_address(id(text) + sys.getsizeof('') - 1 + 7)
             seen = last.value.decode()
             last.value = b'x'
             return seen, text
