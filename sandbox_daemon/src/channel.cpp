@@ -19,19 +19,32 @@ ssize_t retry_receive(int socket, msghdr* header) {
   return size;
 }
 
-std::vector<UniqueFd> take_fds(msghdr& header) {
-  std::vector<UniqueFd> fds;
+template <typename Take>
+void take_fds(msghdr& header, Take take) {
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
     const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < count; ++i) {
       int fd;
       std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof fd);
-      fds.emplace_back(fd);
+      take(UniqueFd(fd));
     }
   }
-  return fds;
 }
+
+// What a packet and its descriptors are received into.
+struct Packet {
+  explicit Packet(std::span<iovec> parts) {
+    header.msg_iov = parts.data();
+    header.msg_iovlen = parts.size();
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+  }
+  bool truncated() const { return (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0; }
+
+  msghdr header{};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))];
+};
 
 }  // namespace
 
@@ -60,22 +73,28 @@ bool send_message(int socket, MessageType type, std::string_view body, std::span
 
 std::optional<Message> receive_message(int socket) {
   char buffer[kMaxPacket];
-  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))];
   iovec part{buffer, sizeof buffer};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  const ssize_t size = retry_receive(socket, &header);
+  Packet packet({&part, 1});
+  const ssize_t size = retry_receive(socket, &packet.header);
   if (size < 0) return std::nullopt;
-  Message message{static_cast<MessageType>(buffer[0]), {}, take_fds(header)};
-  if (size == 0 || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+  Message message{static_cast<MessageType>(buffer[0]), {}, {}};
+  take_fds(packet.header, [&](UniqueFd fd) { message.fds.push_back(std::move(fd)); });
+  if (size == 0 || packet.truncated()) {
     errno = size == 0 ? 0 : EMSGSIZE;
     return std::nullopt;
   }
   message.body.assign(buffer + 1, static_cast<size_t>(size) - 1);
   return message;
+}
+
+bool receive_job(int socket, JobHeader& job, UniqueFd& stdin_fd) {
+  MessageType type{};
+  iovec parts[2] = {{&type, sizeof type}, {&job, sizeof job}};
+  Packet packet(parts);
+  const ssize_t size = retry_receive(socket, &packet.header);
+  if (size > 0) take_fds(packet.header, [&](UniqueFd fd) { stdin_fd = std::move(fd); });
+  return size == static_cast<ssize_t>(sizeof type + sizeof job) && type == MessageType::kJob &&
+         !packet.truncated();
 }
 
 }  // namespace azr

@@ -15,15 +15,17 @@
 
 namespace azr {
 
-// Descriptors a zygote is started with.
+// Descriptors a zygote is started with; the last two become its programs' stdout and stderr.
 inline constexpr int kControlFd = 3;
 inline constexpr int kRegionFd = 4;
+inline constexpr int kOutFd = 5;
+inline constexpr int kErrFd = 6;
 
 enum class MessageType : uint8_t {
   kReady = 'R',    // zygote: warm and locked; body: serialized layers
   kFailed = 'F',   // zygote: could not start; body: one line
-  kJob = 'J',      // broker: JobHeader; descriptors: stdin, stdout, stderr
-  kStarted = 'S',  // zygote: the child runs; descriptor: its pidfd
+  kJob = 'J',      // broker: JobHeader; descriptor: stdin, if it is not empty
+  kStarted = 'S',  // zygote: the child is not quick; descriptor: its pidfd
   kDone = 'D',     // zygote: DoneReport
 };
 
@@ -63,6 +65,10 @@ inline constexpr int kExitForkFailed = 153;
 bool send_message(int socket, MessageType type, std::string_view body, std::span<const int> fds);
 // Nothing at end of file, on a malformed packet and on errors (errno; EAGAIN when none waits).
 std::optional<Message> receive_message(int socket);
+
+// A zygote's way to wait for a job and, if the job has one, its stdin. False where receive_message
+// has nothing, and for any other message. Writes to the stack only.
+bool receive_job(int socket, JobHeader& job, UniqueFd& stdin_fd);
 
 template <typename T>
 std::string_view as_bytes(const T& value) {

@@ -1,5 +1,6 @@
 #include "child.h"
 
+#include <fcntl.h>
 #include <pybind11/pybind11.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -22,11 +23,17 @@ void on_refusal(int, siginfo_t* info, void*) {
 }
 
 // The control socket is among those closed: a program must not run beside one left open.
-bool take_descriptors(const int (&fds)[3]) {
-  for (int target = 0; target < 3; ++target) {
-    if (fds[target] != target && ::dup2(fds[target], target) != target) return false;
-  }
-  return ::close_range(3, ~0U, 0) == 0;
+bool take_descriptors(int stdin_fd) {
+  if (stdin_fd < 0) stdin_fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  return ::dup2(stdin_fd, 0) == 0 && ::dup2(kOutFd, 1) == 1 && ::dup2(kErrFd, 2) == 2 &&
+         ::close_range(3, ~0U, 0) == 0;
+}
+
+// The zygote blocks what it waits for.
+void unblock_signals() {
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
 }  // namespace
@@ -40,11 +47,12 @@ void install_refusal_handler() {
 
 void run_child(const ChildSetup& setup) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (!take_descriptors(setup.fds)) ::_exit(kExitLimitsFailed);
+  if (!take_descriptors(setup.stdin_fd)) ::_exit(kExitLimitsFailed);
+  unblock_signals();
   PyOS_AfterFork_Child();
   g_records = RecordWriter(setup.region->output(), setup.job->token);
   if (!apply_program_limits(setup.job->limits, setup.base_bytes)) ::_exit(kExitLimitsFailed);
-  if (!setup.filter->install(::getpid())) ::_exit(kExitFilterFailed);
+  if (setup.filter != nullptr && !setup.filter->install(::getpid())) ::_exit(kExitFilterFailed);
   const auto request = read_request({setup.region->input().data(), setup.job->request_bytes});
   if (request) run_program(*setup.job, *request, g_records);
   ::_exit(0);

@@ -12,16 +12,16 @@ namespace azr {
 struct ChildSetup {
   const JobHeader* job;
   const Region* region;
-  SyscallFilter* filter;
-  uint64_t base_bytes;  // address space of the zygote
-  int fds[3];           // become 0, 1 and 2
+  SyscallFilter* filter;  // to install; null: inherited
+  uint64_t base_bytes;    // address space of the zygote
+  int stdin_fd;           // -1: /dev/null
 };
 
 // Makes refused calls end the process with kExitDenied; inherited by children. Call once, when
 // warm.
 void install_refusal_handler();
 
-// What the child of fork does. Call between PyOS_BeforeFork and its end.
+// What the child of fork does. Call after PyOS_BeforeFork.
 [[noreturn]] void run_child(const ChildSetup& setup);
 
 }  // namespace azr

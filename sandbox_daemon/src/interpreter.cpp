@@ -88,7 +88,23 @@ void add_site_builtins() {
   for (const char* step : {"setquit", "setcopyright", "sethelper"}) site.attr(step)();
 }
 
+// What modules would do in each child, they are not told of: locks are free and threads are one,
+// since the zygote is alone; and `random` gets its seed from us (program.cpp), with a hundredth of
+// the bytes.
+class WithoutForkHooks {
+ public:
+  WithoutForkHooks() : os_(py::module_::import("os")), original_(os_.attr("register_at_fork")) {
+    os_.attr("register_at_fork") = py::cpp_function([](const py::kwargs&) {});
+  }
+  ~WithoutForkHooks() { os_.attr("register_at_fork") = original_; }
+
+ private:
+  py::module_ os_;
+  py::object original_;
+};
+
 void preload(const std::string& names) {
+  const WithoutForkHooks scope;
   for (size_t begin = 0; begin < names.size();) {
     const size_t end = std::min(names.find(',', begin), names.size());
     const std::string name = names.substr(begin, end - begin);

@@ -16,6 +16,7 @@
 #include "landlock.h"
 #include "mounts.h"
 #include "privileges.h"
+#include "program_limits.h"
 #include "unique_fd.h"
 
 namespace azr {
@@ -46,6 +47,15 @@ Layer enter_root(const LockdownConfig& config, const std::vector<std::string>& r
   if ((config.namespaces & CLONE_NEWNS) == 0) return {"root", false, "needs mount_ns"};
   const std::string fault = enter_minimal_root(readable);
   return {"root", fault.empty(), fault.empty() ? "minimal and read-only" : fault};
+}
+
+// Asks a child.
+template <typename Question>
+bool ends_well(Question question) {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(question() ? 0 : 1);
+  int status = 1;
+  return pid > 0 && ::waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 // A layer that says it is on and is not would be worse than none.
@@ -92,6 +102,13 @@ Layers lock_down(const LockdownConfig& config) {
 }
 
 bool writes_by_mount(const Layers& layers) { return is_on(layers, "root"); }
+
+bool can_be_inherited(SyscallFilter& filter) {
+  return ends_well([&filter] {
+    if (!filter.install(::getpid()) || !ends_well([] { return true; })) return false;
+    return apply_program_limits(Limits{}, kMaxMemory) && !ends_well([] { return true; });
+  });
+}
 
 Layer probe_filter(SyscallFilter& filter) {
   const pid_t pid = ::fork();

@@ -32,4 +32,8 @@ bool writes_by_mount(const Layers& layers);
 // Tries the filter in a child: a refused call must end it. Throws StartError when it does not.
 Layer probe_filter(SyscallFilter& filter);
 
+// Whether a zygote can work under `filter`, made to be inherited, and a program under it and its
+// limits can make no process.
+bool can_be_inherited(SyscallFilter& filter);
+
 }  // namespace azr

@@ -7,30 +7,56 @@
 #include <cerrno>
 
 namespace azr {
+namespace {
 
-OutputPipe::OutputPipe(EventLoop& loop, std::function<void()> on_data) : loop_(loop) {
+constexpr size_t kReadBytes = 65536;
+
+// Bytes read; 0 when none are there.
+size_t read_some(int fd, char* buffer, size_t room) {
+  ssize_t size;
+  do {
+    size = ::read(fd, buffer, room);
+  } while (size < 0 && errno == EINTR);
+  return size > 0 ? static_cast<size_t>(size) : 0;
+}
+
+}  // namespace
+
+OutputPipe::OutputPipe(EventLoop& loop) : loop_(loop) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return;
   read_.reset(ends[0]);
   write_.reset(ends[1]);
   ::fcntl(read_.get(), F_SETFL, O_NONBLOCK);  // the program's end stays blocking
-  loop_.add(read_.get(), EPOLLIN, [on_data = std::move(on_data)](uint32_t) { on_data(); });
+  loop_.add(read_.get(), EPOLLIN, [this](uint32_t) {
+    if (on_data_) on_data_();
+  });
 }
 
 OutputPipe::~OutputPipe() {
   if (read_) loop_.remove(read_.get());
 }
 
+void OutputPipe::begin(std::function<void()> on_data) {
+  on_data_ = std::move(on_data);
+  ::fcntl(write_.get(), F_SETFL, 0);
+}
+
 void OutputPipe::drain(size_t cap) {
-  char buffer[65536];
+  char buffer[kReadBytes];
   while (data_.size() < cap) {
-    const size_t room = std::min(sizeof buffer, cap - data_.size());
-    const ssize_t size = ::read(read_.get(), buffer, room);
-    if (size > 0) data_.append(buffer, static_cast<size_t>(size));
-    if (size < 0 && errno == EINTR) continue;
-    if (size == 0) loop_.remove(read_.get());  // else the end of file would be reported for ever
-    if (size <= 0) return;
+    const size_t size = read_some(read_.get(), buffer, std::min(sizeof buffer, cap - data_.size()));
+    if (size == 0) return;
+    data_.append(buffer, size);
   }
+}
+
+std::string OutputPipe::end() {
+  char buffer[kReadBytes];
+  while (read_some(read_.get(), buffer, sizeof buffer) > 0) {
+  }
+  on_data_ = nullptr;
+  return std::exchange(data_, {});
 }
 
 }  // namespace azr

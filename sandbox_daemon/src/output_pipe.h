@@ -1,4 +1,5 @@
-// One stream a program writes to: the broker's end of a pipe, drained as it fills.
+// One stream the programs of a zygote write to, one after another: the broker's end of a pipe,
+// drained as it fills and empty between programs.
 #pragma once
 
 #include <string>
@@ -10,22 +11,27 @@ namespace azr {
 
 class OutputPipe {
  public:
-  // `on_data` runs after bytes came in through the loop.
-  OutputPipe(EventLoop& loop, std::function<void()> on_data);
+  explicit OutputPipe(EventLoop& loop);
   ~OutputPipe();
   OutputPipe(const OutputPipe&) = delete;
   OutputPipe& operator=(const OutputPipe&) = delete;
 
   bool valid() const { return static_cast<bool>(read_); }
   int write_end() const { return write_.get(); }
-  void close_write_end() { write_.reset(); }
+
+  // A program begins: `on_data` runs after bytes came in through the loop. What the one before did
+  // to the flags of the stream is undone.
+  void begin(std::function<void()> on_data);
   // Takes what is there now, at most `cap` bytes in all.
   void drain(size_t cap);
-  std::string& data() { return data_; }
+  const std::string& data() const { return data_; }
+  // The program is dead: its output, without what was not drained.
+  std::string end();
 
  private:
   EventLoop& loop_;
   UniqueFd read_, write_;
+  std::function<void()> on_data_;
   std::string data_;
 };
 

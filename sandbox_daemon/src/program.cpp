@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <pybind11/pybind11.h>
+#include <sys/random.h>
 
 #include "python_error.h"
 #include "utf8_cut.h"
@@ -22,6 +23,14 @@ Warm g_warm{};
 // Views into `error`.
 Record record_of(RecordKind kind, const PythonError& error) {
   return {kind, error.verdict, error.line, 0, error.type, error.message, {}};
+}
+
+// All children of a zygote would draw the same random numbers.
+int64_t fresh_seed() {
+  int64_t seed = 0;
+  while (::getrandom(&seed, sizeof seed, 0) != sizeof seed) {
+  }
+  return seed;
 }
 
 class ProgramRun {
@@ -96,12 +105,9 @@ bool ProgramRun::execute(const char* module_name) {
       PyDict_SetItemString(PyImport_GetModuleDict(), module_name, module.ptr()) != 0) {
     return false;
   }
-  if (job_.has_seed) {
-    const auto seed = py::int_(job_.seed);
-    const auto done =
-        py::reinterpret_steal<py::object>(PyObject_CallOneArg(g_warm.seed, seed.ptr()));
-    if (!done) return false;
-  }
+  const auto seed = py::int_(job_.has_seed ? job_.seed : fresh_seed());
+  if (!py::reinterpret_steal<py::object>(PyObject_CallOneArg(g_warm.seed, seed.ptr())))
+    return false;
   const py::object code = compile();
   if (!code) return false;
   return static_cast<bool>(

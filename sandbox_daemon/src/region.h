@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <cstring>
 #include <span>
 
 #include "unique_fd.h"
@@ -44,13 +45,22 @@ class Region {
   std::span<char> input() const { return {static_cast<char*>(base_), kInputBytes}; }
   std::span<char> output() const { return {static_cast<char*>(base_) + kInputBytes, kOutputBytes}; }
 
-  // Back to zeros, whatever was written anywhere in it.
-  static bool clear(int fd) {
-    return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-                       kInputBytes + kOutputBytes) == 0;
+  // Back to zeros, whatever was written anywhere in it. `fd` is the region's. The pages that every
+  // program needs are kept, as long as there are no others.
+  bool clear(int fd) const {
+    if (::lseek(fd, kKeptBytes, SEEK_DATA) != static_cast<off_t>(kInputBytes) ||
+        ::lseek(fd, kInputBytes + kKeptBytes, SEEK_DATA) >= 0) {
+      return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                         kInputBytes + kOutputBytes) == 0;
+    }
+    std::memset(input().data(), 0, kKeptBytes);
+    std::memset(output().data(), 0, kKeptBytes);
+    return true;
   }
 
  private:
+  static constexpr size_t kKeptBytes = 16 << 10;  // at the beginning of each area
+
   void* base_;
 };
 

@@ -32,6 +32,8 @@ uint32_t return_value(SyscallAction action) {
       return SECCOMP_RET_ERRNO | EROFS;
     case SyscallAction::kEnosys:
       return SECCOMP_RET_ERRNO | ENOSYS;
+    case SyscallAction::kEagain:
+      return SECCOMP_RET_ERRNO | EAGAIN;
     case SyscallAction::kPretend:
       return SECCOMP_RET_ERRNO | 0;
     case SyscallAction::kTrap:
@@ -86,6 +88,11 @@ Interval tested(const SyscallRule& rule) {
       code.push_back(jump(BPF_JEQ, 0, 0, 2));
       code.push_back(load(low_word(test.index) + 4));
       code.push_back(jump(BPF_JEQ, 0, 1, 0));
+      end(test.otherwise, rule.action);
+      break;
+    case ArgumentTest::Kind::kNotInit:
+      code.push_back(jump(BPF_JGE, 2, 0, 1));
+      code.push_back(jump(BPF_JSET, 1u << 31, 0, 1));
       end(test.otherwise, rule.action);
       break;
     default:

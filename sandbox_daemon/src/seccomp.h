@@ -1,5 +1,6 @@
-// The system-call filter of a program: a BPF binary tree built from a table, patched with the
-// child's own pid and installed after fork. No library besides libc.
+// The system-call filter of a program: a BPF binary tree built from a table. Where a zygote is the
+// init of its own pid namespace it takes the filter once and its children inherit it; elsewhere
+// each child installs one that is bound to its own pid. No library besides libc.
 #pragma once
 
 #include <linux/filter.h>
@@ -12,11 +13,12 @@ namespace azr {
 
 // What the filter answers. A refusal (kTrap) raises SIGSYS; the others return an errno, and
 // kPretend success.
-enum class SyscallAction : uint8_t { kAllow, kTrap, kEperm, kErofs, kEnosys, kPretend };
+enum class SyscallAction : uint8_t { kAllow, kTrap, kEperm, kErofs, kEnosys, kEagain, kPretend };
 
 // A condition on one argument's low (or, for pointers, whole) value.
 struct ArgumentTest {
-  enum class Kind : uint8_t { kNone, kOneOf, kNotEqual, kMaskZero, kNull, kOwnPid };
+  // kOwnPid: the pid the filter is bound to. kNotInit: a pid above 1, so neither init nor a group.
+  enum class Kind : uint8_t { kNone, kOneOf, kNotEqual, kMaskZero, kNull, kOwnPid, kNotInit };
   Kind kind = Kind::kNone;
   uint8_t index = 0;
   std::vector<uint32_t> values;                    // kOneOf: the values; else values[0]
@@ -29,9 +31,17 @@ struct SyscallRule {
   ArgumentTest test;  // the action holds when the test passes
 };
 
-// The table. With `writes_by_mount` the mounts keep files from being written, so that opening
-// /dev/null for writing works; without, every open for writing is refused here.
-std::vector<SyscallRule> program_rules(bool writes_by_mount);
+struct FilterUse {
+  // The mounts keep files from being written, so that opening /dev/null for writing works; without,
+  // every open for writing is refused here.
+  bool writes_by_mount = false;
+  // A zygote takes it and its children inherit it: it lets a zygote do its work (fork, messages),
+  // which is out of a program's reach for want of room for a process and of sockets.
+  bool inherited = false;
+};
+
+// The table.
+std::vector<SyscallRule> program_rules(FilterUse use);
 
 class SyscallFilter {
  public:

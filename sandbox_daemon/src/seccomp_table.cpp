@@ -182,8 +182,10 @@ void add(std::vector<SyscallRule>& rules, const Numbers& numbers, SyscallAction 
   for (const uint32_t number : numbers) rules.push_back({number, action, {}});
 }
 
-void add_signals(std::vector<SyscallRule>& rules) {
-  const ArgumentTest self{Kind::kOwnPid, 0, {}, SyscallAction::kTrap};
+// In its zygote's pid namespace a program is alone with init.
+void add_signals(std::vector<SyscallRule>& rules, FilterUse use) {
+  const ArgumentTest self{
+      use.inherited ? Kind::kNotInit : Kind::kOwnPid, 0, {}, SyscallAction::kTrap};
   for (const uint32_t number : {SYS_kill, SYS_tkill, SYS_tgkill}) {
     rules.push_back({number, SyscallAction::kAllow, self});
   }
@@ -193,12 +195,28 @@ void add_signals(std::vector<SyscallRule>& rules) {
                    {Kind::kNotEqual, 0, {SIGSYS}, SyscallAction::kEperm}});
 }
 
-// A thread is refused as where there is no room for one; a process is the program's end.
-void add_tasks(std::vector<SyscallRule>& rules) {
-  rules.push_back({SYS_clone,
-                   SyscallAction::kTrap,
-                   {Kind::kMaskZero, 0, {CLONE_THREAD}, SyscallAction::kEperm}});
+constexpr uint32_t kForkFlags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;  // of fork(3)
+
+// A process or a thread is refused as where there is no room for one: by the rlimit where a zygote
+// must fork under the same filter.
+void add_tasks(std::vector<SyscallRule>& rules, FilterUse use) {
+  const auto fork = use.inherited ? SyscallAction::kAllow : SyscallAction::kEagain;
+  rules.push_back({SYS_clone, fork, {Kind::kOneOf, 0, {kForkFlags}, SyscallAction::kEperm}});
   rules.push_back({SYS_clone3, SyscallAction::kEnosys, {}});  // libraries fall back to clone
+}
+
+// What a zygote does besides, and its child before the program: limits, which can only be lowered.
+void add_zygote_work(std::vector<SyscallRule>& rules) {
+  for (const uint32_t number : {SYS_sendmsg, SYS_recvmsg, SYS_pidfd_open}) {
+    rules.push_back({number, SyscallAction::kAllow, {}});
+  }
+}
+
+// Limits may be read; its own, if they are not set yet, also be set.
+void add_limits(std::vector<SyscallRule>& rules, FilterUse use) {
+  const uint8_t index = use.inherited ? 0 : 2;  // whose; the new limit
+  rules.push_back(
+      {SYS_prlimit64, SyscallAction::kAllow, {Kind::kNull, index, {}, SyscallAction::kEperm}});
 }
 
 void add_opens(std::vector<SyscallRule>& rules, bool writes_by_mount) {
@@ -213,16 +231,18 @@ void add_opens(std::vector<SyscallRule>& rules, bool writes_by_mount) {
 
 }  // namespace
 
-std::vector<SyscallRule> program_rules(bool writes_by_mount) {
+std::vector<SyscallRule> program_rules(FilterUse use) {
   std::vector<SyscallRule> rules;
   add(rules, kAllowed, SyscallAction::kAllow);
   add(rules, kReadOnly, SyscallAction::kErofs);
   add(rules, kForbidden, SyscallAction::kEperm);
   add(rules, kAbsent, SyscallAction::kEnosys);
   add(rules, kPretended, SyscallAction::kPretend);
-  add_signals(rules);
-  add_tasks(rules);
-  add_opens(rules, writes_by_mount);
+  add_signals(rules, use);
+  add_tasks(rules, use);
+  add_limits(rules, use);
+  if (use.inherited) add_zygote_work(rules);
+  add_opens(rules, use.writes_by_mount);
   rules.push_back({SYS_ioctl,
                    SyscallAction::kAllow,
                    {Kind::kOneOf,
@@ -235,9 +255,6 @@ std::vector<SyscallRule> program_rules(bool writes_by_mount) {
                     1,
                     {F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ},
                     SyscallAction::kEperm}});
-  // Limits may be read, never set.
-  rules.push_back(
-      {SYS_prlimit64, SyscallAction::kAllow, {Kind::kNull, 2, {}, SyscallAction::kEperm}});
   return rules;
 }
 

@@ -81,7 +81,7 @@ pid_t clone_process(uint64_t namespaces, UniqueFd& pidfd) {
 struct Launch {
   std::vector<std::string> arguments;
   int control;
-  int region;
+  SharedFds shared;
   int go;  // a byte comes when the user map is written
 };
 
@@ -90,11 +90,13 @@ struct Launch {
   char byte;
   if (::read(launch.go, &byte, 1) != 1) ::_exit(1);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const int control = ::fcntl(launch.control, F_DUPFD, 10);
-  const int region = ::fcntl(launch.region, F_DUPFD, 10);
-  ::dup2(control, kControlFd);
-  ::dup2(region, kRegionFd);
-  ::close_range(kRegionFd + 1, ~0U, 0);
+  // First out of the way of each other, then to their places.
+  int fds[] = {launch.control, launch.shared.region, launch.shared.out, launch.shared.err};
+  for (int& fd : fds) fd = ::fcntl(fd, F_DUPFD, 10);
+  static_assert(kRegionFd == kControlFd + 1 && kOutFd == kControlFd + 2 &&
+                kErrFd == kControlFd + 3);
+  for (int i = 0; i < 4; ++i) ::dup2(fds[i], kControlFd + i);
+  ::close_range(kErrFd + 1, ~0U, 0);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -121,8 +123,8 @@ std::vector<std::string> arguments_for(const SpawnConfig& config, const Attempt&
           "--drop-why=own user: azr-sandboxd may give its namespaces no other"};
 }
 
-bool try_spawn(const SpawnConfig& config, const Attempt& attempt, int region, std::string& why,
-               Spawned& result) {
+bool try_spawn(const SpawnConfig& config, const Attempt& attempt, const SharedFds& shared,
+               std::string& why, Spawned& result) {
   int pair[2], go[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 ||
       ::pipe2(go, O_CLOEXEC) != 0) {
@@ -130,7 +132,7 @@ bool try_spawn(const SpawnConfig& config, const Attempt& attempt, int region, st
   }
   result.control.reset(pair[0]);
   const UniqueFd theirs(pair[1]), go_read(go[0]), go_write(go[1]);
-  const Launch launch{arguments_for(config, attempt, why), theirs.get(), region, go_read.get()};
+  const Launch launch{arguments_for(config, attempt, why), theirs.get(), shared, go_read.get()};
   const pid_t pid = clone_process(attempt.namespaces, result.pidfd);
   if (pid == 0) {
     ::close(go_write.get());
@@ -153,11 +155,11 @@ bool try_spawn(const SpawnConfig& config, const Attempt& attempt, int region, st
 
 }  // namespace
 
-Spawned spawn_zygote(const SpawnConfig& config, int region) {
+Spawned spawn_zygote(const SpawnConfig& config, const SharedFds& shared) {
   std::string why;
   for (const auto& attempt : attempts(config.slot)) {
     Spawned result;
-    if (try_spawn(config, attempt, region, why, result)) return result;
+    if (try_spawn(config, attempt, shared, why, result)) return result;
   }
   throw StartError("zygote: cannot start " + config.executable + ": " + why);
 }

@@ -25,7 +25,12 @@ struct Spawned {
   UniqueFd control;  // our end, non-blocking
 };
 
-// `region` is shared with the zygote. Throws StartError.
-Spawned spawn_zygote(const SpawnConfig& config, int region);
+// What a zygote gets of the broker's.
+struct SharedFds {
+  int region, out, err;
+};
+
+// Throws StartError.
+Spawned spawn_zygote(const SpawnConfig& config, const SharedFds& shared);
 
 }  // namespace azr

@@ -32,14 +32,17 @@ std::string_view Zygote::state_name() const {
   return kNames[static_cast<int>(state_)];
 }
 
-// Every process gets a region of its own: nothing of the one before lives on.
+// Every process gets a region and pipes of its own: nothing of the one before lives on.
 void Zygote::spawn() {
   region_fd_ = Region::create();
   if (region_fd_) region_ = std::make_unique<Region>(region_fd_.get());
   if (!region_fd_ || !region_->valid()) {
     throw StartError("region: cannot make shared memory: " + errno_text());
   }
-  process_ = spawn_zygote(config_, region_fd_.get());
+  out_ = std::make_unique<OutputPipe>(loop_);
+  err_ = std::make_unique<OutputPipe>(loop_);
+  if (!out_->valid() || !err_->valid()) throw StartError("cannot make a pipe: " + errno_text());
+  process_ = spawn_zygote(config_, {region_fd_.get(), out_->write_end(), err_->write_end()});
   state_ = State::kStarting;
   loop_.add(process_.control.get(), EPOLLIN, [this](uint32_t events) { on_control(events); });
   watch(kStartPatience, "zygote: not ready after 30 s");
@@ -49,9 +52,9 @@ void Zygote::start(const Task& task, TimePoint deadline, Deliver deliver) {
   assert(idle());
   state_ = State::kBusy;
   ++jobs_;
-  const bool clean = Region::clear(region_fd_.get());
+  const bool clean = region_->clear(region_fd_.get());
   write_request(task.request, region_->input());
-  run_ = std::make_unique<ZygoteRun>(loop_, task, deadline, std::move(deliver));
+  run_ = std::make_unique<ZygoteRun>(loop_, task, deadline, *out_, *err_, std::move(deliver));
   const bool sent = clean && run_->send(process_.control.get());
   const auto patience = std::chrono::ceil<Milliseconds>(deadline - Clock::now()) + kEndPatience;
   watch(patience, "wedged");

@@ -58,6 +58,7 @@ class Zygote : public Worker {
   State state_ = State::kDead;
   UniqueFd region_fd_;
   std::unique_ptr<Region> region_;
+  std::unique_ptr<OutputPipe> out_, err_;
   Spawned process_;
   std::unique_ptr<ZygoteRun> run_;
   Layers layers_;

@@ -14,6 +14,8 @@
 #include "channel.h"
 #include "child.h"
 #include "error.h"
+#include "fresh_heaps.h"
+#include "huge_memory.h"
 #include "interpreter.h"
 #include "lockdown.h"
 #include "options.h"
@@ -49,54 +51,94 @@ LockdownConfig lockdown_config(const Options& options) {
   return config;
 }
 
+// A child's end is waited for as a signal that is never delivered.
+sigset_t sigchld() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  return set;
+}
+
+void block_sigchld() {
+  struct sigaction ends_only{};
+  ends_only.sa_handler = SIG_DFL;
+  ends_only.sa_flags = SA_NOCLDSTOP;
+  ::sigaction(SIGCHLD, &ends_only, nullptr);
+  const sigset_t set = sigchld();
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+struct Ending {
+  int status = 0;
+  rusage usage{};
+};
+
+bool reap(pid_t child, int options, Ending& ending) {
+  pid_t got;
+  do {
+    got = ::wait4(child, &ending.status, options, &ending.usage);
+  } while (got < 0 && errno == EINTR);
+  return got == child;
+}
+
+// Most programs end before anybody could want to kill them: of those the broker hears once. A
+// signal left over from an earlier child only ends the wait early.
+bool reap_quickly(pid_t child, Ending& ending) {
+  static constexpr timespec kQuick{0, 5'000'000};
+  const sigset_t set = sigchld();
+  ::sigtimedwait(&set, nullptr, &kQuick);
+  return reap(child, WNOHANG, ending);
+}
+
+DoneReport done_report(const Ending& ending) {
+  const auto us = [](const timeval& t) { return int64_t{t.tv_sec} * 1'000'000 + t.tv_usec; };
+  const rusage& usage = ending.usage;
+  return {ending.status, us(usage.ru_utime) + us(usage.ru_stime), usage.ru_maxrss, usage.ru_minflt};
+}
+
 class Zygote {
  public:
-  Zygote(const Region& region, SyscallFilter& filter, uint64_t base_bytes)
+  // A null filter: it is on already, for good.
+  Zygote(const Region& region, SyscallFilter* filter, uint64_t base_bytes)
       : region_(region), filter_(filter), base_bytes_(base_bytes), is_init_(::getpid() == 1) {}
 
+  // Writes to the stack only, and forks without asking Python again: a huge page that the zygote
+  // wrote to is split for good, and the next forks copy its 512 entries.
   [[noreturn]] void serve() {
-    while (auto message = receive_message(kControlFd)) {
-      const auto job = from_bytes<JobHeader>(message->body);
-      if (message->type != MessageType::kJob || !job || message->fds.size() != 3) break;
-      run(*job, message->fds);
-    }
+    block_sigchld();
+    JobHeader job;
+    UniqueFd stdin_fd;
+    while (receive_job(kControlFd, job, stdin_fd)) run(job, std::exchange(stdin_fd, UniqueFd()));
     ::_exit(0);  // the broker is gone
   }
 
  private:
-  void run(const JobHeader& job, std::vector<UniqueFd>& fds) {
-    PyOS_BeforeFork();
+  void run(const JobHeader& job, UniqueFd stdin_fd) {
     const pid_t pid = ::fork();
-    if (pid == 0) {
-      run_child(
-          {&job, &region_, &filter_, base_bytes_, {fds[0].get(), fds[1].get(), fds[2].get()}});
-    }
-    PyOS_AfterFork_Parent();
-    fds.clear();
+    if (pid == 0) run_child({&job, &region_, filter_, base_bytes_, stdin_fd.get()});
+    stdin_fd.reset();
     if (pid < 0) return report({kExitForkFailed << 8, 0, 0, 0});
-    // Not yet reaped, so this is the child and no other process.
-    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    Ending ending;
+    if (!reap_quickly(pid, ending)) {
+      announce(pid);
+      reap(pid, 0, ending);
+    }
+    if (is_init_) expect_no_orphans();
+    report(done_report(ending));
+  }
+
+  // For the broker to kill it by. Not yet reaped, so this is the child and no other process.
+  static void announce(pid_t child) {
+    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
     const int handle = pidfd.get();
     if (pidfd) send_message(kControlFd, MessageType::kStarted, {}, {&handle, 1});
-    if (!pidfd) ::kill(pid, SIGKILL);
-    reap(pid);
+    if (!pidfd) ::kill(child, SIGKILL);
   }
 
-  void reap(pid_t child) {
-    int status = 0;
-    rusage usage{};
-    while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
-    }
-    if (is_init_) sweep();
-    const auto us = [](const timeval& t) { return int64_t{t.tv_sec} * 1'000'000 + t.tv_usec; };
-    report({status, us(usage.ru_utime) + us(usage.ru_stime), usage.ru_maxrss, usage.ru_minflt});
-  }
-
-  // The filter lets no program make a process; should one exist all the same, it ends here.
-  static void sweep() {
-    if (::kill(-1, SIGKILL) != 0) return;
-    while (::waitpid(-1, nullptr, 0) > 0) {
-    }
+  // No program can make a process. Should one exist all the same, it is now a child of init, and
+  // ends with it.
+  static void expect_no_orphans() {
+    if (::waitpid(-1, nullptr, WNOHANG) >= 0) ::_exit(1);
   }
 
   static void report(const DoneReport& done) {
@@ -104,10 +146,17 @@ class Zygote {
   }
 
   const Region& region_;
-  SyscallFilter& filter_;
+  SyscallFilter* filter_;
   uint64_t base_bytes_;
   bool is_init_;
 };
+
+// Takes, as init of its own pid namespace, the filter that children inherit: installing one in each
+// costs a tenth of what a small program does.
+bool take_filter(const Layers& layers) {
+  SyscallFilter filter(program_rules({writes_by_mount(layers), true}));
+  return ::getpid() == 1 && can_be_inherited(filter) && filter.install(1);
+}
 
 [[noreturn]] void start(const Options& options) {
   const Region region(kRegionFd);
@@ -118,16 +167,20 @@ class Zygote {
                      options.text("--preload", kDefaultPreload)});
   prepare_programs();
   install_refusal_handler();
+  PyOS_BeforeFork();  // once for all forks: from here on Python runs in children only
+  ::malloc_trim(0);   // merges free blocks now, once, rather than in every child
+  fill_heap_holes();
+  move_to_huge_pages();  // while there is a /proc
   const uint64_t base_bytes = address_space_bytes();
   const Layer oom_score = offer_to_oom_killer();
   Layers layers = lock_down(lockdown_config(options));
-  SyscallFilter filter(program_rules(writes_by_mount(layers)));
+  SyscallFilter filter(program_rules({writes_by_mount(layers), false}));
   layers.push_back(probe_filter(filter));
   layers.push_back(probe_limits());
   layers.push_back(oom_score);
-  ::malloc_trim(0);  // merges free blocks now, once, rather than in every child
+  const bool inherited = take_filter(layers);
   send_message(kControlFd, MessageType::kReady, serialize_layers(layers), {});
-  Zygote(region, filter, base_bytes).serve();
+  Zygote(region, inherited ? nullptr : &filter, base_bytes).serve();
 }
 
 int run(int argc, char** argv) {

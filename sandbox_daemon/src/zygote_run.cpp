@@ -19,9 +19,8 @@ Token random_token() {
   return token;
 }
 
-// The program's stdin: the data in a sealed memory file, or nothing at all.
+// The program's stdin: the data in a sealed memory file.
 UniqueFd stdin_with(std::string_view data) {
-  if (data.empty()) return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   UniqueFd fd(::memfd_create("azr-stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   while (fd && !data.empty()) {
     const ssize_t size = ::write(fd.get(), data.data(), data.size());
@@ -37,13 +36,16 @@ UniqueFd stdin_with(std::string_view data) {
 
 }  // namespace
 
-ZygoteRun::ZygoteRun(EventLoop& loop, const Task& task, TimePoint deadline, Worker::Deliver deliver)
+ZygoteRun::ZygoteRun(EventLoop& loop, const Task& task, TimePoint deadline, OutputPipe& out,
+                     OutputPipe& err, Worker::Deliver deliver)
     : loop_(loop),
       deliver_(std::move(deliver)),
       cases_(task.request.arguments.size()),
-      out_(loop, [this] { on_output(); }),
-      err_(loop, [this] { on_output(); }),
-      stdin_(stdin_with(task.stdin_data)) {
+      out_(out),
+      err_(err) {
+  if (!task.stdin_data.empty()) stdin_ = stdin_with(task.stdin_data);
+  out_.begin([this] { on_output(); });
+  err_.begin([this] { on_output(); });
   header_ = {task.kind,   task.has_seed, random_token(),
              task.limits, task.seed,     request_bytes(task.request)};
   deadline_timer_ = loop_.call_at(deadline, [this] { kill(KillReason::kWall); });
@@ -55,12 +57,11 @@ ZygoteRun::~ZygoteRun() {
 }
 
 bool ZygoteRun::send(int control) {
-  if (!stdin_ || !out_.valid() || !err_.valid()) return false;
-  const int fds[] = {stdin_.get(), out_.write_end(), err_.write_end()};
+  std::vector<int> fds;
+  if (stdin_) fds.push_back(stdin_->get());
+  if (stdin_ && !*stdin_) return false;
   const bool sent = send_message(control, MessageType::kJob, as_bytes(header_), fds);
   stdin_.reset();
-  out_.close_write_end();
-  err_.close_write_end();
   return sent;
 }
 
@@ -119,9 +120,9 @@ void ZygoteRun::finish(const DoneReport& report, bool zygote_died, std::span<con
                           output, header_.token);
   outcome.wall_us = std::chrono::duration_cast<std::chrono::microseconds>(wall).count();
   const size_t cap = header_.limits.output;
-  outcome.out = std::move(out_.data());
+  outcome.out = out_.end();
   outcome.out.resize(std::min(outcome.out.size(), cap));
-  outcome.err = std::move(err_.data());
+  outcome.err = err_.end();
   outcome.err.resize(std::min(outcome.err.size(), cap - outcome.out.size()));
   deliver_(std::move(outcome));
 }

@@ -11,7 +11,8 @@ namespace azr {
 
 class ZygoteRun {
  public:
-  ZygoteRun(EventLoop& loop, const Task& task, TimePoint deadline, Worker::Deliver deliver);
+  ZygoteRun(EventLoop& loop, const Task& task, TimePoint deadline, OutputPipe& out, OutputPipe& err,
+            Worker::Deliver deliver);
   ~ZygoteRun();
   ZygoteRun(const ZygoteRun&) = delete;
   ZygoteRun& operator=(const ZygoteRun&) = delete;
@@ -36,8 +37,9 @@ class ZygoteRun {
   JobHeader header_;
   size_t cases_;
   TimePoint started_ = Clock::now();
-  OutputPipe out_, err_;
-  UniqueFd stdin_;
+  OutputPipe& out_;
+  OutputPipe& err_;
+  std::optional<UniqueFd> stdin_;  // nothing: /dev/null
   UniqueFd pidfd_;
   KillReason killed_ = KillReason::kNone;
   EventLoop::TimerId deadline_timer_;

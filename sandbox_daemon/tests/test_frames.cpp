@@ -200,25 +200,46 @@ void requests() {
   }
 }
 
+void expect_cleared(const Region& region, int fd, std::initializer_list<size_t> places) {
+  for (const auto& area : {region.input(), region.output()}) {
+    for (const size_t at : places) area[at] = 'x';
+  }
+  EXPECT(region.clear(fd));
+  for (const auto& area : {region.input(), region.output()}) {
+    for (const size_t at : places) EXPECT(area[at] == 0);
+  }
+}
+
 // Whatever a program wrote anywhere in the shared memory, the next one finds zeros.
 void region_is_cleared() {
   const UniqueFd fd = Region::create();
   const Region region(fd.get());
   EXPECT(fd && region.valid());
-  for (const auto& area : {region.input(), region.output()}) {
-    for (const size_t at : {size_t{0}, area.size() / 2, area.size() - 1}) area[at] = 'x';
-  }
-  EXPECT(Region::clear(fd.get()));
-  for (const auto& area : {region.input(), region.output()}) {
-    for (const size_t at : {size_t{0}, area.size() / 2, area.size() - 1}) EXPECT(area[at] == 0);
+  const size_t input_end = region.input().size() - 1;
+  for (int again = 0; again < 2; ++again) {
+    expect_cleared(region, fd.get(), {0, 100});                   // pages that are kept
+    expect_cleared(region, fd.get(), {0, 4096, 16384, 1 << 20});  // and others
+    expect_cleared(region, fd.get(), {input_end});
   }
   EXPECT(::ftruncate(fd.get(), 0) != 0);  // and cannot take it away under the broker
+}
+
+// As many pages as ever, but other ones.
+void region_is_cleared_though_pages_were_exchanged() {
+  const UniqueFd fd = Region::create();
+  const Region region(fd.get());
+  expect_cleared(region, fd.get(), {0});
+  EXPECT(::madvise(region.input().data(), 4096, MADV_REMOVE) == 0);
+  expect_cleared(region, fd.get(), {1 << 20});
+  EXPECT(::madvise(region.output().data(), 4096, MADV_REMOVE) == 0);
+  expect_cleared(region, fd.get(), {16384});
 }
 
 }  // namespace
 
 int main() {
   region_is_cleared();
+  region_is_cleared_though_pages_were_exchanged();
   round_trip();
   ok_needs_everything();
   refusals();

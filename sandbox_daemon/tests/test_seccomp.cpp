@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -66,6 +67,10 @@ seccomp_data call(long number, std::initializer_list<uint64_t> arguments = {}) {
 
 constexpr uint32_t kErofs = SECCOMP_RET_ERRNO | EROFS, kEperm = SECCOMP_RET_ERRNO | EPERM;
 
+constexpr uint64_t kForkFlags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
+constexpr uint64_t kOtherTasks[] = {SIGCHLD, CLONE_THREAD, CLONE_VM | CLONE_VFORK | SIGCHLD,
+                                    kForkFlags | CLONE_NEWUSER, kForkFlags | CLONE_PARENT};
+
 uint32_t simple_return(SyscallAction action) {
   switch (action) {
     case SyscallAction::kAllow:
@@ -76,6 +81,8 @@ uint32_t simple_return(SyscallAction action) {
       return kErofs;
     case SyscallAction::kEnosys:
       return SECCOMP_RET_ERRNO | ENOSYS;
+    case SyscallAction::kEagain:
+      return SECCOMP_RET_ERRNO | EAGAIN;
     case SyscallAction::kPretend:
       return SECCOMP_RET_ERRNO | 0;
     default:
@@ -83,8 +90,11 @@ uint32_t simple_return(SyscallAction action) {
   }
 }
 
-void every_number() {
-  const auto rules = program_rules(true);
+constexpr FilterUse kOne{.writes_by_mount = true, .inherited = false};
+constexpr FilterUse kInherited{.writes_by_mount = true, .inherited = true};
+
+void every_number(FilterUse use) {
+  const auto rules = program_rules(use);
   std::map<uint32_t, const SyscallRule*> table;
   for (const auto& rule : rules) {
     EXPECT(!table.contains(rule.number));  // one rule each
@@ -104,14 +114,14 @@ void every_number() {
 }
 
 void other_architecture() {
-  const SyscallFilter filter(program_rules(true));
+  const SyscallFilter filter(program_rules(kOne));
   seccomp_data data = call(SYS_read);
   data.arch = AUDIT_ARCH_I386;
   EXPECT(evaluate(filter.program(), data) == SECCOMP_RET_KILL_PROCESS);
 }
 
 void arguments() {
-  SyscallFilter filter(program_rules(false));
+  SyscallFilter filter(program_rules({}));
   filter.bind(42);
   const auto verdict = [&](const seccomp_data& data) { return evaluate(filter.program(), data); };
   for (const long number : {SYS_kill, SYS_tkill, SYS_tgkill}) {
@@ -136,12 +146,34 @@ void arguments() {
   EXPECT(verdict(call(SYS_prlimit64, {0, 0, 0})) == SECCOMP_RET_ALLOW);
   EXPECT(verdict(call(SYS_prlimit64, {0, 0, 8})) == kEperm);
   EXPECT(verdict(call(SYS_prlimit64, {0, 0, 1ull << 40})) == kEperm);
-  EXPECT(verdict(call(SYS_clone, {SIGCHLD})) == SECCOMP_RET_TRAP);
-  EXPECT(verdict(call(SYS_clone, {0x10000})) == kEperm);
+  EXPECT(verdict(call(SYS_clone, {kForkFlags})) == (SECCOMP_RET_ERRNO | EAGAIN));
+  for (const uint64_t flags : kOtherTasks) EXPECT(verdict(call(SYS_clone, {flags})) == kEperm);
 }
 
-void refused_calls() {
-  const SyscallFilter filter(program_rules(true));
+// What a zygote needs is allowed, and nothing by which its children could reach it or each other.
+void inherited() {
+  const SyscallFilter filter(program_rules(kInherited));
+  const auto verdict = [&](const seccomp_data& data) { return evaluate(filter.program(), data); };
+  for (const long number : {SYS_sendmsg, SYS_recvmsg, SYS_wait4, SYS_rt_sigtimedwait}) {
+    EXPECT(verdict(call(number)) == SECCOMP_RET_ALLOW);
+  }
+  EXPECT(verdict(call(SYS_clone, {kForkFlags})) == SECCOMP_RET_ALLOW);
+  for (const uint64_t flags : kOtherTasks) EXPECT(verdict(call(SYS_clone, {flags})) == kEperm);
+  for (const long number : {SYS_kill, SYS_tkill, SYS_tgkill}) {
+    for (const uint64_t pid : {2ull, 42ull, 0x7fffffffull}) {
+      EXPECT(verdict(call(number, {pid, 9})) == SECCOMP_RET_ALLOW);
+    }
+    for (const uint64_t pid : {0ull, 1ull, 0xffffffffull, ~0ull, 1ull << 32 | 1, 0x80000002ull}) {
+      EXPECT(verdict(call(number, {pid, 9})) == SECCOMP_RET_TRAP);
+    }
+  }
+  EXPECT(verdict(call(SYS_prlimit64, {0, 7, 8})) == SECCOMP_RET_ALLOW);
+  EXPECT(verdict(call(SYS_prlimit64, {1, 7, 8})) == kEperm);
+  EXPECT(verdict(call(SYS_rt_sigaction, {SIGSYS})) == kEperm);
+}
+
+void refused_calls(FilterUse use) {
+  const SyscallFilter filter(program_rules(use));
   for (const long number : {SYS_fsync, SYS_fdatasync, SYS_fadvise64}) {
     EXPECT(evaluate(filter.program(), call(number)) == SECCOMP_RET_ERRNO);
   }
@@ -157,9 +189,12 @@ void refused_calls() {
 }  // namespace
 
 int main() {
-  every_number();
+  every_number(kOne);
+  every_number(kInherited);
   other_architecture();
   arguments();
-  refused_calls();
+  inherited();
+  refused_calls(kOne);
+  refused_calls(kInherited);
   return test_result();
 }

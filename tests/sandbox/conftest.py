@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from azr_fast.sandbox.client import Limits
 from azr_fast.sandbox.launcher import Sandbox
+from azr_fast.sandbox.messages import Limits
 
 sys.path.insert(0, str(Path(__file__).parent))  # for plain_strategies and programs
 

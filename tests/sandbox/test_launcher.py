@@ -20,8 +20,9 @@ from azr_fast.config.schema import SandboxConfig
 from azr_fast.errors import UserError
 from azr_fast.sandbox import client as client_module
 from azr_fast.sandbox import launcher
-from azr_fast.sandbox.client import Client, Limits, SandboxLost
+from azr_fast.sandbox.client import Client, SandboxLost
 from azr_fast.sandbox.launcher import Sandbox, find_daemon, open_sandbox
+from azr_fast.sandbox.messages import Limits
 
 LIMITS = Limits(timeout_ms=2000, memory_bytes=256 << 20, output_bytes=1 << 16)
 FOREVER = "def f():\n    while True: pass"
@@ -214,7 +215,7 @@ def test_a_long_socket_path_is_refused(monkeypatch, tmp_path):
         pass
     assert list(folder.iterdir()) == []
     with (
-        pytest.raises(UserError, match=r"choose a shorter sandbox\.socket"),
+        pytest.raises(UserError, match=r"choose a shorter one for the socket"),
         open_sandbox(SandboxConfig(socket="/" + "s" * 107)),
     ):
         pass
@@ -242,7 +243,7 @@ def test_a_configured_daemon_below_the_required_level_is_refused(temp_folder, mo
         with open_sandbox(SandboxConfig(socket=sandbox.path, require="seccomp")):
             pass
         with (
-            pytest.raises(UserError, match=r"at level seccomp, sandbox\.require is full"),
+            pytest.raises(UserError, match=r"at level seccomp, full is required"),
             open_sandbox(SandboxConfig(socket=sandbox.path, require="full")),
         ):
             pass
@@ -311,7 +312,7 @@ def test_a_daemon_killed_in_the_middle_of_a_call(temp_folder):
         raised = []
 
         def call():
-            with pytest.raises(SandboxLost, match=r"was lost .*--resume") as caught:
+            with pytest.raises(SandboxLost, match=r"was lost") as caught:
                 client.call(FOREVER, "f", [""])
             raised.append(caught.value)
 

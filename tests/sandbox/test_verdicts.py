@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from azr_fast.sandbox.client import Limits
+from azr_fast.sandbox.messages import Limits
 from azr_fast.sandbox.values import parse
 
 LOOP = "while True: pass"
@@ -27,7 +27,7 @@ def test_ok(client):
     reply = client.call("print('loading')\ndef f(x): return x", "f", ["1", "'a'"])
     assert reply.verdict == "ok"
     assert [(r.verdict, r.value) for r in reply.results] == [("ok", "1"), ("ok", "'a'")]
-    assert reply.stdout == "loading\n"
+    assert reply.stdout == b"loading\n"
     assert (reply.type, reply.message, reply.line, reply.syscall, reply.signal) == (None,) * 5
     assert reply.wall_us >= 0
     assert reply.cpu_us >= 0
@@ -232,7 +232,12 @@ def test_run(client):
     reply = client.run(
         "import sys\nprint(sum(map(int, input().split())))\nprint('é', file=sys.stderr)", "1 2 39\n"
     )
-    assert (reply.verdict, reply.exit, reply.stdout, reply.stderr) == ("ok", 0, "42\n", "é\n")
+    assert (reply.verdict, reply.exit, reply.stdout, reply.stderr) == (
+        "ok",
+        0,
+        b"42\n",
+        "é\n".encode(),
+    )
 
 
 def test_run_reports_failures(client, hasty):
@@ -241,16 +246,16 @@ def test_run_reports_failures(client, hasty):
         "error",
         "ZeroDivisionError",
         2,
-        "before\n",
+        b"before\n",
     )
     assert client.run("import sys; sys.exit(3)").exit == 3
     assert hasty.run(LOOP).verdict == "timeout"
     assert hasty.run("while True: print('x' * 1000)").verdict == "output"
 
 
-def test_output_that_is_not_utf8_is_shown(client):
-    reply = client.run("import sys; sys.stdout.buffer.write(b'a\\xffb')")
-    assert reply.stdout == "a\ufffdb"
+def test_input_and_output_are_bytes(client):
+    script = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])"
+    assert client.run(script, b"a\xff\x00").stdout == b"\x00\xffa"
 
 
 def test_info(client):

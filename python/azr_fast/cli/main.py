@@ -1,8 +1,8 @@
 """The entry point `azr-fast`.
 
 Exit codes: 0 done (a run that Ctrl-C or SIGTERM stopped after a checkpoint included), 1 `doctor` or
-`sandbox` found something wrong, 2 bad input or a machine that lacks something (one line on
-stderr), 130 stopped at once by Ctrl-C.
+`sandbox` found something wrong (`sandbox run` has the exit status of the script), 2 bad input or a
+machine that lacks something (one line on stderr), 130 stopped at once by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COMMANDS = {
     "train": "train a model by self-play, or go on with a run",
     "report": "what a run has come to, and its curves",
     "models": "list built-in models; make a model ready",
-    "sandbox": "check the sandbox; run a program in it",
+    "sandbox": "run programs in the sandbox, watch it, serve it over HTTP",
     "doctor": "what training needs and what of it is here",
 }
 
@@ -42,6 +42,9 @@ FOR_TRAINING = {
     "huggingface_hub",
     "tokenizers",
 }
+
+
+EXTRAS = {**dict.fromkeys(FOR_TRAINING, "cpu"), "fastapi": "gateway", "uvicorn": "gateway"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
-        if name not in FOR_TRAINING:
+        if name not in EXTRAS:
             raise
-        return refuse(f"{name} is not installed: {how_to_install('cpu')}")
+        return refuse(f"{name} is not installed: {how_to_install(EXTRAS[name])}")
     except KeyboardInterrupt:
         print("azr-fast: stopped", file=sys.stderr)
         return 130

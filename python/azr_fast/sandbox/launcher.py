@@ -10,13 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import IO, Self
 
 from azr_fast.config.schema import SandboxConfig
 from azr_fast.errors import UserError
-from azr_fast.sandbox.client import Client, Limits, SandboxLost
+from azr_fast.sandbox.client import Client, SandboxLost
+from azr_fast.sandbox.messages import Limits
 
 _DAEMON = "azr-sandboxd"
 _LONGEST_SOCKET_PATH = 107  # bytes; unix(7): sun_path is 108 with its closing null
@@ -74,35 +75,37 @@ class Sandbox:
         ]
 
 
-@contextmanager
-def open_sandbox(config: SandboxConfig) -> Iterator[Client]:
-    """A client of the daemon at `config.socket`, or of one that lives as long as the context.
-
-    Raises UserError when there is none to talk to.
-    """
+def open_sandbox(config: SandboxConfig) -> AbstractContextManager[Client]:
+    """`open_client` as the config of a run has it."""
     limits = Limits(config.timeout_ms, config.memory_mib << 20, config.output_kib << 10)
+    return open_client(config.socket, limits, config.require, config.zygotes)
+
+
+@contextmanager
+def open_client(socket: str, limits: Limits, require: str, zygotes: int = 0) -> Iterator[Client]:
+    """A client of the daemon at `socket`, or, if that is empty, of one that lives as long as the
+    context. Raises UserError when there is none to talk to.
+    """
     with ExitStack() as stack:
-        if config.socket:
-            path = check_socket_path(config.socket)
-        else:
-            path = stack.enter_context(Sandbox(config.zygotes, config.require)).path
+        own = not socket and stack.enter_context(Sandbox(zygotes, require))
+        path = own.path if own else check_socket_path(socket)
         client = stack.enter_context(closing(Client(path, limits)))
-        _check_level(client, path, config.require)
+        _check_level(client, require)
         yield client
 
 
-def _check_level(client: Client, path: str, required: str) -> None:
-    """UserError unless the daemon at `path` answers and isolates at least as `required`."""
+def _check_level(client: Client, required: str) -> None:
+    """UserError unless the client's daemon answers and isolates at least as `required`."""
     try:
         level = client.info()["security"]["level"]
     except SandboxLost as error:
         raise UserError(
-            f"no azr-sandboxd answers at {path}: start one there, or leave sandbox.socket empty"
+            f"no azr-sandboxd answers at {client.path}: start one there, or name no socket"
         ) from error
     if LEVELS.index(level) < LEVELS.index(required):
         raise UserError(
-            f"azr-sandboxd at {path} isolates at level {level}, sandbox.require is {required}: "
-            "start another, see azr-sandboxd --check, or lower sandbox.require"
+            f"azr-sandboxd at {client.path} isolates at level {level}, {required} is required: "
+            "start another, see azr-sandboxd --check, or require less"
         )
 
 
@@ -151,7 +154,7 @@ def check_socket_path(path: str) -> str:
     if length > _LONGEST_SOCKET_PATH:
         raise UserError(
             f"socket path of {length} bytes is too long (at most {_LONGEST_SOCKET_PATH}): "
-            f"choose a shorter sandbox.socket, or TMPDIR: {path}"
+            f"choose a shorter one for the socket, or for TMPDIR: {path}"
         )
     return path
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from azr_fast.games.azr.programs import ENTRY
 from azr_fast.games.azr.refusal import Failed
 from azr_fast.sandbox import values
-from azr_fast.sandbox.client import CallReply, Client, Result
+from azr_fast.sandbox.client import Client
+from azr_fast.sandbox.messages import CallReply, Result
 
 # Codes of ours for what the daemon reports as a type of the verdict `error`.
 _ERROR_CODES = {"NotPlainValue": "not_plain", "BadArgument": "bad_input"}

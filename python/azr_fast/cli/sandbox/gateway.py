@@ -1,0 +1,116 @@
+"""Serve SandboxFusion's `POST /run_code` over HTTP, for clients that speak it, such as verl.
+
+Runs Python scripts without files; other languages, `files` and `fetch_files` are answered
+SandboxError with the name of what is not served. GET /v1/ping is the health check. A request may
+ask for less than --timeout and --memory, not for more. Who can reach HOST:PORT can run programs:
+there is no password. Ctrl-C or SIGTERM answers what was accepted, a second one ends it at once.
+
+  azr-fast sandbox gateway --http 127.0.0.1:8080
+  SANDBOX_FUSION_ENDPOINT=http://127.0.0.1:8080 python train.py   # uses sandbox-fusion
+  azr-fast sandbox gateway --http 127.0.0.1:8080 --socket /run/azr.sock"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from azr_fast.cli.sandbox.options import add_daemon_options, add_limit_options, limits_of, opened
+from azr_fast.cli.stop import stop_on_signals
+from azr_fast.errors import UserError
+
+_BACKLOG = 1024
+_MOST_IN_FLIGHT = 1000
+
+
+class Address(NamedTuple):
+    """Where to serve."""
+
+    host: str
+    port: int
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Where to serve, how much at once, the limits, the daemon."""
+    parser.add_argument(
+        "--http",
+        metavar="HOST:PORT",
+        type=address,
+        required=True,
+        help="where to serve; port 0: a free one; [::1]:8080 for IPv6",
+    )
+    parser.add_argument(
+        "--in-flight",
+        metavar="N",
+        type=in_flight,
+        default=4 * len(os.sched_getaffinity(0)),
+        help="programs handed to the sandbox at once, others wait (default: 4 per core)",
+    )
+    add_limit_options(parser, timeout="60000", memory="1G", output="1M")
+    add_daemon_options(parser)
+    parser.set_defaults(run=serve)
+
+
+def serve(space: argparse.Namespace) -> int:
+    """Serve until a signal."""
+    from azr_fast.sandbox.gateway import application, make_server  # the extra `gateway`
+
+    most = limits_of(space)
+    with _listener(space.http) as listener, opened(space) as client:
+        server = make_server(application(client.path, most, space.in_flight), most)
+
+        def stop() -> None:
+            server.should_exit = True
+
+        with _interrupt_kills(), stop_on_signals(stop):
+            print(f"gateway {_url(listener)}", flush=True)
+            server.run(sockets=[listener])
+    return 0
+
+
+@contextmanager
+def _interrupt_kills() -> Iterator[None]:
+    """Ctrl-C ends the process at once, as SIGTERM does; our daemon then ends by itself.
+
+    KeyboardInterrupt would unwind an event loop with requests in it, which answers none of them.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def address(text: str) -> Address:
+    """HOST:PORT."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise argparse.ArgumentTypeError(f"'{text}' is not HOST:PORT, such as 127.0.0.1:8080")
+    return Address(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+def in_flight(text: str) -> int:
+    """How many at once."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_IN_FLIGHT):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {_MOST_IN_FLIGHT}")
+    return int(text)
+
+
+def _listener(at: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
+    try:
+        return socket.create_server(at, family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"cannot serve at {at.host}:{at.port}: {reason}; choose another --http"
+        ) from None
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
