@@ -60,6 +60,18 @@ ATTACKS: dict[str, Attack] = {
     "file_mask": trace("os.umask(0) == 0o111", "os.umask(0o111)", modules="os"),
     "working_folder": trace("os.getcwd() == '/usr'", "os.chdir('/lib')", "False", "os"),
     "open_descriptor": trace("[os.dup(0)]", "[os.dup(0) for _ in range(9)]", "[3]", "os"),
+    "flags_of_output": trace(
+        "[fcntl.fcntl(fd, fcntl.F_GETFL) for fd in (1, 2)]",
+        "[fcntl.fcntl(fd, fcntl.F_SETFL, 0o46000) for fd in (1, 2)]",  # append, no block, packets
+        "[1, 1]",
+        "fcntl",
+    ),
+    "unread_output": trace(
+        "select.select([], [1, 2], [], 0)[1]",
+        "[os.write(fd, bytes(1 << 16)) for fd in (1, 2)]",
+        "[1, 2]",
+        "os, select",
+    ),
     "decimal_precision": trace(
         "decimal.getcontext().prec", "decimal.getcontext().prec = 3", "28", "decimal"
     ),

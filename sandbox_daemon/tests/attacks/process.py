@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from .attack import NO_FILE, Attack, crash, denied, error, ok, timeout
+from textwrap import dedent
+
+from .attack import NO_FILE, Attack, any_of, crash, denied, error, ok, timeout
+
+NO_ROOM = "BlockingIOError"  # EAGAIN, as where the limit on processes is reached
+
+
+def nobody(program: str) -> Attack:
+    """Reaching for a process of the host, whose number is nobody's in an own pid namespace."""
+    by_chance_its_own = "import os\nif os.getpid() == @VICTIM@: raise ProcessLookupError\n"
+    return any_of(
+        by_chance_its_own + dedent(program), "error", "denied", types=("ProcessLookupError", None)
+    )
+
 
 ATTACKS: dict[str, Attack] = {
-    "fork": denied("import os\ndef f(): os.fork()", "clone"),
-    "fork_bomb": denied("import os\ndef f():\n  while True: os.fork()", "clone"),
-    "fork_while_loading": denied("import os\nos.fork()\ndef f(): return 1", "clone"),
-    "double_fork_and_setsid": denied(
+    "fork": error("import os\ndef f(): os.fork()", NO_ROOM),
+    "fork_while_loading": error("import os\nos.fork()\ndef f(): return 1", NO_ROOM),
+    "fork_bomb": timeout(
+        """
+        import os
+        def f():
+            while True:
+                try: os.fork()
+                except OSError: pass
+        """
+    ),
+    "double_fork_and_setsid": error(
         """
         import os
         def f():
@@ -17,13 +38,13 @@ ATTACKS: dict[str, Attack] = {
             if os.fork(): os._exit(0)
             while True: pass
         """,
-        "clone",
+        NO_ROOM,
     ),
     "forkpty": error("import os\ndef f(): os.forkpty()", *NO_FILE),
     "subprocess": denied("import subprocess\ndef f(): subprocess.run(['true'])", None),
-    "shell": denied("import os\ndef f(): return os.system('touch @CANARY@/new')", None, "clone"),
-    "posix_spawn": denied(
-        "import os\ndef f(): os.posix_spawn('/bin/sh', ['sh'], {})", None, "clone"
+    "shell": ok("import os\ndef f(): return os.system('touch @CANARY@/new') >> 8", "127"),
+    "posix_spawn": error(
+        "import os\ndef f(): os.posix_spawn('/bin/sh', ['sh'], {})", "PermissionError"
     ),
     "process_pool": error(
         """
@@ -35,18 +56,23 @@ ATTACKS: dict[str, Attack] = {
         "OSError",
         "ImportError",
     ),
-    "fork_by_number": denied(
-        "import ctypes\ndef f(): ctypes.CDLL(None).fork()\n",
-        "clone",
-    ),
-    "fork_that_shares_memory": denied(
+    "fork_of_the_c_library": ok(
         """
-        import ctypes, platform
+        import ctypes, errno
+        libc = ctypes.CDLL(None, use_errno=True)
+        def f(): return libc.fork(), errno.errorcode[ctypes.get_errno()]
+        """,
+        "(-1, 'EAGAIN')",
+    ),
+    "process_that_shares_memory": ok(
+        """
+        import ctypes, errno, platform
+        libc = ctypes.CDLL(None, use_errno=True)
         def f():
             clone = {'x86_64': 56, 'aarch64': 220}[platform.machine()]
-            ctypes.CDLL(None).syscall(clone, 0x100 | 17, 0, 0, 0, 0)
+            return libc.syscall(clone, 0x100 | 17, 0, 0, 0, 0), errno.errorcode[ctypes.get_errno()]
         """,
-        "clone",
+        "(-1, 'EPERM')",
     ),
     "execve": denied("import os\ndef f(): os.execv('/bin/sh', ['sh'])", "execve"),
     "execve_itself": denied("import os, sys\ndef f(): os.execv(sys.executable, ['x'])", "execve"),
@@ -86,9 +112,46 @@ ATTACKS: dict[str, Attack] = {
     "kill_own_group_by_name": denied("import os\ndef f(): os.killpg(os.getpgrp(), 9)", "kill"),
     "kill_parent": denied("import os\ndef f(): os.kill(os.getppid(), 9)", "kill"),
     "kill_init": denied("import os\ndef f(): os.kill(1, 9)", "kill"),
-    "kill_a_process_of_the_host": denied("import os\ndef f(): os.kill(@VICTIM@, 9)", "kill"),
-    "ask_whether_a_process_is_there": denied("import os\ndef f(): os.kill(@VICTIM@, 0)", "kill"),
-    "kill_by_pidfd": denied("import os\ndef f(): os.pidfd_open(@VICTIM@)", "pidfd_open"),
+    "kill_a_process_of_the_host": nobody("import os\ndef f(): os.kill(@VICTIM@, 9)"),
+    "ask_whether_a_process_is_there": nobody("import os\ndef f(): os.kill(@VICTIM@, 0)"),
+    "pidfd_of_the_host": nobody("import os\ndef f(): os.pidfd_open(@VICTIM@)"),
+    "kill_init_by_pidfd": denied(
+        "import os, signal\ndef f(): signal.pidfd_send_signal(os.pidfd_open(1), 9)",
+        "pidfd_open",
+        "pidfd_send_signal",
+    ),
+    "kill_init_by_another_number": denied(
+        """
+        import ctypes
+        libc = ctypes.CDLL(None)
+        def f(): libc.kill(ctypes.c_long(1 << 32 | 1), 9)
+        """,
+        "kill",
+    ),
+    "kill_everything_by_number": denied(
+        """
+        import ctypes, platform
+        def f():
+            kill = {'x86_64': 62, 'aarch64': 129}[platform.machine()]
+            ctypes.CDLL(None).syscall(kill, ctypes.c_long(-1 & 0xffffffff), 9)
+        """,
+        "kill",
+    ),
+    "lift_its_own_limits": ok(
+        """
+        import resource
+        def f():
+            lifted = []
+            for name in ('AS', 'CPU', 'NPROC', 'NOFILE', 'CORE', 'FSIZE', 'MEMLOCK'):
+                number = getattr(resource, 'RLIMIT_' + name)
+                hard = resource.getrlimit(number)[1]
+                try: resource.setrlimit(number, (hard + 1, hard + 1))
+                except (ValueError, OSError): continue
+                lifted.append(name)
+            return lifted
+        """,
+        "[]",
+    ),
     "signal_by_forged_pidfd": denied(
         "import signal\ndef f(): signal.pidfd_send_signal(0, 9)", "pidfd_send_signal"
     ),
@@ -99,14 +162,14 @@ ATTACKS: dict[str, Attack] = {
         """,
         "rt_sigqueueinfo",
     ),
-    "signal_to_a_thread_of_another": denied(
+    "signal_to_a_thread_of_another": nobody(
         """
-        import ctypes, platform
+        import ctypes, os, platform
+        libc = ctypes.CDLL(None, use_errno=True)
         def f():
             tgkill = {'x86_64': 234, 'aarch64': 131}[platform.machine()]
-            ctypes.CDLL(None).syscall(tgkill, @VICTIM@, @VICTIM@, 9)
-        """,
-        "tgkill",
+            if libc.syscall(tgkill, @VICTIM@, @VICTIM@, 9): raise OSError(ctypes.get_errno(), '')
+        """
     ),
     "kill_itself": crash("import os\ndef f(): os.kill(os.getpid(), 9)", 9),
     "stop_itself": timeout("import os\ndef f(): os.kill(os.getpid(), 19)"),
