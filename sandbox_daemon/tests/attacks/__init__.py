@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     compiling,
     crashes,
+    disguises,
     files,
     forging,
     kernel,
@@ -31,6 +32,7 @@ FAMILIES: dict[str, dict[str, Attack]] = {
     "persistence": persistence.ATTACKS,
     "raising": raising.ATTACKS,
     "forging": forging.ATTACKS,
+    "disguises": disguises.ATTACKS,
 }
 ATTACKS: dict[str, Attack] = {
     f"{family}/{name}": attack

@@ -29,8 +29,8 @@ ATTACKS: dict[str, Attack] = {
         """
         import zlib
         def f():
-            packer = zlib.compressobj(9)
-            bomb = b''.join(packer.compress(bytes(1 << 20)) for _ in range(500)) + packer.flush()
+            packer = zlib.compressobj(1)
+            bomb = b''.join(packer.compress(bytes(1 << 20)) for _ in range(300)) + packer.flush()
             return zlib.decompress(bomb)
         """
     ),

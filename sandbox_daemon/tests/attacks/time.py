@@ -128,6 +128,7 @@ ATTACKS: dict[str, Attack] = {
         def f(): return 1
         """,
         value="1",  # a case that had ended keeps its result
+        options={"TIMEOUT": 2000},
     ),
     "hangs_at_exit": timeout(
         "import atexit\n@atexit.register\ndef hang():\n  while True: pass", script=True
