@@ -47,13 +47,11 @@ bool answered(std::span<char> area, const JobHeader& job, const std::string& exp
 }
 
 // One program after another, each in a child; false when one gave a wrong answer.
-bool loop(const Work& work) {
-  const std::span<char> area = shared_area();
+bool loop(const Work& work, std::span<char> area) {
   const Request request{work.program, "f", {work.argument}};
   const JobHeader job;
   for (uint64_t i = 0; i < work.count; ++i) {
     std::fill_n(area.data(), sizeof(uint64_t), '\0');
-    PyOS_BeforeFork();
     const pid_t pid = ::fork();
     if (pid == 0) {
       PyOS_AfterFork_Child();
@@ -61,26 +59,54 @@ bool loop(const Work& work) {
       run_program(job, request, records);
       ::_exit(0);
     }
-    PyOS_AfterFork_Parent();
     if (pid < 0 || ::waitpid(pid, nullptr, 0) != pid) return false;
     if (!answered(area, job, work.expect)) return false;
   }
   return true;
 }
 
-// Seconds that `processes` loops side by side take, interpreter start apart.
-double measure(uint64_t processes, const Work& work, const std::string& preload) {
+// As a zygote warms up.
+void warm_up(const std::string& preload) {
   start_interpreter({1, preload});
   prepare_programs();
-  if (!getenv("NOFILL")) fill_heap_holes();
-  if (!getenv("NOHUGE")) move_to_huge_pages();
-  const auto begin = Clock::now();
+  PyOS_BeforeFork();
+  fill_heap_holes();
+  move_to_huge_pages();
+}
+
+struct Pipe {
+  int ends[2];
+  Pipe() {
+    if (::pipe(ends) != 0) throw StartError("cannot make a pipe: " + errno_text());
+  }
+};
+
+// Says that it is warm, and begins when the other end of `go` is closed.
+[[noreturn]] void run_loop(const Work& work, const std::string& preload, Pipe ready, Pipe go) {
+  ::close(go.ends[1]);
+  warm_up(preload);
+  const std::span<char> area = shared_area();
+  char byte = 0;
+  const bool told = ::write(ready.ends[1], &byte, 1) == 1;
+  if (!told || ::read(go.ends[0], &byte, 1) != 0) ::_exit(1);
+  ::_exit(loop(work, area) ? 0 : 1);
+}
+
+// Seconds that `processes` loops side by side take, interpreter start apart.
+double measure(uint64_t processes, const Work& work, const std::string& preload) {
+  const Pipe ready, go;
   std::vector<pid_t> loops;
   for (uint64_t i = 0; i < processes; ++i) {
-    const pid_t pid = ::fork();
-    if (pid == 0) ::_exit(loop(work) ? 0 : 1);
-    loops.push_back(pid);
+    loops.push_back(::fork());
+    if (loops.back() == 0) run_loop(work, preload, ready, go);
   }
+  ::close(ready.ends[1]);
+  char byte;
+  for (uint64_t i = 0; i < processes; ++i) {
+    if (::read(ready.ends[0], &byte, 1) != 1) throw StartError("a loop could not start");
+  }
+  const auto begin = Clock::now();
+  ::close(go.ends[1]);
   for (const pid_t pid : loops) {
     int status = 1;
     if (::waitpid(pid, &status, 0) != pid || status != 0) throw StartError("a wrong answer");

@@ -10,16 +10,20 @@
 #include <csignal>
 #include <cstdio>
 
+#include "activation.h"
 #include "check.h"
 #include "commands.h"
 #include "error.h"
+#include "held_bytes.h"
 #include "job_reply.h"
+#include "metrics.h"
 #include "resp_writer.h"
+#include "settings.h"
 
 namespace azr {
 namespace {
 
-constexpr size_t kMaxClients = 256;
+constexpr Milliseconds kMetricsPeriod{5'000};
 constexpr Milliseconds kReadPatience{5'000};  // for clients to read the last replies
 
 uint32_t random_seed() {
@@ -29,10 +33,29 @@ uint32_t random_seed() {
   return seed;
 }
 
+void tell(const std::string& line) { std::fprintf(stderr, "azr-sandboxd: %s\n", line.c_str()); }
+
+// What a job that waits holds of the daemon's memory.
+uint64_t held_by(const JobSpec& spec) {
+  uint64_t bytes = sizeof spec + spec.program.size() + spec.entry.size() + spec.stdin_data.size();
+  for (const auto& text : spec.arguments) bytes += sizeof text + text.size();
+  return bytes;
+}
+
+std::string refusal(int version, const std::string& error) {
+  RespWriter out(version);
+  out.error(error);
+  return out.take();
+}
+
 }  // namespace
 
-Broker::Broker(BrokerConfig config)
-    : config_(std::move(config)), scheduler_(loop_), cgroup_(probe_cgroup()) {}
+Broker::Broker(BrokerConfig config, Reread reread)
+    : config_(std::move(config)),
+      reread_(std::move(reread)),
+      scheduler_(loop_),
+      refusals_(loop_),
+      cgroup_(probe_cgroup()) {}
 
 Broker::~Broker() = default;
 
@@ -78,15 +101,14 @@ void Broker::tell_level() {
   const Level level = level_of(layers());
   if (level >= told_level_) return;
   told_level_ = level;
-  std::fprintf(stderr, "azr-sandboxd: isolation is %s only: see --check\n",
-               std::string(level_name(level)).c_str());
+  tell("isolation is " + std::string(level_name(level)) + " only: see --check");
 }
 
 void Broker::on_zygote_failed(const std::string& why) {
   if (!serving_) {
     failure_ = why;
   } else {
-    std::fprintf(stderr, "azr-sandboxd: a zygote could not be replaced: %s\n", why.c_str());
+    tell("a zygote could not be replaced: " + why);
     // Nobody is left to answer what waits.
     if (draining_ && std::ranges::none_of(zygotes_, &Zygote::alive)) loop_.stop();
     end_if_drained();
@@ -100,26 +122,38 @@ Layers Broker::check() {
   return layers();
 }
 
+void Broker::listen() {
+  if (UniqueFd passed = passed_socket()) {
+    listener_ = std::make_unique<Listener>(std::move(passed), config_.socket, config_.group);
+    config_.socket = listener_->path();
+  } else {
+    listener_ =
+        std::make_unique<Listener>(config_.socket, config_.group, config_.end_with.has_value());
+  }
+}
+
 void Broker::serve() {
-  listener_ = std::make_unique<Listener>(config_.socket, config_.end_with.has_value());
+  listen();
   watch_signals();
   if (config_.end_with) watch_parent(*config_.end_with);
   start_zygotes();
   tell_level();
+  write_metrics();
   serving_ = true;
   loop_.add(listener_->fd(), EPOLLIN, [this](uint32_t) { accept_clients(); });
   std::printf("ready %s\n", config_.socket.c_str());
   // A parent that is gone before it was known who it was has closed its end of the pipe.
   if (std::fflush(stdout) != 0 && config_.end_with) loop_.stop();
+  tell_manager("READY=1");
   loop_.run();
+  write_metrics_or_tell();
 }
 
-// SIGTERM and SIGINT drain; a second one ends at once.
+// SIGTERM and SIGINT drain; a second one ends at once. SIGHUP reads the configuration again.
 void Broker::watch_signals() {
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -127,10 +161,50 @@ void Broker::watch_signals() {
   loop_.add(signals_.get(), EPOLLIN, [this](uint32_t) {
     signalfd_siginfo info;
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-      if (draining_ || !serving_) loop_.stop();
-      drain();
+      on_signal(info.ssi_signo);
     }
   });
+}
+
+void Broker::on_signal(uint32_t number) {
+  if (number == SIGHUP) {
+    if (serving_ && !draining_) reload();
+    return;
+  }
+  if (draining_ || !serving_) loop_.stop();
+  drain();
+}
+
+void Broker::reload() {
+  if (!reread_) return tell("SIGHUP: nothing to read again: there is no --config FILE");
+  tell_manager_reloading();
+  try {
+    BrokerConfig next = reread_();
+    if (next.socket.empty()) next.socket = config_.socket;  // it was passed
+    const auto changes = adopt(config_, next);
+    for (const auto& line : changes) tell("SIGHUP: " + line);
+    if (changes.empty()) tell("SIGHUP: nothing has changed");
+  } catch (const StartError& error) {
+    tell("SIGHUP: all stays as it is: " + std::string(error.what()));
+  }
+  tell_manager("READY=1");
+}
+
+// Throws StartError.
+void Broker::write_metrics() {
+  loop_.call_after(kMetricsPeriod, [this] { write_metrics_or_tell(); });
+  if (!config_.metrics.empty()) replace_file(config_.metrics, metrics_text(*this));
+}
+
+void Broker::write_metrics_or_tell() {
+  std::string fault;
+  try {
+    write_metrics();
+  } catch (const StartError& error) {
+    fault = error.what();
+  }
+  if (!fault.empty() && fault != metrics_fault_) tell(fault);
+  metrics_fault_ = fault;
 }
 
 // A pidfd, not the parent-death signal: that one fires when the starting thread ends.
@@ -147,20 +221,34 @@ void Broker::watch_parent(pid_t parent) {
 void Broker::accept_clients() {
   while (UniqueFd socket = listener_->accept()) {
     ++stats_.connections;
-    if (clients_.size() >= kMaxClients) continue;  // closed at once
-    const uint64_t id = next_client_++;
-    Client::Events events{
-        [this](Client& client, Command command) { on_command(client, std::move(command)); },
-        [this](Client& client) {
-          loop_.defer([this, id = client.id()] {
-            scheduler_.drop_client(id);
-            clients_.erase(id);
-            end_if_drained();
-          });
-        },
-        [this] { end_if_drained(); }};
-    clients_[id] = std::make_unique<Client>(loop_, std::move(socket), id, std::move(events));
+    if (!listener_->admits(socket)) {
+      ++stats_.refused_peers;
+      refusals_.refuse(
+          std::move(socket),
+          "NOPERM only the daemon's user, root and members of its --group may connect");
+    } else if (clients_.size() >= config_.clients.max_clients) {
+      ++stats_.refused_clients;
+      refusals_.refuse(std::move(socket), "ERR max number of clients reached");
+    } else {
+      add_client(std::move(socket));
+    }
   }
+}
+
+void Broker::add_client(UniqueFd socket) {
+  const uint64_t id = next_client_++;
+  Client::Events events{
+      [this](Client& client, Command command) { on_command(client, std::move(command)); },
+      [this](Client& client) {
+        loop_.defer([this, id = client.id()] {
+          scheduler_.drop_client(id);
+          clients_.erase(id);
+          end_if_drained();
+        });
+      },
+      [this] { end_if_drained(); }};
+  clients_[id] =
+      std::make_unique<Client>(loop_, std::move(socket), id, config_.clients, std::move(events));
 }
 
 void Broker::on_command(Client& client, Command command) {
@@ -170,22 +258,35 @@ void Broker::on_command(Client& client, Command command) {
 
 void Broker::submit(Client& client, JobSpec spec) {
   if (draining_) {
-    RespWriter out(client.version);
-    out.error("ERR the daemon is shutting down");
-    return client.reply(out.take());
+    return client.reply(refusal(client.version, "ERR the daemon is shutting down"));
   }
-  auto deliver = [this, id = client.id(), slot = client.reserve(), version = client.version](
-                     const JobSpec& done, JobResult result) {
+  const uint64_t bytes = held_by(spec);
+  if (queued_bytes_ + bytes > config_.clients.max_queued) {
+    ++stats_.refused_jobs;
+    return client.reply(refusal(
+        client.version, "BUSY jobs not yet answered hold " + std::to_string(queued_bytes_) +
+                            " bytes and --max-queued allows " +
+                            std::to_string(config_.clients.max_queued) + ": try again later"));
+  }
+  auto deliver = [this, id = client.id(), slot = client.reserve(), version = client.version,
+                  arrival = Clock::now(),
+                  held = HeldBytes(queued_bytes_, bytes)](const JobSpec& done, JobResult result) {
     ++stats_.verdicts[static_cast<size_t>(result.outcome.verdict)];
     const auto found = clients_.find(id);
     if (found != clients_.end()) found->second->fill(slot, job_reply(done, result, version));
+    const auto taken = Clock::now() - arrival;
+    stats_.job_time.add(taken);
+    stats_.queue_time.add(taken - std::chrono::microseconds(result.outcome.wall_us));
     end_if_drained();  // the client may have left unanswered
   };
   scheduler_.submit(std::make_shared<Job>(std::move(spec), client.id(), std::move(deliver)));
 }
 
 void Broker::drain() {
-  if (!draining_ && listener_) loop_.remove(listener_->fd());
+  if (!draining_ && listener_) {
+    loop_.remove(listener_->fd());
+    tell_manager("STOPPING=1");
+  }
   draining_ = true;
   end_if_drained();
 }

@@ -4,42 +4,41 @@
 #include <sys/types.h>
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "broker_config.h"
 #include "client.h"
 #include "event_loop.h"
+#include "histogram.h"
 #include "layers.h"
 #include "listener.h"
-#include "program_limits.h"
+#include "refusals.h"
 #include "scheduler.h"
 #include "zygote.h"
 
 namespace azr {
 
-struct BrokerConfig {
-  std::string socket;
-  std::string zygote_executable;
-  std::string preload;
-  size_t zygotes = 2;
-  Level require = Level::kSeccomp;
-  Limits limits;                  // of jobs that name none
-  std::optional<pid_t> end_with;  // the process that started this one
-};
-
 struct Stats {
   TimePoint started = Clock::now();
   uint64_t connections = 0;
+  uint64_t refused_peers = 0, refused_clients = 0;  // of connections
   uint64_t commands = 0;
+  uint64_t refused_jobs = 0;
   std::array<uint64_t, kVerdictCount> verdicts{};
+  Histogram job_time;    // from a job's arrival to its reply
+  Histogram queue_time;  // of these, until its first zygote
 };
 
 class Broker {
  public:
-  explicit Broker(BrokerConfig config);
+  // `reread` gives the configuration anew, on SIGHUP; it may throw StartError.
+  using Reread = std::function<BrokerConfig()>;
+  explicit Broker(BrokerConfig config, Reread reread = nullptr);
   ~Broker();
 
   // Serves until told to stop; returns when drained. Throws StartError when it cannot begin.
@@ -55,6 +54,7 @@ class Broker {
   const Scheduler& scheduler() const { return scheduler_; }
   const std::vector<std::unique_ptr<Zygote>>& zygotes() const { return zygotes_; }
   size_t clients() const { return clients_.size(); }
+  uint64_t queued_bytes() const { return queued_bytes_; }
   Layers layers() const;  // of the weakest zygote, layer by layer, and what the broker adds
 
  private:
@@ -65,17 +65,25 @@ class Broker {
   void on_zygote_failed(const std::string& why);
   void listen();
   void watch_signals();
+  void on_signal(uint32_t number);
+  void reload();
+  void write_metrics();
+  void write_metrics_or_tell();
   void watch_parent(pid_t parent);
   void accept_clients();
+  void add_client(UniqueFd socket);
   void on_command(Client& client, Command command);
   void end_if_drained();
   bool all_answered() const;
   void tell_level();
 
   BrokerConfig config_;
+  Reread reread_;
+  uint64_t queued_bytes_ = 0;  // outlives the jobs
   EventLoop loop_;
   Scheduler scheduler_;
   std::unique_ptr<Listener> listener_;
+  Refusals refusals_;
   std::vector<std::unique_ptr<Zygote>> zygotes_;
   std::map<uint64_t, std::unique_ptr<Client>> clients_;
   UniqueFd signals_, parent_;
@@ -86,6 +94,7 @@ class Broker {
   std::optional<EventLoop::TimerId> patience_;  // with clients that do not read, while draining
   Level told_level_ = Level::kNamespaces;       // below it a person is told
   Layer cgroup_;
+  std::string metrics_fault_;  // what a person was told last
   std::string failure_;
 };
 

@@ -10,15 +10,18 @@
 namespace azr {
 namespace {
 
-constexpr size_t kMaxUnanswered = 256;   // commands in flight of one client
-constexpr size_t kMaxUnsent = 8u << 20;  // bytes of replies it has not read
 constexpr size_t kReadBytes = 64u << 10;
 constexpr size_t kKeptBytes = 1u << 20;  // of an empty buffer
 
 }  // namespace
 
-Client::Client(EventLoop& loop, UniqueFd socket, uint64_t id, Events events)
-    : loop_(loop), socket_(std::move(socket)), id_(id), events_(std::move(events)) {
+Client::Client(EventLoop& loop, UniqueFd socket, uint64_t id, const ClientLimits& limits,
+               Events events)
+    : loop_(loop),
+      socket_(std::move(socket)),
+      id_(id),
+      limits_(limits),
+      events_(std::move(events)) {
   interest_ = EPOLLIN;
   loop_.add(socket_.get(), interest_, [this](uint32_t happened) { on_events(happened); });
 }
@@ -39,7 +42,7 @@ void Client::fill(const Slot& slot, std::string reply) {
 }
 
 bool Client::paused() const {
-  return slots_.size() >= kMaxUnanswered || filled_bytes_ + unsent() >= kMaxUnsent;
+  return slots_.size() >= limits_.max_pending || filled_bytes_ + unsent() >= limits_.max_unread;
 }
 
 void Client::on_events(uint32_t events) {

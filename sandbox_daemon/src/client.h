@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "broker_config.h"
 #include "event_loop.h"
 #include "resp.h"
 #include "unique_fd.h"
@@ -23,7 +24,8 @@ class Client {
     std::function<void()> on_answered;       // every command has its reply, and they are sent
   };
 
-  Client(EventLoop& loop, UniqueFd socket, uint64_t id, Events events);
+  // `limits` may change while the client is connected.
+  Client(EventLoop& loop, UniqueFd socket, uint64_t id, const ClientLimits& limits, Events events);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -52,6 +54,7 @@ class Client {
   EventLoop& loop_;
   UniqueFd socket_;
   uint64_t id_;
+  const ClientLimits& limits_;
   Events events_;
   RespParser parser_;
   std::deque<Slot> slots_;

@@ -3,12 +3,13 @@
 #include <fnmatch.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "call_command.h"
 #include "info.h"
-#include "options.h"
 #include "resp_writer.h"
+#include "settings.h"
 
 namespace azr {
 namespace {
@@ -110,40 +111,42 @@ void client(Context& c) {
 
 void command(Context& c);
 
+// What Redis's own tools ask for: nothing is stored here.
+constexpr std::pair<std::string_view, std::string_view> kRedisSettings[] = {{"save", ""},
+                                                                            {"appendonly", "no"}};
+
 void config(Context& c) {
   if (upper(c.words[1]) != "GET" || c.words.size() != 3) {
-    throw CommandError{"ERR only CONFIG GET pattern is known"};
+    throw CommandError{
+        "ERR only CONFIG GET pattern is known: settings change by --config and SIGHUP"};
   }
-  const Limits& limits = c.broker.config().limits;
-  const std::pair<std::string_view, std::string> all[] = {
-      {"timeout_ms", std::to_string(limits.timeout_ms)},
-      {"cpu_ms", std::to_string(limits.cpu())},
-      {"memory", std::to_string(limits.memory)},
-      {"output", std::to_string(limits.output)},
-      {"zygotes", std::to_string(c.broker.config().zygotes)},
-      {"require", std::string(level_name(c.broker.config().require))},
-      {"preload", c.broker.config().preload},
-      {"socket", c.broker.config().socket},
-  };
   std::vector<std::pair<std::string_view, std::string>> matching;
-  for (const auto& one : all) {
-    if (::fnmatch(c.words[2].c_str(), std::string(one.first).c_str(), 0) == 0) {
-      matching.push_back(one);
+  const auto add = [&](std::string_view name, std::string value) {
+    if (::fnmatch(c.words[2].c_str(), std::string(name).c_str(), FNM_CASEFOLD) == 0) {
+      matching.emplace_back(name, std::move(value));
     }
-  }
+  };
+  for (const auto& setting : settings()) add(setting.name, setting.show(c.broker.config()));
+  for (const auto& [name, value] : kRedisSettings) add(name, std::string(value));
   c.out.map(matching.size());
   for (const auto& [name, value] : matching) c.out.field(name, std::string_view(value));
   c.answer();
 }
 
+void echo(Context& c) {
+  c.out.bulk(c.words[1]);
+  c.answer();
+}
+
 constexpr CommandEntry kCommands[] = {
     {"PING", -1, "PING [message]", ping},
+    {"ECHO", 2, "ECHO message", echo},
     {"HELLO", -1, "HELLO [2|3 [SETNAME name]]", hello},
-    {"INFO", -1, "INFO [server|security|clients|zygotes|stats]", info},
+    {"INFO", -1, "INFO [server|security|clients|zygotes|stats|latency]", info},
     {"CALL", -4, "CALL program entry ncases args... [option value]...", call},
     {"RUN", -2, "RUN script [option value]...", run},
     {"CLIENT", -2, "CLIENT ID|GETNAME|SETNAME name|SETINFO name value", client},
-    {"COMMAND", -1, "COMMAND [DOCS|COUNT]", command},
+    {"COMMAND", -1, "COMMAND [DOCS [name...]|INFO [name...]|COUNT]", command},
     {"CONFIG", -3, "CONFIG GET pattern", config},
     {"SHUTDOWN", 1, "SHUTDOWN: answer what is in flight, then end", shutdown},
     {"QUIT", 1, "QUIT", quit},
@@ -155,21 +158,46 @@ std::string lower(std::string_view text) {
   return result;
 }
 
+const CommandEntry* find_entry(std::string_view word) {
+  const std::string name = upper(word);
+  const auto found = std::ranges::find(kCommands, name, &CommandEntry::name);
+  return found == std::end(kCommands) ? nullptr : found;
+}
+
+// Those that `COMMAND DOCS` or `COMMAND INFO` names; null for one that is unknown; else all.
+std::vector<const CommandEntry*> named_commands(const Command& words) {
+  std::vector<const CommandEntry*> entries;
+  for (size_t i = 2; i < words.size(); ++i) entries.push_back(find_entry(words[i]));
+  if (words.size() <= 2) {
+    for (const auto& entry : kCommands) entries.push_back(&entry);
+  }
+  return entries;
+}
+
 void command_docs(Context& c) {
-  c.out.map(std::size(kCommands));
-  for (const auto& entry : kCommands) {
-    c.out.bulk(lower(entry.name));
-    c.out.map(1);
-    c.out.field("summary", entry.summary);
+  auto entries = named_commands(c.words);
+  std::erase(entries, nullptr);
+  c.out.map(entries.size());
+  for (const auto* entry : entries) {
+    c.out.bulk(lower(entry->name));
+    c.out.map(3);  // redis-cli shows them in its help
+    c.out.field("summary", entry->summary);
+    c.out.field("since", std::string_view("0.1.0"));
+    c.out.field("group", std::string_view("generic"));
   }
 }
 
-void command_list(Context& c) {
-  c.out.array(std::size(kCommands));
-  for (const auto& entry : kCommands) {
+void command_info(Context& c) {
+  const auto entries = named_commands(c.words);
+  c.out.array(entries.size());
+  for (const auto* entry : entries) {
+    if (entry == nullptr) {
+      c.out.null();
+      continue;
+    }
     c.out.array(10);  // as in Redis 7: the key positions are 0, the lists empty
-    c.out.bulk(lower(entry.name));
-    c.out.integer(entry.arity);
+    c.out.bulk(lower(entry->name));
+    c.out.integer(entry->arity);
     c.out.array(0);
     for (int i = 0; i < 3; ++i) c.out.integer(0);
     for (int i = 0; i < 4; ++i) c.out.array(0);
@@ -177,9 +205,9 @@ void command_list(Context& c) {
 }
 
 void command(Context& c) {
-  const std::string what = c.words.size() > 1 ? upper(c.words[1]) : "";
-  if (what.empty()) {
-    command_list(c);
+  const std::string what = c.words.size() > 1 ? upper(c.words[1]) : "INFO";
+  if (what == "INFO") {
+    command_info(c);
   } else if (what == "DOCS") {
     command_docs(c);
   } else if (what == "COUNT") {
@@ -191,14 +219,11 @@ void command(Context& c) {
 }
 
 const CommandEntry& find_command(const Command& words) {
-  const std::string name = upper(words[0]);
-  for (const auto& entry : kCommands) {
-    if (entry.name != name) continue;
-    const auto count = static_cast<int>(words.size());
-    if (entry.arity >= 0 ? count == entry.arity : count >= -entry.arity) return entry;
-    throw CommandError{"ERR wrong number of arguments for '" + lower(name) + "' command"};
-  }
-  throw CommandError{"ERR unknown command '" + words[0].substr(0, 128) + "'"};
+  const CommandEntry* entry = find_entry(words[0]);
+  if (entry == nullptr) throw CommandError{"ERR unknown command '" + words[0].substr(0, 128) + "'"};
+  const auto count = static_cast<int>(words.size());
+  if (entry->arity >= 0 ? count == entry->arity : count >= -entry->arity) return *entry;
+  throw CommandError{"ERR wrong number of arguments for '" + lower(entry->name) + "' command"};
 }
 
 }  // namespace

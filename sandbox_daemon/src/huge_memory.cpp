@@ -1,6 +1,7 @@
 #include "huge_memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -16,6 +17,7 @@ namespace {
 constexpr uintptr_t kHugePage = 2u << 20;
 
 uintptr_t down(uintptr_t address) { return address & ~(kHugePage - 1); }
+uintptr_t up(uintptr_t address) { return down(address + kHugePage - 1); }
 
 // Neighbouring mappings that move together, and how much room lies free around them.
 struct Run {
@@ -72,7 +74,7 @@ std::vector<Run> movable_runs() {
 
 // Outward to whole huge pages where nothing else is.
 Run widened(Run run) {
-  const uintptr_t below = down(run.begin), above = down(run.end + kHugePage - 1);
+  const uintptr_t below = down(run.begin), above = up(run.end);
   if (below >= run.free_below) run.begin = below;
   if (above <= run.free_above && !run.is_heap) run.end = above;
   return run;
@@ -85,7 +87,7 @@ char* make_room(const Run& run) {
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (area == MAP_FAILED) return nullptr;
   const auto base = reinterpret_cast<uintptr_t>(area);
-  const uintptr_t at = down(base + kHugePage - 1) + (run.begin & (kHugePage - 1));
+  const uintptr_t at = up(base) + (run.begin & (kHugePage - 1));
   ::munmap(area, at - base);
   ::munmap(reinterpret_cast<void*>(at + bytes), base + 2 * kHugePage - at);
   return reinterpret_cast<char*>(at);
@@ -111,9 +113,16 @@ void move(const Run& run) {
   }
 }
 
+// The heap must end with a huge page: what the program break adds later is not part of it.
+void round_up_program_break() {
+  const auto end = reinterpret_cast<uintptr_t>(::sbrk(0));
+  [[maybe_unused]] void* before = ::sbrk(static_cast<intptr_t>(up(end) - end));
+}
+
 }  // namespace
 
 void move_to_huge_pages() {
+  round_up_program_break();
   for (const Run& run : movable_runs()) move(run);
 }
 

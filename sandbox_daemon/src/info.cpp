@@ -42,7 +42,11 @@ std::string security_section(const Broker& broker) {
 
 std::string clients_section(const Broker& broker) {
   std::string out = "# Clients\r\n";
+  const ClientLimits& limits = broker.config().clients;
   line(out, "connected_clients", broker.clients());
+  line(out, "maxclients", limits.max_clients);
+  line(out, "max_pending", limits.max_pending);
+  line(out, "max_unread", limits.max_unread);
   return out;
 }
 
@@ -62,8 +66,12 @@ std::string zygotes_section(const Broker& broker) {
 std::string stats_section(const Broker& broker) {
   std::string out = "# Stats\r\n";
   line(out, "total_connections_received", broker.stats().connections);
+  line(out, "rejected_connections", broker.stats().refused_clients);
+  line(out, "refused_peers", broker.stats().refused_peers);
   line(out, "total_commands_processed", broker.stats().commands);
+  line(out, "jobs_refused", broker.stats().refused_jobs);
   line(out, "jobs_waiting", broker.scheduler().waiting());
+  line(out, "queued_bytes", broker.queued_bytes());
   line(out, "programs_running", broker.scheduler().running());
   for (int i = 0; i < kVerdictCount; ++i) {
     line(out, "verdict_" + std::string(verdict_name(static_cast<Verdict>(i))),
@@ -72,9 +80,41 @@ std::string stats_section(const Broker& broker) {
   return out;
 }
 
+std::string bucket_name(size_t bucket) {
+  if (bucket == kHistogramBounds.size()) return "inf";
+  return std::to_string(kHistogramBounds[bucket]);
+}
+
+// The count of each bucket that has any, by the largest duration in it.
+void bucket_lines(std::string& out, const std::string& name, const Histogram& histogram) {
+  std::string counts;
+  for (size_t i = 0; i < Histogram::kBuckets; ++i) {
+    if (histogram.in_bucket(i) == 0) continue;
+    if (!counts.empty()) counts += ",";
+    counts += "le_" + bucket_name(i) + "=" + std::to_string(histogram.in_bucket(i));
+  }
+  line(out, name + "_buckets", counts);
+}
+
+void histogram_lines(std::string& out, const std::string& name, const Histogram& histogram) {
+  std::string summary = "count=" + std::to_string(histogram.count());
+  for (const auto& [percent, share] : {std::pair{"50", 0.5}, {"90", 0.9}, {"99", 0.99}}) {
+    summary += std::string(",p") + percent + "=" + std::to_string(histogram.quantile_us(share));
+  }
+  line(out, name, summary + ",max=" + std::to_string(histogram.max_us()));
+  bucket_lines(out, name, histogram);
+}
+
+std::string latency_section(const Broker& broker) {
+  std::string out = "# Latency\r\n";
+  histogram_lines(out, "job_us", broker.stats().job_time);
+  histogram_lines(out, "queue_us", broker.stats().queue_time);
+  return out;
+}
+
 constexpr std::pair<std::string_view, std::string (*)(const Broker&)> kSections[] = {
     {"SERVER", server_section},   {"SECURITY", security_section}, {"CLIENTS", clients_section},
-    {"ZYGOTES", zygotes_section}, {"STATS", stats_section},
+    {"ZYGOTES", zygotes_section}, {"STATS", stats_section},       {"LATENCY", latency_section},
 };
 
 }  // namespace

@@ -7,10 +7,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "activation.h"
 #include "error.h"
+#include "peer.h"
 
 namespace azr {
 namespace {
+
+constexpr int kBacklog = 128;
 
 sockaddr_un address_of(const std::string& path) {
   sockaddr_un address{};
@@ -67,40 +71,65 @@ void clear_path(const std::string& path, const sockaddr_un& address) {
   }
 }
 
-bool trusted(int fd) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-         (peer.uid == ::geteuid() || peer.uid == 0);
+std::optional<gid_t> group_or_none(const std::string& name) {
+  return name.empty() ? std::nullopt : std::optional(find_group(name));
 }
 
 }  // namespace
 
-Listener::Listener(const std::string& path, bool owns_folder)
-    : path_(path), owns_folder_(owns_folder) {
-  const sockaddr_un address = address_of(path);
-  const UniqueFd lock = lock_folder(path);
-  clear_path(path, address);
-  socket_ = new_socket();
-  const mode_t previous = ::umask(0177);
-  const int bound = on_address(::bind, socket_.get(), address);
-  const int fault = errno;
-  ::umask(previous);
-  if (bound != 0) {
-    throw StartError("socket: cannot bind " + path + " (" + errno_text(fault) +
-                     "): choose a folder you may write to");
-  }
+Listener::Listener(const std::string& path, const std::string& group, bool owns_folder)
+    : path_(path), group_(group_or_none(group)), owns_folder_(owns_folder) {
+  bind_path();
+  if (group_) open_to_group();
   struct stat info{};
-  if (::listen(socket_.get(), 128) != 0 || ::stat(path.c_str(), &info) != 0) {
+  if (::listen(socket_.get(), kBacklog) != 0 || ::stat(path.c_str(), &info) != 0) {
     throw StartError("socket: cannot listen on " + path + ": " + errno_text());
   }
   device_ = info.st_dev;
   inode_ = info.st_ino;
 }
 
+Listener::Listener(UniqueFd passed, const std::string& path, const std::string& group)
+    : path_(bound_path(passed.get())),
+      group_(group_or_none(group)),
+      owns_file_(false),
+      socket_(std::move(passed)) {
+  if (!path.empty() && path != path_) {
+    throw StartError("socket: --socket " + path + " differs from " + path_ +
+                     ", which was passed by socket activation: leave --socket away");
+  }
+}
+
+// Nobody may connect before the group is set: whoever does is looked at later all the same.
+void Listener::bind_path() {
+  const sockaddr_un address = address_of(path_);
+  const UniqueFd lock = lock_folder(path_);
+  clear_path(path_, address);
+  socket_ = new_socket();
+  const mode_t previous = ::umask(0177);
+  const int bound = on_address(::bind, socket_.get(), address);
+  const int fault = errno;
+  ::umask(previous);
+  if (bound != 0) {
+    throw StartError("socket: cannot bind " + path_ + " (" + errno_text(fault) +
+                     "): choose a folder you may write to");
+  }
+}
+
+void Listener::open_to_group() {
+  if (::chown(path_.c_str(), static_cast<uid_t>(-1), *group_) == 0 &&
+      ::chmod(path_.c_str(), 0660) == 0) {
+    return;
+  }
+  const std::string fault = errno_text();
+  ::unlink(path_.c_str());
+  throw StartError("socket: cannot give " + path_ + " to the group " + std::to_string(*group_) +
+                   " (" + fault + "): the daemon's user must be a member of it, or root");
+}
+
 Listener::~Listener() {
   struct stat info{};
-  if (socket_ && ::lstat(path_.c_str(), &info) == 0 && info.st_dev == device_ &&
+  if (owns_file_ && ::lstat(path_.c_str(), &info) == 0 && info.st_dev == device_ &&
       info.st_ino == inode_) {
     ::unlink(path_.c_str());
     if (owns_folder_) ::rmdir(path_.substr(0, path_.rfind('/')).c_str());
@@ -108,10 +137,11 @@ Listener::~Listener() {
 }
 
 UniqueFd Listener::accept() {
-  for (;;) {
-    UniqueFd fd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd || trusted(fd.get())) return fd;
-  }
+  return UniqueFd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
+bool Listener::admits(const UniqueFd& connection) const {
+  return may_connect(connection.get(), group_);
 }
 
 }  // namespace azr

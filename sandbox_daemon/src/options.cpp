@@ -1,6 +1,8 @@
 #include "options.h"
 
+#include <algorithm>
 #include <charconv>
+#include <fstream>
 
 #include "error.h"
 
@@ -10,6 +12,17 @@ bool parse_number(std::string_view text, uint64_t& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
 }
+
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r";
+  const size_t begin = std::min(text.find_first_not_of(kSpace), text.size());
+  text.remove_prefix(begin);
+  return text.substr(0, text.find_last_not_of(kSpace) + 1);
+}
+
+}  // namespace
 
 Options::Options(int argc, char** argv, const std::set<std::string>& flags,
                  const std::set<std::string>& valued) {
@@ -32,6 +45,37 @@ Options::Options(int argc, char** argv, const std::set<std::string>& flags,
     } else {
       throw StartError("option " + name + " needs a value: see --help");
     }
+  }
+}
+
+Options Options::from_file(const std::string& path, const std::set<std::string>& valued) {
+  std::ifstream file(path);
+  if (!file) throw StartError("cannot open it (" + errno_text() + ")");
+  Options options;
+  size_t number = 1;
+  for (std::string line; std::getline(file, line); ++number) {
+    try {
+      options.read_line(trimmed(line), valued);
+    } catch (const StartError& error) {
+      throw StartError("line " + std::to_string(number) + ": " + error.what());
+    }
+  }
+  if (!file.eof()) throw StartError("cannot read it (" + errno_text() + ")");
+  return options;
+}
+
+void Options::read_line(std::string_view line, const std::set<std::string>& valued) {
+  if (line.empty() || line.front() == '#') return;
+  const std::string_view word = line.substr(0, line.find_first_of(" \t"));
+  const std::string name = "--" + std::string(word);
+  if (!valued.contains(name)) {
+    throw StartError("unknown option '" + std::string(word) +
+                     "': the names are those of --help without the dashes");
+  }
+  const std::string_view value = trimmed(line.substr(word.size()));
+  if (value.empty()) throw StartError("option " + std::string(word) + " needs a value");
+  if (!values_.emplace(name, value).second) {
+    throw StartError("option " + std::string(word) + " is there twice: remove one");
   }
 }
 

@@ -1,5 +1,5 @@
 // The command line of both executables: `--name value` pairs and flags, refused by name when
-// unknown.
+// unknown; and the same pairs from a file.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,19 @@ class Options {
   Options(int argc, char** argv, const std::set<std::string>& flags,
           const std::set<std::string>& valued);
 
+  // From a file of `name value` lines, the names without their dashes; # begins a comment line.
+  // Throws StartError naming the line.
+  static Options from_file(const std::string& path, const std::set<std::string>& valued);
+
   bool has(const std::string& name) const { return values_.contains(name); }
   std::string text(const std::string& name, const std::string& fallback = "") const;
   // Throws StartError when the value is no whole number in [low, high].
   uint64_t number(const std::string& name, uint64_t fallback, uint64_t low, uint64_t high) const;
 
  private:
+  Options() = default;
+  void read_line(std::string_view line, const std::set<std::string>& valued);
+
   std::map<std::string, std::string> values_;
 };
 

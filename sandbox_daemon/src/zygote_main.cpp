@@ -159,9 +159,6 @@ bool take_filter(const Layers& layers) {
 }
 
 [[noreturn]] void start(const Options& options) {
-  const Region region(kRegionFd);
-  if (!region.valid()) throw StartError("region: cannot map it: " + errno_text());
-  ::close(kRegionFd);
   ::signal(SIGPIPE, SIG_IGN);
   start_interpreter({static_cast<uint32_t>(options.number("--seed", 0, 0, UINT32_MAX)),
                      options.text("--preload", kDefaultPreload)});
@@ -170,7 +167,10 @@ bool take_filter(const Layers& layers) {
   PyOS_BeforeFork();  // once for all forks: from here on Python runs in children only
   ::malloc_trim(0);   // merges free blocks now, once, rather than in every child
   fill_heap_holes();
-  move_to_huge_pages();  // while there is a /proc
+  move_to_huge_pages();            // while there is a /proc
+  const Region region(kRegionFd);  // now: it would have stood between what moves together
+  if (!region.valid()) throw StartError("region: cannot map it: " + errno_text());
+  ::close(kRegionFd);
   const uint64_t base_bytes = address_space_bytes();
   const Layer oom_score = offer_to_oom_killer();
   Layers layers = lock_down(lockdown_config(options));

@@ -104,11 +104,14 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
+PATIENT = "60000"  # ms: on a busy machine a program that ends may take its time
+
+
 @pytest.fixture(scope="session")
 def daemon() -> Iterator[Daemon]:
     with (
         tempfile.TemporaryDirectory(prefix="azr") as path,
-        running(f"{path}/s", "--zygotes", "2") as one,
+        running(f"{path}/s", "--zygotes", "2", "--timeout", PATIENT) as one,
     ):
         assert one.first_line.startswith("ready"), one.process.communicate()[1]
         yield one
@@ -142,7 +145,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def value(daemon: Daemon, argument: str = "1") -> str | None:
-    answer = daemon.call(IDENTITY, argument)["results"][0]["value"]
+    answer = daemon.call(IDENTITY, argument, TIMEOUT=PATIENT)["results"][0]["value"]
     return None if answer is None else str(answer)
 
 

@@ -1,0 +1,166 @@
+#include "settings.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "error.h"
+
+namespace azr {
+namespace {
+
+constexpr uint64_t kMaxCount = 1'000'000;
+constexpr uint64_t kMaxBytes = 1ull << 40;
+constexpr uint64_t kMinQueued = 64ull << 20;  // room for any one job
+constexpr uint64_t kFdsPerZygote = 16, kFdsOfBroker = 128;
+
+// A setting that is a number in [low, high], somewhere in the configuration.
+template <auto Place, uint64_t low, uint64_t high>
+constexpr Setting number(std::string_view name, std::string_view value, std::string_view help,
+                         bool live) {
+  return {name,
+          value,
+          help,
+          live,
+          [](BrokerConfig& config, const Options& options, const std::string& option) {
+            auto& place = Place(config);
+            place = options.number(option, place, low, high);
+          },
+          [](const BrokerConfig& config) {
+            return std::to_string(Place(const_cast<BrokerConfig&>(config)));
+          }};
+}
+
+template <auto Member>
+constexpr Setting text(std::string_view name, std::string_view value, std::string_view help,
+                       bool live) {
+  return {name,
+          value,
+          help,
+          live,
+          [](BrokerConfig& config, const Options& options, const std::string& option) {
+            config.*Member = options.text(option, config.*Member);
+          },
+          [](const BrokerConfig& config) { return config.*Member; }};
+}
+
+void read_level(BrokerConfig& config, const Options& options, const std::string& option) {
+  const std::string name = options.text(option, std::string(level_name(config.require)));
+  const auto level = parse_level(name);
+  if (!level) {
+    throw StartError("option --require must be full, namespaces or seccomp, not '" + name + "'");
+  }
+  config.require = *level;
+}
+
+void read_output(BrokerConfig& config, const Options& options, const std::string& option) {
+  config.limits.output = options.number(option, config.limits.output, 0, kMaxOutput);
+  config.limits.values = config.limits.output;
+}
+
+constexpr auto kZygotes = [](BrokerConfig& c) -> size_t& { return c.zygotes; };
+constexpr auto kTimeout = [](BrokerConfig& c) -> uint64_t& { return c.limits.timeout_ms; };
+constexpr auto kMemory = [](BrokerConfig& c) -> uint64_t& { return c.limits.memory; };
+constexpr auto kClients = [](BrokerConfig& c) -> uint64_t& { return c.clients.max_clients; };
+constexpr auto kPending = [](BrokerConfig& c) -> uint64_t& { return c.clients.max_pending; };
+constexpr auto kUnread = [](BrokerConfig& c) -> uint64_t& { return c.clients.max_unread; };
+constexpr auto kQueued = [](BrokerConfig& c) -> uint64_t& { return c.clients.max_queued; };
+
+constexpr Setting kSettings[] = {
+    text<&BrokerConfig::socket>("socket", "PATH", "serve here; the file is private to its owner",
+                                false),
+    text<&BrokerConfig::group>("group", "NAME|GID",
+                               "its members may connect too (default: owner and root only)", false),
+    number<kZygotes, 1, 256>("zygotes", "N", "warm interpreters (one per core, at least 2)", false),
+    {"require", "LEVEL", "full | namespaces | seccomp: refuse to start below it (seccomp)", false,
+     read_level,
+     [](const BrokerConfig& config) { return std::string(level_name(config.require)); }},
+    text<&BrokerConfig::preload>("preload", "A,B,...", "modules imported once, before any program",
+                                 false),
+    number<kTimeout, 1, kMaxTimeoutMs>(
+        "timeout", "MS", "of a program that names no limits: wall clock (2000)", true),
+    {"cpu", "MS", "  CPU time (as the wall clock)", true,
+     [](BrokerConfig& config, const Options& options, const std::string& option) {
+       config.limits.cpu_ms = options.number(option, config.limits.cpu_ms, 1, kMaxTimeoutMs);
+     },
+     [](const BrokerConfig& config) { return std::to_string(config.limits.cpu()); }},
+    number<kMemory, kMinMemory, kMaxMemory>(
+        "memory", "BYTES", "  address space on top of the warm interpreter (536870912)", true),
+    {"output", "BYTES", "  what it writes, and the text of its results (1048576)", true,
+     read_output, [](const BrokerConfig& config) { return std::to_string(config.limits.output); }},
+    number<kClients, 1, kMaxCount>("max-clients", "N", "connections at a time (256)", true),
+    number<kPending, 1, kMaxCount>(
+        "max-pending", "N", "commands of one client not yet answered; more wait unread (256)",
+        true),
+    number<kUnread, 1, kMaxBytes>("max-unread", "BYTES",
+                                  "replies one client has not read; then it is not heard (8388608)",
+                                  true),
+    number<kQueued, kMinQueued, kMaxBytes>(
+        "max-queued", "BYTES", "jobs of all clients not yet answered; more get -BUSY (268435456)",
+        true),
+    text<&BrokerConfig::metrics>("metrics", "PATH",
+                                 "rewrite this file every 5 s, in Prometheus text format", true),
+};
+
+void read_all(BrokerConfig& config, const Options& options) {
+  for (const auto& setting : kSettings) {
+    setting.read(config, options, "--" + std::string(setting.name));
+  }
+}
+
+void read_config_file(BrokerConfig& config, const std::string& path) {
+  std::set<std::string> names = valued_options();
+  names.erase("--config");
+  try {
+    read_all(config, Options::from_file(path, names));
+  } catch (const StartError& error) {
+    throw StartError("--config " + path + ": " + error.what());
+  }
+}
+
+void check_descriptors(const BrokerConfig& config) {
+  const uint64_t needed =
+      config.clients.max_clients + kFdsPerZygote * config.zygotes + kFdsOfBroker;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || needed <= limit.rlim_max) return;
+  throw StartError("--max-clients " + std::to_string(config.clients.max_clients) + " needs " +
+                   std::to_string(needed) + " file descriptors, " + std::to_string(limit.rlim_max) +
+                   " may be had: raise the limit (ulimit -Hn, LimitNOFILE=)");
+}
+
+}  // namespace
+
+std::span<const Setting> settings() { return kSettings; }
+
+std::set<std::string> valued_options() {
+  std::set<std::string> names = {"--config"};
+  for (const auto& setting : kSettings) names.insert("--" + std::string(setting.name));
+  return names;
+}
+
+BrokerConfig load_config(const Options& command_line) {
+  BrokerConfig config;
+  config.zygotes = std::max(2u, std::thread::hardware_concurrency());
+  const std::string file = command_line.text("--config");
+  if (command_line.has("--config")) read_config_file(config, file);
+  read_all(config, command_line);
+  check_descriptors(config);
+  return config;
+}
+
+std::vector<std::string> adopt(BrokerConfig& current, const BrokerConfig& next) {
+  std::vector<std::string> changes;
+  for (const auto& setting : kSettings) {
+    const std::string before = setting.show(current), after = setting.show(next);
+    if (before == after) continue;
+    changes.push_back(std::string(setting.name) + " '" + before + "' -> '" + after + "'" +
+                      (setting.live ? "" : ": only after a restart"));
+  }
+  current.limits = next.limits;
+  current.clients = next.clients;
+  current.metrics = next.metrics;
+  return changes;
+}
+
+}  // namespace azr
