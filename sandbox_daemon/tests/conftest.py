@@ -123,7 +123,8 @@ def weakest() -> Iterator[Daemon]:
     with (
         tempfile.TemporaryDirectory(prefix="azr") as path,
         running(
-            f"{path}/s", "--zygotes", "2", launcher=launcher("no-namespaces,no-landlock")
+            *(f"{path}/s", "--zygotes", "2", "--timeout", PATIENT),
+            launcher=launcher("no-namespaces,no-landlock"),
         ) as one,
     ):
         assert one.first_line.startswith("ready"), one.process.communicate()[1]

@@ -19,10 +19,10 @@ import pytest
 from .conftest import Daemon, children_of, eventually, executable, status_of
 
 
-def seen(daemon: Daemon, expression: str, modules: str = "os") -> Any:
+def seen(daemon: Daemon, expression: str, modules: str = "os", **options: int) -> Any:
     """What a program finds out."""
     program = f"import {modules}\ndef f(): return {expression}"
-    (result,) = daemon.call(program, "")["results"]
+    (result,) = daemon.call(program, "", **options)["results"]
     assert result["verdict"] == "ok", result
     return ast.literal_eval(result["value"])
 
@@ -92,7 +92,7 @@ LIMITS = "{n: resource.getrlimit(getattr(resource, 'RLIMIT_' + n)) for n in %s}"
 def is_limited(daemon: Daemon) -> bool:
     fixed = {"FSIZE": 0, "NOFILE": 64, "NPROC": 0, "CORE": 0, "MEMLOCK": 0, "MSGQUEUE": 0}
     names = [*(fixed.keys() - {"MSGQUEUE"}), "AS", "CPU"]  # Python has no name for that one
-    limits = seen(daemon, LIMITS % names, "resource")
+    limits = seen(daemon, LIMITS % names, "resource", CPU=30_000, MEMORY=1 << 30)
     queues = seen(daemon, "resource.getrlimit(12)", "resource")
     most_memory, most_time = limits.pop("AS")[1], limits.pop("CPU")[1]
     return (

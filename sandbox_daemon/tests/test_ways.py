@@ -12,7 +12,7 @@ import pytest
 
 from . import confined
 from .confined import launcher, possible
-from .conftest import Daemon, executable, next_program_is_fine, running
+from .conftest import PATIENT, Daemon, executable, next_program_is_fine, running
 
 LEVELS = ("seccomp", "namespaces", "full")
 NAMESPACES = {"user_ns", "mount_ns", "pid_ns", "net_ns", "ipc_ns", "uts_ns", "root"}
@@ -85,7 +85,8 @@ def test_require_refuses_less(words: str, level: str) -> None:
 @pytest.mark.parametrize("words", WAYS)
 def test_programs_run(folder: Path, words: str) -> None:
     """With the deadlines and the limits of memory and output, which need no privilege."""
-    with running(f"{folder}/s", "--zygotes", "2", launcher=launcher(words)) as daemon:
+    options = ("--zygotes", "2", "--timeout", PATIENT)
+    with running(f"{folder}/s", *options, launcher=launcher(words)) as daemon:
         assert daemon.first_line.startswith("ready"), daemon.process.communicate()[1]
         next_program_is_fine(daemon)
         endless = "def f():\n  while True: pass"
