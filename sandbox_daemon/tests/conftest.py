@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+
+from .confined import launcher
 
 
 def executable() -> str:
@@ -33,10 +35,16 @@ def executable() -> str:
 class Daemon:
     """One daemon on a socket of its own."""
 
-    def __init__(self, path: str, *options: str, environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        path: str,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        launcher: Sequence[str] = (),
+    ):
         self.path = path
         self.process = subprocess.Popen(
-            [executable(), "--socket", path, *options],
+            [*launcher, executable(), "--socket", path, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -109,6 +117,20 @@ def daemon() -> Iterator[Daemon]:
         yield one
 
 
+@pytest.fixture(scope="session")
+def weakest() -> Iterator[Daemon]:
+    """Nothing but the filter and the limits: no namespaces, no Landlock."""
+    with (
+        tempfile.TemporaryDirectory(prefix="azr") as path,
+        running(
+            *(f"{path}/s", "--zygotes", "2", "--timeout", PATIENT),
+            launcher=launcher("no-namespaces,no-landlock"),
+        ) as one,
+    ):
+        assert one.first_line.startswith("ready"), one.process.communicate()[1]
+        yield one
+
+
 # --- what several tests ask
 
 IDENTITY = "def f(x): return x"
@@ -139,6 +161,11 @@ def children_of(pid: int) -> list[int]:
             if int(fields[1]) == pid:
                 found.append(int(entry.name))
     return found
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: rest.strip() for name, _, rest in (line.partition(":") for line in lines)}
 
 
 def next_program_is_fine(daemon: Daemon) -> None:

@@ -80,6 +80,28 @@ def test_a_program_may_lie_about_itself(daemon: Daemon) -> None:
     assert [result["value"] for result in reply["results"]] == ["1", "2"]
 
 
+SEARCHER = FORGER[: FORGER.index("OUTPUT =")] + dedent("""
+    SIZE, STEP = 112 << 20, 1 << 20
+    START = region() - (48 << 20)
+    WORD = ('KNOWN TO THE ', 'OTHER ONE')  # in two, since this text is in the region too
+
+    def f(*words):
+        memory, word = (ctypes.c_char * SIZE).from_address(START), ''.join(WORD).encode()
+        return [at for at in range(0, SIZE, STEP) if word in memory[at : at + STEP]]
+""")
+
+
+def test_nothing_of_others_is_in_the_shared_memory(daemon: Daemon) -> None:
+    """Neither the arguments nor the results of the programs before."""
+    secret = "KNOWN TO THE OTHER ONE"
+    for _ in range(2):
+        daemon.call("def f(x): return x * 999", f"{secret!r}")
+    for _ in range(2):
+        reply = daemon.call(SEARCHER, "", TIMEOUT=60_000)
+        assert reply["results"][0]["value"] == "[]", reply
+    assert daemon.call(SEARCHER, f"{secret!r}", TIMEOUT=60_000)["results"][0]["value"] != "[]"
+
+
 def test_the_longest_honest_reply_fits(daemon: Daemon) -> None:
     """Values to the limit, and a full message for each other case a request has room for."""
     cases = ["8"] + ["0"] * 16_000
