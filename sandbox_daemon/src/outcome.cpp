@@ -172,7 +172,7 @@ Outcome judge(const Asked& asked, const Ending& ending, std::span<const char> ou
     set(outcome, Verdict::kCrash, "its zygote died");
   } else if (ending.killed != KillReason::kNone) {
     judge_kill(outcome, ending.killed, asked.limits);
-  } else if (WIFSIGNALED(status)) {
+  } else if (!WIFEXITED(status)) {
     judge_signal(outcome, asked.limits, WTERMSIG(status));
   } else {
     judge_exit(outcome, WEXITSTATUS(status), reader);
