@@ -32,7 +32,13 @@ uint32_t random_seed() {
 }  // namespace
 
 Broker::Broker(BrokerConfig config)
-    : config_(std::move(config)), scheduler_(loop_), cgroup_(probe_cgroup()) {}
+    : config_(std::move(config)), scheduler_(loop_), cgroup_(probe_cgroup()) {
+  // What a client does not read must not fill the memory that all share.
+  scheduler_.begin_only_if([this](uint64_t id) {
+    const auto found = clients_.find(id);
+    return draining_ || found == clients_.end() || !found->second->behind();
+  });
+}
 
 Broker::~Broker() = default;
 
@@ -158,7 +164,7 @@ void Broker::accept_clients() {
             end_if_drained();
           });
         },
-        [this] { end_if_drained(); }};
+        [this] { end_if_drained(); }, [this] { scheduler_.pump(); }};
     clients_[id] = std::make_unique<Client>(loop_, std::move(socket), id, std::move(events));
   }
 }
@@ -187,6 +193,7 @@ void Broker::submit(Client& client, JobSpec spec) {
 void Broker::drain() {
   if (!draining_ && listener_) loop_.remove(listener_->fd());
   draining_ = true;
+  scheduler_.pump();
   end_if_drained();
 }
 

@@ -43,7 +43,7 @@ bool Scheduler::place_one(size_t slot) {
   for (size_t tried = queues_.size(); tried > 0; --tried) {
     if (at == queues_.end()) at = queues_.begin();
     const uint64_t client = at->first;
-    if (start_from(at->second, slot)) {
+    if (start_from(at->second, slot, may_begin_(client))) {
       last_served_ = client;
       if (at->second.empty()) queues_.erase(at);
       return true;
@@ -54,10 +54,11 @@ bool Scheduler::place_one(size_t slot) {
 }
 
 // Jobs of one client begin in order, save that one waiting for a particular worker lets others by.
-bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot) {
+// With `new_jobs` false only jobs that have begun go on: replies before theirs may wait for them.
+bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot, bool new_jobs) {
   for (auto at = queue.begin(); at != queue.end();) {
     const auto job = *at;
-    const auto unit = job->next_unit(slot);
+    const auto unit = new_jobs || job->begun() ? job->next_unit(slot) : std::nullopt;
     if (unit) start(job, *unit, slot);
     if (job->all_started()) unwatch(*job);
     at = job->all_started() ? queue.erase(at) : std::next(at);
