@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
+import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+def connect(path: str) -> redis.Redis:
+    """A client that tells of a broken connection, rather than send everything again."""
+    return redis.Redis(
+        unix_socket_path=path,
+        protocol=3,
+        decode_responses=True,
+        socket_timeout=None,
+        retry=Retry(NoBackoff(), 0),
+    )
 
 
 class Daemon:
@@ -27,18 +41,16 @@ class Daemon:
         return self.process.pid
 
     def connect(self) -> redis.Redis:
-        return redis.Redis(
-            unix_socket_path=self.path, protocol=3, decode_responses=True, socket_timeout=None
-        )
-
-    def zygotes(self) -> list[dict[str, object]]:
-        """Of each: pid, state, programs, restarts."""
-        with self.connect() as client:
-            return [one for one in client.info("zygotes").values() if isinstance(one, dict)]
+        return connect(self.path)
 
     def end(self) -> int:
         self.process.terminate()
         return self.process.wait(60)
+
+
+def zygotes(client: redis.Redis) -> list[dict[str, object]]:
+    """Of each: pid, state, programs, restarts."""
+    return [one for one in client.info("zygotes").values() if isinstance(one, dict)]
 
 
 @dataclasses.dataclass
@@ -54,16 +66,20 @@ class Figures:
 
     @classmethod
     def of(cls, daemon: Daemon) -> Figures:
-        zygotes = daemon.zygotes()
-        pids = [int(str(zygote["pid"])) for zygote in zygotes]
-        return cls(
-            broker_descriptors=descriptors(daemon.pid),
-            broker_rss_kib=rss_kib(daemon.pid),
-            zygote_descriptors=sum(map(descriptors, pids)),
-            zygote_rss_kib=sum(map(rss_kib, pids)),
-            processes=len(family(daemon.pid)),
-            zygote_restarts=sum(int(str(zygote["restarts"])) for zygote in zygotes),
-        )
+        """With one client, the one that asks; waits for the others to be gone."""
+        with daemon.connect() as client:
+            while client.info("clients")["connected_clients"] > 1:
+                time.sleep(0.01)
+            found = zygotes(client)
+            pids = [int(str(zygote["pid"])) for zygote in found]
+            return cls(
+                broker_descriptors=descriptors(daemon.pid),
+                broker_rss_kib=rss_kib(daemon.pid),
+                zygote_descriptors=sum(map(descriptors, pids)),
+                zygote_rss_kib=sum(map(rss_kib, pids)),
+                processes=len(family(daemon.pid)),
+                zygote_restarts=sum(int(str(zygote["restarts"])) for zygote in found),
+            )
 
 
 def descriptors(pid: int) -> int:

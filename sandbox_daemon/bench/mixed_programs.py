@@ -60,7 +60,7 @@ PLAIN: dict[str, tuple[str, Callable[[random.Random], str]]] = {
         lambda r: str(r.randrange(20)),
     ),
     "floats": (
-        "import math\ndef f(x): return [math.sqrt(abs(x)), x / 3, x * 1e300 * 1e300, complex(x, 1)]",
+        "import math\ndef f(x): return [math.sqrt(abs(x)), x / 3, x * 1e300 * 1e9, complex(x, 1)]",
         lambda r: repr(r.uniform(-1e6, 1e6)),
     ),
     "bytes": (
