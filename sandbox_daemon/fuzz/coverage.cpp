@@ -7,7 +7,7 @@
 namespace azr::fuzz {
 namespace {
 
-constexpr size_t kPairs = 1u << 16;
+constexpr size_t kPairs = 1u << 14;
 
 std::array<uint8_t, kPairs> g_run;   // times passed in this run, up to 255
 std::array<uint8_t, kPairs> g_seen;  // orders of magnitude of these in any run, a bit each
