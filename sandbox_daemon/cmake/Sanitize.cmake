@@ -8,8 +8,7 @@ define_property(TARGET PROPERTY AZR_TRAPS
   BRIEF_DOCS "With AZR_SANITIZE: undefined behaviour traps, no address sanitizer")
 
 function(azr_sanitize target)
-  if(NOT AZR_SANITIZE)
-    # The sanitizers look for the one shared C++ library of a process.
+  if(NOT AZR_SANITIZE)  # which need the shared C++ library
     target_link_options(${target} INTERFACE -static-libstdc++ -static-libgcc)
     return()
   endif()
