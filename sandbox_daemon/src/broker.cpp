@@ -56,7 +56,13 @@ Broker::Broker(BrokerConfig config, Reread reread)
       pools_(config_.all_pools()),
       scheduler_(loop_),
       refusals_(loop_),
-      cgroup_(probe_cgroup()) {}
+      cgroup_(probe_cgroup()) {
+  // What a client does not read must not fill the memory that all share.
+  scheduler_.begin_only_if([this](uint64_t id) {
+    const auto found = clients_.find(id);
+    return draining_ || found == clients_.end() || !found->second->behind();
+  });
+}
 
 Broker::~Broker() = default;
 
@@ -254,7 +260,7 @@ void Broker::add_client(UniqueFd socket) {
           end_if_drained();
         });
       },
-      [this] { end_if_drained(); }};
+      [this] { end_if_drained(); }, [this] { scheduler_.pump(); }};
   clients_[id] =
       std::make_unique<Client>(loop_, std::move(socket), id, config_.clients, std::move(events));
 }
@@ -296,6 +302,7 @@ void Broker::drain() {
     tell_manager("STOPPING=1");
   }
   draining_ = true;
+  scheduler_.pump();
   end_if_drained();
 }
 

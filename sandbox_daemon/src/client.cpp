@@ -4,14 +4,22 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "resp_writer.h"
 
 namespace azr {
 namespace {
 
+constexpr size_t kMaxRequests = 64u << 20;  // bytes of the commands in flight
 constexpr size_t kReadBytes = 64u << 10;
 constexpr size_t kKeptBytes = 1u << 20;  // of an empty buffer
+
+size_t bytes_of(const Command& command) {
+  size_t bytes = 0;
+  for (const std::string& word : command) bytes += word.size();
+  return bytes;
+}
 
 }  // namespace
 
@@ -31,8 +39,9 @@ Client::~Client() {
 }
 
 Client::Slot Client::reserve() {
-  slots_.push_back(std::make_shared<std::optional<std::string>>());
-  return slots_.back();
+  slots_.push_back({std::make_shared<std::optional<std::string>>(), command_bytes_});
+  request_bytes_ += std::exchange(command_bytes_, 0);
+  return slots_.back().slot;
 }
 
 void Client::fill(const Slot& slot, std::string reply) {
@@ -42,8 +51,10 @@ void Client::fill(const Slot& slot, std::string reply) {
 }
 
 bool Client::paused() const {
-  return slots_.size() >= limits_.max_pending || filled_bytes_ + unsent() >= limits_.max_unread;
+  return slots_.size() >= limits_.max_pending || request_bytes_ >= kMaxRequests || behind();
 }
+
+bool Client::behind() const { return filled_bytes_ + unsent() >= limits_.max_unread; }
 
 void Client::on_events(uint32_t events) {
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) return close();
@@ -69,6 +80,7 @@ void Client::run_commands() {
   while (!closing_ && !paused()) {
     auto command = parser_.next();
     if (!command) break;
+    command_bytes_ = bytes_of(*command);
     events_.on_command(*this, std::move(*command));
   }
   if (!parser_.fault().empty() && !closing_) {
@@ -82,13 +94,16 @@ void Client::run_commands() {
 
 void Client::flush() {
   if (closed_) return;
-  const bool was_paused = paused();
-  while (!slots_.empty() && slots_.front()->has_value()) {
-    filled_bytes_ -= (*slots_.front())->size();
-    out_ += **slots_.front();
+  const bool was_paused = paused(), was_behind = behind();
+  while (!slots_.empty() && slots_.front().slot->has_value()) {
+    const std::string& reply = **slots_.front().slot;
+    filled_bytes_ -= reply.size();
+    out_ += reply;
+    request_bytes_ -= slots_.front().request_bytes;
     slots_.pop_front();
   }
   if (!send_out()) return close();
+  if (was_behind && !behind()) events_.on_room();
   if (answered()) events_.on_answered();
   if (closing_ && answered()) return close();
   if (was_paused && !paused()) {

@@ -22,6 +22,7 @@ class Client {
     std::function<void(Client&, Command)> on_command;
     std::function<void(Client&)> on_closed;  // called once, from the loop
     std::function<void()> on_answered;       // every command has its reply, and they are sent
+    std::function<void()> on_room;           // it is no longer behind in reading
   };
 
   // `limits` may change while the client is connected.
@@ -35,6 +36,8 @@ class Client {
   void fill(const Slot& slot, std::string reply);
   void reply(std::string text) { fill(reserve(), std::move(text)); }
   void close_after_replies() { closing_ = true; }
+  // Has so much to read that nothing more should be made for it.
+  bool behind() const;
   bool answered() const { return closed_ || (slots_.empty() && unsent() == 0); }
 
   int version = 2;  // of RESP
@@ -57,8 +60,14 @@ class Client {
   const ClientLimits& limits_;
   Events events_;
   RespParser parser_;
-  std::deque<Slot> slots_;
-  size_t filled_bytes_ = 0;  // replies in slots_ that wait for one before them
+  struct Unanswered {
+    Slot slot;
+    size_t request_bytes;
+  };
+  std::deque<Unanswered> slots_;
+  size_t request_bytes_ = 0;  // of the commands in slots_
+  size_t command_bytes_ = 0;  // of the one being run
+  size_t filled_bytes_ = 0;   // replies in slots_ that wait for one before them
   std::string out_;
   size_t sent_ = 0;       // of out_: erasing what is sent after each send would be quadratic
   bool closing_ = false;  // no more commands; close when everything is answered

@@ -39,6 +39,7 @@ class Job {
   size_t pool() const { return spec_.pool; }
   // A fork not yet begun that may run on worker `slot`: replicas of one case never share a worker.
   std::optional<size_t> next_unit(size_t slot) const;
+  bool begun() const { return started_ > 0; }
   bool all_started() const { return started_ == units_.size(); }
   Task task(size_t unit) const;
   // The clock starts with the first fork.

@@ -141,11 +141,12 @@ void judge_signal(Outcome& outcome, const Limits& limits, int signal) {
   set(outcome, Verdict::kCrash, std::string("killed by SIG") + (name == nullptr ? "?" : name));
 }
 
-void judge_exit(Outcome& outcome, int status, const Reader& reader) {
+void judge_exit(Outcome& outcome, int wait_status, const Reader& reader) {
+  if (wait_status == 0 && reader.done()) return;  // what the records say
+  const int status = WEXITSTATUS(wait_status);
   if (status == kExitDenied && reader.denied() != nullptr) {
     return judge_denied(outcome, reader.denied());
   }
-  if (status == 0 && reader.done()) return;  // what the records say
   outcome.exit = status;
   if (status == kExitLimitsFailed || status == kExitFilterFailed) {
     set(outcome, Verdict::kCrash, "a layer of the sandbox could not be put on; nothing was run");
@@ -172,10 +173,10 @@ Outcome judge(const Asked& asked, const Ending& ending, std::span<const char> ou
     set(outcome, Verdict::kCrash, "its zygote died");
   } else if (ending.killed != KillReason::kNone) {
     judge_kill(outcome, ending.killed, asked.limits);
-  } else if (WIFSIGNALED(status)) {
+  } else if (!WIFEXITED(status)) {
     judge_signal(outcome, asked.limits, WTERMSIG(status));
   } else {
-    judge_exit(outcome, WEXITSTATUS(status), reader);
+    judge_exit(outcome, status, reader);
   }
   outcome.cpu_us = ending.report.cpu_us;
   outcome.max_rss_kib = ending.report.max_rss_kib;

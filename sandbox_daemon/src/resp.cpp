@@ -28,10 +28,13 @@ std::optional<Command> RespParser::next() {
 RespParser::Step RespParser::advance() { return missing_ == 0 ? begin_command() : read_bulk(); }
 
 std::optional<std::string_view> RespParser::take_line() {
-  const size_t end = buffer_.find('\n', std::max(scanned_, at_));
-  if (end == std::string::npos) {
-    scanned_ = buffer_.size();
-    if (buffer_.size() - at_ > kMaxInline) fail("too big inline request");
+  const size_t end = std::min(buffer_.find('\n', std::max(scanned_, at_)), buffer_.size());
+  if (end - at_ > kMaxInline) {  // whether or not its end came in the same piece
+    fail("too big inline request");
+    return std::nullopt;
+  }
+  if (end == buffer_.size()) {
+    scanned_ = end;
     return std::nullopt;
   }
   std::string_view line(buffer_.data() + at_, end - at_);

@@ -43,7 +43,7 @@ bool Scheduler::place_one(size_t slot) {
   for (size_t tried = queues_.size(); tried > 0; --tried) {
     if (at == queues_.end()) at = queues_.begin();
     const uint64_t client = at->first;
-    if (start_from(at->second, slot)) {
+    if (start_from(at->second, slot, may_begin_(client))) {
       last_served_ = client;
       if (at->second.empty()) queues_.erase(at);
       return true;
@@ -54,11 +54,12 @@ bool Scheduler::place_one(size_t slot) {
 }
 
 // Jobs of one client begin in order, save that one waiting for a particular worker, or for one of
-// its pool, lets others by.
-bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot) {
+// its pool, lets others by. With `new_jobs` false only jobs that have begun go on: replies before
+// theirs may wait for them.
+bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot, bool new_jobs) {
   for (auto at = queue.begin(); at != queue.end();) {
     const auto job = *at;
-    const bool ours = job->pool() == workers_[slot].pool;
+    const bool ours = job->pool() == workers_[slot].pool && (new_jobs || job->begun());
     const auto unit = ours ? job->next_unit(slot) : std::nullopt;
     if (unit) start(job, *unit, slot);
     if (job->all_started()) unwatch(*job);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -19,6 +20,8 @@ class Scheduler {
   void add_worker(Worker& worker, size_t pool) { workers_.push_back({&worker, pool, nullptr}); }
   size_t pool_of(size_t worker) const { return workers_[worker].pool; }
 
+  // Whose jobs may begin now; pump() when that changes.
+  void begin_only_if(std::function<bool(uint64_t client)> may) { may_begin_ = std::move(may); }
   void submit(std::shared_ptr<Job> job);
   // The client is gone: its jobs are dropped, those that run are killed.
   void drop_client(uint64_t client);
@@ -36,12 +39,13 @@ class Scheduler {
     std::shared_ptr<Job> job;  // what runs there
   };
   bool place_one(size_t slot);
-  bool start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot);
+  bool start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot, bool new_jobs);
   void start(const std::shared_ptr<Job>& job, size_t unit, size_t slot);
   void expire(const std::shared_ptr<Job>& job);
   void unwatch(const Job& job);
 
   EventLoop& loop_;
+  std::function<bool(uint64_t client)> may_begin_ = [](uint64_t) { return true; };
   std::vector<Place> workers_;
   std::map<uint64_t, std::deque<std::shared_ptr<Job>>> queues_;
   // Of jobs begun in part: their deadline holds even when no worker comes free for the rest.

@@ -71,6 +71,7 @@ class StringReader {
   void read_char(bool raw, bool triple);
   void read_escape();
   void simple_escape(char c);
+  void put_source(char c);
   void put(uint32_t code);
   uint32_t digits(int base, int most, int least);
 
@@ -132,22 +133,19 @@ void StringReader::simple_escape(char c) {
   }
 }
 
+// As it stands, save that every end of a line is one '\n'.
+void StringReader::put_source(char c) {
+  if (literal_.is_bytes && (c & 0x80) != 0) throw BadLiteral{"non-ASCII character in bytes"};
+  if (c == '\r') take("\n");
+  literal_.body += c == '\r' ? '\n' : c;
+}
+
 void StringReader::read_char(bool raw, bool triple) {
   const char c = next();
   if (c == '\\' && !raw) return read_escape();
   if ((c == '\n' || c == '\r') && !triple) throw BadLiteral{"newline in a string"};
-  if (literal_.is_bytes && (c & 0x80) != 0) throw BadLiteral{"non-ASCII character in bytes"};
-  if (c == '\r') {
-    take("\n");
-    literal_.body += '\n';
-    return;
-  }
-  literal_.body += c;
-  if (c == '\\') {
-    const char escaped = next();
-    if ((escaped == '\n' || escaped == '\r') && !triple) throw BadLiteral{"newline in a string"};
-    literal_.body += escaped;
-  }
+  put_source(c);
+  if (c == '\\') put_source(next());
 }
 
 StringLiteral StringReader::read() {

@@ -56,6 +56,7 @@ void ok_needs_everything() {
   EXPECT(area.judged(1 << 8).verdict == Verdict::kCrash);  // done, but a strange exit status
   EXPECT(area.judged(SIGSEGV).verdict == Verdict::kCrash);
   EXPECT(area.judged(SIGSEGV).signal == SIGSEGV);
+  for (const int odd : {0xff, 0x80}) EXPECT(area.judged(odd).verdict == Verdict::kCrash);
   EXPECT(area.judged(SIGKILL, KillReason::kWall).verdict == Verdict::kTimeout);
   EXPECT(area.judged(SIGKILL, KillReason::kOutput).verdict == Verdict::kOutput);
   EXPECT(area.judged(SIGXCPU).verdict == Verdict::kTimeout);

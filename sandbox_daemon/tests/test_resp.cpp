@@ -78,6 +78,7 @@ void hostile() {
   is_fault("*1\r\n$3\r\nabcd\r\n");
   is_fault(std::string(RespParser::kMaxInline + 1, 'x'));
   is_fault("*1\r\n$" + std::string(RespParser::kMaxInline + 1, '1'));
+  is_fault(std::string(RespParser::kMaxInline + 1, 'x') + "\r\n");
 }
 
 void total_is_capped() {

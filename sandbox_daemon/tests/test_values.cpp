@@ -122,6 +122,7 @@ void spellings() {
   becomes("r'\\n', rb'\\x', Rb'q', u'v', B'w'", "'\\\\n' | b'\\\\x' | b'q' | 'v' | b'w'");
   becomes("'''a\n'b''' , \"\"\"\"\"\"", "\"a\\n'b\" | ''");
   becomes("'\\x41\\101\\u0041\\U00000041\\q\\\n.'", "'AAAA\\\\q.'");
+  becomes("r'\\\n', r'''\\\r\n\r'''", "'\\\\\\n' | '\\\\\\n\\n'");
   becomes("set([1, 1]), frozenset((2,)), set(())", "{1} | frozenset({2}) | set()");
   becomes("float('nan'), float('-inf')", "nan | -inf");
   becomes("{1: 2, 1: 3}, {'b', 'a', 10, 9}", "{1: 3} | {'a', 'b', 10, 9}");
@@ -154,6 +155,7 @@ void bad_literals() {
                            "'a",
                            "'a\nb'",
                            "b'\xc3\xa9'",
+                           "rb'\\\xc3\xa9'",
                            "'a' b'b'",
                            "f'x'",
                            "'\\x1'",
