@@ -128,7 +128,11 @@ HOSTILE: dict[str, tuple[str, Words, dict[str, Any]]] = {
         ("OUTPUT", 100_000),
         {"verdict": "output"},
     ),
-    "denied_fork": ("import os\ndef f(): os.fork()", (), {"verdict": "denied", "syscall": "clone"}),
+    "refused_fork": (
+        "import os\ndef f(): os.fork()",
+        (),
+        {"verdict": "ok", "cases": [("error", None, "BlockingIOError")]},
+    ),
     "denied_socket": (
         "import socket\ndef f(): socket.socket()",
         (),

@@ -119,6 +119,22 @@ void extend_path(const std::string& folders) {
   }
 }
 
+// What asks libraries that start threads when they are loaded to make do with one. Programs do not
+// see it: `os.environ` is a copy from before.
+class OneThreadAsked {
+ public:
+  OneThreadAsked() {
+    for (const char* name : kNames) ::setenv(name, "1", 1);
+  }
+  ~OneThreadAsked() {
+    for (const char* name : kNames) ::unsetenv(name);
+  }
+
+ private:
+  static constexpr const char* kNames[] = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS",
+                                           "MKL_NUM_THREADS"};
+};
+
 void check_one_thread() {
   std::error_code fault;
   const std::filesystem::directory_iterator threads("/proc/self/task", fault);
@@ -127,7 +143,8 @@ void check_one_thread() {
 }
 
 void preload(const std::string& names) {
-  const WithoutForkHooks scope;
+  const WithoutForkHooks no_hooks;
+  const OneThreadAsked one_thread;
   for (size_t begin = 0; begin < names.size();) {
     const size_t end = std::min(names.find(',', begin), names.size());
     const std::string name = names.substr(begin, end - begin);

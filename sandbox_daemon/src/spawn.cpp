@@ -105,10 +105,7 @@ struct Launch {
   for (const auto& text : launch.arguments) argv.push_back(const_cast<char*>(text.c_str()));
   argv.push_back(nullptr);
   char lang[] = "LANG=C.UTF-8", home[] = "HOME=/", zone[] = "TZ=UTC";
-  // A zygote that forks has one thread, whatever it imports.
-  char blas[] = "OPENBLAS_NUM_THREADS=1", openmp[] = "OMP_NUM_THREADS=1",
-       mkl[] = "MKL_NUM_THREADS=1";
-  char* environment[] = {lang, home, zone, blas, openmp, mkl, nullptr};
+  char* environment[] = {lang, home, zone, nullptr};
   ::execve(argv[0], argv.data(), environment);
   ::_exit(127);
 }

@@ -181,6 +181,7 @@ def test_very_many_connections(bystander: Bystander) -> None:
         assert int(bystander.client.info("clients")["connected_clients"]) <= 256
         with socket.socket(socket.AF_UNIX) as another:
             another.connect(bystander.daemon.path)
+            assert another.recv(100).startswith(b"-ERR max number of clients")
             assert another.recv(1) == b""
     assert eventually(lambda: int(bystander.client.info("clients")["connected_clients"]) == 1)
     with bystander.daemon.connect() as another:
