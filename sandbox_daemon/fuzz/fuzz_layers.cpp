@@ -15,13 +15,6 @@ bool same(const Layers& a, const Layers& b) {
   return true;
 }
 
-bool is_on(const Layers& layers, std::string_view name) {
-  for (const Layer& layer : layers) {
-    if (layer.name == name) return layer.on;
-  }
-  return false;
-}
-
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

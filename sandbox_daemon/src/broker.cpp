@@ -79,6 +79,7 @@ void Broker::start_zygote(size_t pool) {
   const SpawnConfig config{.executable = config_.zygote_executable,
                            .preload = pools_[pool].preload,
                            .path = config_.path,
+                           .tier = pools_[pool].tier,
                            .hash_seed = random_seed(),
                            .slot = static_cast<unsigned>(zygotes_.size()),
                            .require = config_.require};

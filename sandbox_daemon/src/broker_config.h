@@ -27,7 +27,8 @@ struct BrokerConfig {
   std::string socket;
   std::string group;  // whose members may connect, by name or number; empty: nobody else
   std::string zygote_executable;
-  PoolConfig pool{std::string(kDefaultPool), 2, kDefaultPreload};  // of jobs that name none
+  PoolConfig pool{std::string(kDefaultPool), 2, kDefaultPreload, Tier::kFork};
+  size_t jail = 0;    // zygotes of the default pool whose programs run in a jail
   std::string pools;  // the others, as they were spelled
   std::string path;   // folders that programs import from besides, separated by colons
   Level require = Level::kSeccomp;
@@ -36,10 +37,11 @@ struct BrokerConfig {
   std::string metrics;            // where to write them; empty: nowhere
   std::optional<pid_t> end_with;  // the process that started this one
 
-  // The default one first.
+  // The default one, of jobs that name none, first.
   std::vector<PoolConfig> all_pools() const {
     std::vector<PoolConfig> all = parse_pools(pools);
     all.insert(all.begin(), pool);
+    if (jail > 0) all.push_back({pool.name, jail, pool.preload, Tier::kJail});
     return all;
   }
 };

@@ -65,14 +65,23 @@ bool read_limit(OptionReader& options, const std::string& name, Limits& limits) 
   return true;
 }
 
-size_t read_pool(OptionReader& options, std::span<const PoolConfig> pools) {
-  const std::string& name = options.text();
-  const auto pool = find_pool(pools, name);
-  if (!pool) {
-    throw CommandError{"ERR no pool '" + name.substr(0, kMaxNameShown) +
+Tier read_tier(OptionReader& options) {
+  const auto tier = parse_tier(options.text());
+  if (!tier) throw CommandError{"ERR option 'TIER' must be fork or jail"};
+  return *tier;
+}
+
+void choose_pool(JobSpec& spec, std::string_view name, std::span<const PoolConfig> pools) {
+  const auto pool = find_pool(pools, name, spec.tier);
+  if (pool) {
+    spec.pool = *pool;
+  } else if (find_pool(pools, name)) {
+    throw CommandError{"ERR the pool '" + std::string(name) +
+                       "' has no jail: start the daemon with --jail, and name no POOL"};
+  } else {
+    throw CommandError{"ERR no pool '" + std::string(name.substr(0, kMaxNameShown)) +
                        "', there are: " + pool_names(pools)};
   }
-  return *pool;
 }
 
 void check_replicas(const JobSpec& spec, std::span<const PoolConfig> pools) {
@@ -85,6 +94,7 @@ void check_replicas(const JobSpec& spec, std::span<const PoolConfig> pools) {
 
 void read_options(OptionReader options, JobSpec& spec, std::span<const PoolConfig> pools) {
   const bool call = spec.kind == JobKind::kCall;
+  std::string_view pool = kDefaultPool;
   while (options.more()) {
     const std::string name = options.name();
     if (read_limit(options, name, spec.limits)) continue;
@@ -95,13 +105,16 @@ void read_options(OptionReader options, JobSpec& spec, std::span<const PoolConfi
     } else if (call && name == "REPLICAS") {
       spec.replicas = options.number(1, std::numeric_limits<uint32_t>::max());
     } else if (name == "POOL") {
-      spec.pool = read_pool(options, pools);
+      pool = options.text();
+    } else if (name == "TIER") {
+      spec.tier = read_tier(options);
     } else if (!call && name == "STDIN") {
       spec.stdin_data = options.text();
     } else {
       options.unknown();
     }
   }
+  choose_pool(spec, pool, pools);
   check_replicas(spec, pools);
 }
 

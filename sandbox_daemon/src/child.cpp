@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "frames.h"
+#include "jail.h"
 #include "program.h"
 #include "program_limits.h"
 #include "request.h"
@@ -15,9 +16,12 @@
 namespace azr {
 namespace {
 
-RecordWriter g_records;  // the signal handler's way to the region
+// The signal handler's way to the region.
+RecordWriter g_records;
+pid_t g_program = 0;  // a process that it made, in a jail, ends alone and leaves no records
 
 void on_refusal(int, siginfo_t* info, void*) {
+  if (::getpid() != g_program) ::_exit(kExitDenied);
   g_records.append({RecordKind::kDenied, Verdict::kDenied, 0, info->si_syscall, {}, {}, {}});
   ::_exit(kExitDenied);
 }
@@ -51,7 +55,11 @@ void run_child(const ChildSetup& setup) {
   unblock_signals();
   PyOS_AfterFork_Child();
   g_records = RecordWriter(setup.region->output(), setup.job->token);
-  if (!apply_program_limits(setup.job->limits, setup.base_bytes)) ::_exit(kExitLimitsFailed);
+  g_program = ::getpid();
+  const Jail* jail = setup.jail;
+  if (jail != nullptr && !enter_jail(jail->readable, jail->landlock)) ::_exit(kExitLimitsFailed);
+  const Tier tier = jail != nullptr ? Tier::kJail : Tier::kFork;
+  if (!apply_program_limits(setup.job->limits, setup.base_bytes, tier)) ::_exit(kExitLimitsFailed);
   if (setup.filter != nullptr && !setup.filter->install(::getpid())) ::_exit(kExitFilterFailed);
   const auto request = read_request({setup.region->input().data(), setup.job->request_bytes});
   if (request) run_program(*setup.job, *request, g_records);

@@ -2,6 +2,9 @@
 // finalizing.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "channel.h"
 #include "region.h"
 #include "seccomp.h"
@@ -9,12 +12,18 @@
 
 namespace azr {
 
+struct Jail {
+  std::vector<std::string> readable;
+  bool landlock;
+};
+
 struct ChildSetup {
   const JobHeader* job;
   const Region* region;
   SyscallFilter* filter;  // to install; null: inherited
   uint64_t base_bytes;    // address space of the zygote
   int stdin_fd;           // -1: /dev/null
+  const Jail* jail;       // to enter; null: none
 };
 
 // Makes refused calls end the process with kExitDenied; inherited by children. Call once, when

@@ -55,8 +55,9 @@ std::string zygotes_section(const Broker& broker) {
   line(out, "zygotes", broker.zygotes().size());
   for (size_t i = 0; i < broker.zygotes().size(); ++i) {
     const Zygote& zygote = *broker.zygotes()[i];
+    const PoolConfig& pool = broker.pools()[broker.scheduler().pool_of(i)];
     line(out, "zygote" + std::to_string(i),
-         "pool=" + broker.pools()[broker.scheduler().pool_of(i)].name +
+         "pool=" + pool.name + ",tier=" + std::string(tier_name(pool.tier)) +
              ",pid=" + std::to_string(zygote.pid()) + ",state=" + std::string(zygote.state_name()) +
              ",programs=" + std::to_string(zygote.jobs()) +
              ",restarts=" + std::to_string(zygote.restarts()));

@@ -20,6 +20,7 @@ struct JobSpec {
   Limits limits;
   std::optional<int64_t> seed;
   size_t pool = 0;  // whose zygotes run it
+  Tier tier = Tier::kFork;
   size_t replicas = 1;
   bool isolate = false;
 };

@@ -53,9 +53,10 @@ std::string job_reply(const JobSpec& spec, const JobResult& result, int version)
   RespWriter out(version);
   const Outcome& outcome = result.outcome;
   const bool call = spec.kind == JobKind::kCall;
-  out.map(call ? 14 : 13);
+  out.map(call ? 15 : 14);
   write_ending(out, outcome);
   write_usage(out, outcome);
+  out.field("tier", tier_name(spec.tier));
   if (!call) {
     out.field("exit", outcome.exit ? std::optional<int64_t>(*outcome.exit) : std::nullopt);
     return out.take();

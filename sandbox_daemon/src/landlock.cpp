@@ -44,6 +44,8 @@ RulesetAttribute everything(long version) {
 
 size_t attribute_size(long version) { return version >= 6 ? 24 : version >= 4 ? 16 : 8; }
 
+long landlock_version() { return ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kVersionFlag); }
+
 bool allow(int ruleset, const std::string& path, uint64_t access) {
   const UniqueFd parent(::open(path.c_str(), O_PATH | O_CLOEXEC));
   struct stat info{};
@@ -55,9 +57,15 @@ bool allow(int ruleset, const std::string& path, uint64_t access) {
 
 }  // namespace
 
-Layer enter_landlock(const std::vector<std::string>& readable) {
-  const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kVersionFlag);
+Layer probe_landlock() {
+  const long version = landlock_version();
   if (version < 1) return {"landlock", false, "the kernel has none: " + errno_text()};
+  return {"landlock", true, "version " + std::to_string(version)};
+}
+
+Layer enter_landlock(const std::vector<std::string>& readable, const char* writable) {
+  const long version = landlock_version();
+  if (version < 1) return probe_landlock();
   const RulesetAttribute attribute = everything(version);
   const UniqueFd ruleset(static_cast<int>(
       ::syscall(SYS_landlock_create_ruleset, &attribute, attribute_size(version), 0)));
@@ -71,10 +79,13 @@ Layer enter_landlock(const std::vector<std::string>& readable) {
   if (!allow(ruleset.get(), "/dev/null", kReadFile | write)) {
     return {"landlock", false, "cannot allow /dev/null: " + errno_text()};
   }
+  if (writable != nullptr && !allow(ruleset.get(), writable, attribute.handled_fs)) {
+    return {"landlock", false, std::string("cannot allow ") + writable + ": " + errno_text()};
+  }
   if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
     return {"landlock", false, "cannot restrict: " + errno_text()};
   }
-  return {"landlock", true, "version " + std::to_string(version)};
+  return probe_landlock();
 }
 
 }  // namespace azr

@@ -8,8 +8,11 @@
 
 namespace azr {
 
-// Confines this process and its children to reading `readable`, and to /dev/null. Needs
-// no_new_privs.
-Layer enter_landlock(const std::vector<std::string>& readable);
+// Whether the kernel has it: on, with the version, or why not.
+Layer probe_landlock();
+
+// Confines this process and its children to reading `readable`, to /dev/null, and to everything
+// below `writable`, if it is not null. Needs no_new_privs.
+Layer enter_landlock(const std::vector<std::string>& readable, const char* writable = nullptr);
 
 }  // namespace azr

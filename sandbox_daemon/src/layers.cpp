@@ -24,6 +24,11 @@ const Layer* first_off(const Layers& layers, std::span<const std::string_view> n
 
 }  // namespace
 
+bool is_on(const Layers& layers, std::string_view name) {
+  const auto found = std::ranges::find(layers, name, &Layer::name);
+  return found != layers.end() && found->on;
+}
+
 std::string_view level_name(Level level) {
   static constexpr std::string_view kNames[] = {"none", "seccomp", "namespaces", "full"};
   return kNames[static_cast<int>(level)];

@@ -18,6 +18,8 @@ using Layers = std::vector<Layer>;
 
 enum class Level { kNone, kSeccomp, kNamespaces, kFull };
 
+bool is_on(const Layers& layers, std::string_view name);
+
 std::string_view level_name(Level level);
 std::optional<Level> parse_level(std::string_view name);
 

@@ -13,6 +13,7 @@
 
 #include "child.h"
 #include "error.h"
+#include "jail.h"
 #include "landlock.h"
 #include "mounts.h"
 #include "privileges.h"
@@ -31,11 +32,6 @@ constexpr NamespaceFlag kNamespaces[] = {
     {"net_ns", CLONE_NEWNET},   {"ipc_ns", CLONE_NEWIPC},  {"uts_ns", CLONE_NEWUTS},
 };
 
-bool is_on(const Layers& layers, std::string_view name) {
-  const auto found = std::ranges::find(layers, name, &Layer::name);
-  return found != layers.end() && found->on;
-}
-
 void report_namespaces(Layers& layers, const LockdownConfig& config) {
   for (const auto& [name, flag] : kNamespaces) {
     const bool on = (config.namespaces & flag) != 0;
@@ -45,7 +41,7 @@ void report_namespaces(Layers& layers, const LockdownConfig& config) {
 
 Layer enter_root(const LockdownConfig& config, const std::vector<std::string>& readable) {
   if ((config.namespaces & CLONE_NEWNS) == 0) return {"root", false, "needs mount_ns"};
-  const std::string fault = enter_minimal_root(readable, config.import_paths);
+  const std::string fault = enter_minimal_root(readable, config.import_paths, config.jail);
   return {"root", fault.empty(), fault.empty() ? "minimal and read-only" : fault};
 }
 
@@ -72,6 +68,33 @@ void prove_root(const Layers& layers) {
   }
 }
 
+// Without them programs in a jail would not be kept from the zygote, or from the machine.
+void expect_jailable(const Layers& layers) {
+  for (const char* needed : {"user_ns", "mount_ns", "pid_ns", "ipc_ns", "root"}) {
+    if (!is_on(layers, needed)) {
+      throw StartError(std::string("jail: needs ") + needed +
+                       ", see --check: start without --jail");
+    }
+  }
+}
+
+// What a program in a jail takes itself, tried with one.
+void lock_jail(Layers& layers, const std::vector<std::string>& readable) {
+  expect_jailable(layers);
+  if (!keep_mount_capability()) throw StartError("jail: cannot drop capabilities: " + errno_text());
+  layers.push_back(set_no_new_privs());
+  const Layer landlock = probe_landlock();
+  prove_jail(readable, landlock.on);
+  layers.push_back({"capabilities", true, "none in programs; their zygote can mount, inside"});
+  layers.push_back(landlock);
+}
+
+void lock_zygote(Layers& layers, const std::vector<std::string>& readable) {
+  layers.push_back(drop_capabilities());
+  layers.push_back(set_no_new_privs());
+  layers.push_back(enter_landlock(readable));
+}
+
 }  // namespace
 
 Layer offer_to_oom_killer() {
@@ -92,16 +115,12 @@ Layers lock_down(const LockdownConfig& config) {
   drop_bounding_set();
   layers.push_back(config.drop_to != 0 ? drop_user(config.drop_to, probe)
                                        : Layer{"user", false, config.drop_why});
-  layers.push_back(drop_capabilities());
-  layers.push_back(set_no_new_privs());
+  config.jail ? lock_jail(layers, readable) : lock_zygote(layers, readable);
   if (!hide_process()) throw StartError("cannot forbid core dumps: " + errno_text());
-  layers.push_back(enter_landlock(readable));
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of user had cleared it
   prove_root(layers);
   return layers;
 }
-
-bool writes_by_mount(const Layers& layers) { return is_on(layers, "root"); }
 
 bool can_be_inherited(SyscallFilter& filter) {
   return ends_well([&filter] {

@@ -17,6 +17,7 @@ struct LockdownConfig {
   uid_t drop_to = 0;             // user to become; 0: stay
   std::string drop_why;          // why not
   std::vector<std::string> import_paths;
+  bool jail = false;  // programs get their own namespaces, and some layers only there
 };
 
 // Makes this process and its children the first to go when the machine's memory runs out. Before
@@ -25,9 +26,6 @@ Layer offer_to_oom_killer();
 
 // The layers as they now are. Throws StartError when a layer that is on does not hold.
 Layers lock_down(const LockdownConfig& config);
-
-// Whether mounts keep files from being written, given the layers.
-bool writes_by_mount(const Layers& layers);
 
 // Tries the filter in a child: a refused call must end it. Throws StartError when it does not.
 Layer probe_filter(SyscallFilter& filter);

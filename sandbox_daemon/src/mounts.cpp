@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "error.h"
+#include "jail.h"
 #include "unique_fd.h"
 
 // Declared here: <sys/mount.h> and <linux/mount.h> cannot be included together on some systems.
@@ -91,6 +92,13 @@ std::string cover_packages(const std::string& folder,
   return "";
 }
 
+// The C library keeps named semaphores and shared memory in /dev/shm.
+bool make_jail_folder() {
+  const std::string stage(kStage);
+  return ::mkdir((stage + kJailFolder).c_str(), 0700) == 0 &&
+         ::symlink(kJailFolder, (stage + "/dev/shm").c_str()) == 0;
+}
+
 bool seal() {
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID;
@@ -124,7 +132,7 @@ std::vector<std::string> readable_paths(const std::vector<std::string>& import_p
 }
 
 std::string enter_minimal_root(const std::vector<std::string>& readable,
-                               const std::vector<std::string>& import_paths) {
+                               const std::vector<std::string>& import_paths, bool jail) {
   if (::mount(nullptr, "/", nullptr, kRec | kPrivate, nullptr) != 0) {
     return "cannot make the mounts private: " + errno_text();
   }
@@ -145,6 +153,7 @@ std::string enter_minimal_root(const std::vector<std::string>& readable,
     const std::string fault = cover_packages(path, import_paths);
     if (!fault.empty()) return fault;
   }
+  if (jail && !make_jail_folder()) return "cannot make /tmp: " + errno_text();
   if (!seal()) return "cannot make the root read-only: " + errno_text();
   return pivot() ? "" : "cannot change the root: " + errno_text();
 }

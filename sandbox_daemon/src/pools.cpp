@@ -19,7 +19,7 @@ PoolConfig parse_pool(std::string_view word) {
                      "' is not NAME=N:MODULE,..., such as numpy=2:numpy");
   }
   const auto modules = colon == word.npos ? "" : word.substr(colon + 1);
-  return {std::string(word.substr(0, equals)), count, std::string(modules)};
+  return {std::string(word.substr(0, equals)), count, std::string(modules), Tier::kFork};
 }
 
 }  // namespace
@@ -39,15 +39,19 @@ std::vector<PoolConfig> parse_pools(std::string_view text) {
   return pools;
 }
 
-std::optional<size_t> find_pool(std::span<const PoolConfig> pools, std::string_view name) {
-  const auto found = std::ranges::find(pools, name, &PoolConfig::name);
+std::optional<size_t> find_pool(std::span<const PoolConfig> pools, std::string_view name,
+                                Tier tier) {
+  const auto found = std::ranges::find_if(
+      pools, [&](const PoolConfig& pool) { return pool.name == name && pool.tier == tier; });
   if (found == pools.end()) return std::nullopt;
   return static_cast<size_t>(found - pools.begin());
 }
 
 std::string pool_names(std::span<const PoolConfig> pools) {
   std::string text;
-  for (const auto& pool : pools) text += (text.empty() ? "" : ", ") + pool.name;
+  for (const auto& pool : pools) {
+    if (pool.tier == Tier::kFork) text += (text.empty() ? "" : ", ") + pool.name;
+  }
   return text;
 }
 

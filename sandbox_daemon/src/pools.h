@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tier.h"
+
 namespace azr {
 
 inline constexpr size_t kMaxZygotes = 256;  // of a pool
@@ -17,6 +19,7 @@ struct PoolConfig {
   std::string name;
   size_t zygotes = 0;
   std::string preload;  // comma-separated modules
+  Tier tier = Tier::kFork;
 };
 
 inline constexpr std::string_view kDefaultPool = "default";
@@ -24,7 +27,9 @@ inline constexpr std::string_view kDefaultPool = "default";
 // Of `NAME=N:A,B NAME=N:C`: named pools beside the default one. Throws StartError.
 std::vector<PoolConfig> parse_pools(std::string_view text);
 
-std::optional<size_t> find_pool(std::span<const PoolConfig> pools, std::string_view name);
+std::optional<size_t> find_pool(std::span<const PoolConfig> pools, std::string_view name,
+                                Tier tier = Tier::kFork);
+// Of those that fork.
 std::string pool_names(std::span<const PoolConfig> pools);
 
 }  // namespace azr

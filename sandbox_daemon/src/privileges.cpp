@@ -18,12 +18,15 @@ bool become(uid_t id) {
          ::setresuid(id, id, id) == 0;
 }
 
-bool empty_sets() {
+// `held`: a bit for each of the first 32 capabilities that stays permitted and effective.
+bool set_capabilities(uint32_t held) {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const __user_cap_data_struct none[2]{};
+  const __user_cap_data_struct sets[2]{{held, held, 0}, {}};
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  return ::syscall(SYS_capset, &header, none) == 0;
+  return ::syscall(SYS_capset, &header, sets) == 0;
 }
+
+bool empty_sets() { return set_capabilities(0); }
 
 // Whether user `id` could read `path`: asked of a child, since there is no way back, and without
 // capabilities, which a change of user leaves in place here.
@@ -73,8 +76,12 @@ void drop_bounding_set() {
   }
 }
 
+bool empty_capabilities() { return empty_sets() && holds_no_capability(); }
+
+bool keep_mount_capability() { return set_capabilities(1u << CAP_SYS_ADMIN); }
+
 Layer drop_capabilities() {
-  if (!empty_sets() || !holds_no_capability()) {
+  if (!empty_capabilities()) {
     return {"capabilities", false, "cannot drop them: " + errno_text()};
   }
   if (!bounding_set_is_empty()) {

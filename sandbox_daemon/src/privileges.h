@@ -19,6 +19,12 @@ void drop_bounding_set();
 // Empties the other sets and tells whether every one is empty, the bounding set included.
 Layer drop_capabilities();
 
+// Empties the sets; false when one is not empty then.
+bool empty_capabilities();
+
+// Keeps CAP_SYS_ADMIN, of this process's own user namespace, and nothing else.
+bool keep_mount_capability();
+
 // No core dumps, which a handler outside could be given, and no access for the same user's others.
 // False when that failed.
 bool hide_process();

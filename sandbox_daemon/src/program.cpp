@@ -2,6 +2,7 @@
 
 #include <pybind11/pybind11.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "python_error.h"
 #include "utf8_cut.h"
@@ -50,19 +51,27 @@ class ProgramRun {
   void try_case(PyObject* entry, std::string_view arguments);
   void report_value(PyObject* value);
   void report(const Record& whole);
+  void leave_to_owner() const;
   void report_error(RecordKind kind, const PythonError& error) { report(record_of(kind, error)); }
   void flush();
 
   const JobHeader& job_;
   const Request& request_;
   RecordWriter& records_;
+  const pid_t owner_ = ::getpid();
   py::object namespace_;
   size_t output_left_;
   bool reported_ = false;  // how the program's body went, or how the script ended
 };
 
+// A process that the program made, in a jail, ran on into our code: it has nothing to say.
+void ProgramRun::leave_to_owner() const {
+  if (::getpid() != owner_) ::_exit(0);
+}
+
 // The broker takes no longer texts.
 void ProgramRun::report(const Record& whole) {
+  leave_to_owner();
   reported_ = true;
   Record record = whole;
   record.type = cut_utf8(record.type, kMaxType);

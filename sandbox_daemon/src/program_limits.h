@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "tier.h"
+
 namespace azr {
 
 struct Limits {
@@ -23,7 +25,7 @@ inline constexpr uint64_t kStackBytes = 64ull << 20;
 
 // Limits of the calling process, which is a program's child: never lifted again.
 // `base_bytes` is the address space the process had before the program. False and errno on failure.
-bool apply_program_limits(const Limits& limits, uint64_t base_bytes);
+bool apply_program_limits(const Limits& limits, uint64_t base_bytes, Tier tier = Tier::kFork);
 
 // A roomy stack for deep recursion, to be set before exec; nothing else can be raised later.
 bool set_stack_limit();

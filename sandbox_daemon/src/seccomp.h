@@ -38,7 +38,12 @@ struct FilterUse {
   // A zygote takes it and its children inherit it: it lets a zygote do its work (fork, messages),
   // which is out of a program's reach for want of room for a process and of sockets.
   bool inherited = false;
+  // Processes, threads, files, and sockets within the program's own namespaces.
+  bool jail = false;
 };
+
+// What a program in a jail may do beyond the table; these take the place of the table's rules.
+std::vector<SyscallRule> jail_rules();
 
 // The table.
 std::vector<SyscallRule> program_rules(FilterUse use);

@@ -182,6 +182,12 @@ void add(std::vector<SyscallRule>& rules, const Numbers& numbers, SyscallAction 
   for (const uint32_t number : numbers) rules.push_back({number, action, {}});
 }
 
+void replace(std::vector<SyscallRule>& rules, const std::vector<SyscallRule>& others) {
+  for (const auto& other : others)
+    std::erase_if(rules, [&](const SyscallRule& rule) { return rule.number == other.number; });
+  rules.insert(rules.end(), others.begin(), others.end());
+}
+
 // In its zygote's pid namespace a program is alone with init.
 void add_signals(std::vector<SyscallRule>& rules, FilterUse use) {
   const ArgumentTest self{
@@ -255,6 +261,7 @@ std::vector<SyscallRule> program_rules(FilterUse use) {
                     1,
                     {F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ},
                     SyscallAction::kEperm}});
+  if (use.jail) replace(rules, jail_rules());
   return rules;
 }
 

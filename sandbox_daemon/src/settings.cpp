@@ -65,6 +65,7 @@ void read_pools(BrokerConfig& config, const Options& options, const std::string&
 }
 
 constexpr auto kZygotes = [](BrokerConfig& c) -> size_t& { return c.pool.zygotes; };
+constexpr auto kJail = [](BrokerConfig& c) -> size_t& { return c.jail; };
 constexpr auto kTimeout = [](BrokerConfig& c) -> uint64_t& { return c.limits.timeout_ms; };
 constexpr auto kMemory = [](BrokerConfig& c) -> uint64_t& { return c.limits.memory; };
 constexpr auto kClients = [](BrokerConfig& c) -> uint64_t& { return c.clients.max_clients; };
@@ -77,8 +78,7 @@ constexpr Setting kSettings[] = {
                                 false),
     text<&BrokerConfig::group>("group", "NAME|GID",
                                "its members may connect too (default: owner and root only)", false),
-    number<kZygotes, 1, kMaxZygotes>("zygotes", "N", "warm interpreters (one per core, at least 2)",
-                                     false),
+    number<kZygotes, 1, kMaxZygotes>("zygotes", "N", "warm interpreters (two per core)", false),
     {"require", "LEVEL", "full | namespaces | seccomp: refuse to start below it (seccomp)", false,
      read_level,
      [](const BrokerConfig& config) { return std::string(level_name(config.require)); }},
@@ -89,6 +89,8 @@ constexpr Setting kSettings[] = {
      [](const BrokerConfig& config) { return config.pool.preload; }},
     {"pools", "'NAME=N:A,B ...'", "more zygotes, with other modules, for jobs that say POOL NAME",
      false, read_pools, [](const BrokerConfig& config) { return config.pools; }},
+    number<kJail, 0, kMaxZygotes>(
+        "jail", "N", "zygotes for jobs that say TIER jail: processes, threads, files (0)", false),
     text<&BrokerConfig::path>("path", "DIR:DIR", "more folders that programs import from", false),
     number<kTimeout, 1, kMaxTimeoutMs>(
         "timeout", "MS", "of a program that names no limits: wall clock (2000)", true),
@@ -154,7 +156,7 @@ std::set<std::string> valued_options() {
 
 BrokerConfig load_config(const Options& command_line) {
   BrokerConfig config;
-  config.pool.zygotes = std::max(2u, std::thread::hardware_concurrency());
+  config.pool.zygotes = 2 * std::max(1u, std::thread::hardware_concurrency());
   const std::string file = command_line.text("--config");
   if (command_line.has("--config")) read_config_file(config, file);
   read_all(config, command_line);

@@ -118,6 +118,7 @@ std::vector<std::string> arguments_for(const SpawnConfig& config, const Attempt&
           "--seed=" + std::to_string(config.hash_seed),
           "--preload=" + config.preload,
           "--path=" + config.path,
+          "--tier=" + std::string(tier_name(config.tier)),
           "--namespaces=" + std::to_string(attempt.namespaces),
           "--namespaces-why=" + why,
           "--drop-to=" + std::to_string(drop_to),

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "layers.h"
+#include "tier.h"
 #include "unique_fd.h"
 
 namespace azr {
@@ -15,6 +16,7 @@ struct SpawnConfig {
   std::string executable;
   std::string preload;
   std::string path;  // more folders to import from, separated by colons
+  Tier tier = Tier::kFork;
   uint32_t hash_seed = 0;
   unsigned slot = 0;             // gives each zygote a user of its own where that is possible
   Level require = Level::kNone;  // a zygote that reports less is not used

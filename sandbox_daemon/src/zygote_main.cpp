@@ -17,7 +17,9 @@
 #include "fresh_heaps.h"
 #include "huge_memory.h"
 #include "interpreter.h"
+#include "jail.h"
 #include "lockdown.h"
+#include "mounts.h"
 #include "options.h"
 #include "program.h"
 #include "program_limits.h"
@@ -48,6 +50,7 @@ LockdownConfig lockdown_config(const Options& options) {
   config.drop_to = static_cast<uid_t>(options.number("--drop-to", 0, 0, UINT32_MAX - 1));
   config.drop_why = options.text("--drop-why");
   config.import_paths = import_paths();
+  config.jail = parse_tier(options.text("--tier")) == Tier::kJail;
   return config;
 }
 
@@ -98,9 +101,8 @@ DoneReport done_report(const Ending& ending) {
 
 class Zygote {
  public:
-  // A null filter: it is on already, for good.
-  Zygote(const Region& region, SyscallFilter* filter, uint64_t base_bytes)
-      : region_(region), filter_(filter), base_bytes_(base_bytes), is_init_(::getpid() == 1) {}
+  // `setup`: what is the same for all children.
+  explicit Zygote(const ChildSetup& setup) : setup_(setup), is_init_(::getpid() == 1) {}
 
   // Writes to the stack only, and forks without asking Python again: a huge page that the zygote
   // wrote to is split for good, and the next forks copy its 512 entries.
@@ -114,8 +116,12 @@ class Zygote {
 
  private:
   void run(const JobHeader& job, UniqueFd stdin_fd) {
-    const pid_t pid = ::fork();
-    if (pid == 0) run_child({&job, &region_, filter_, base_bytes_, stdin_fd.get()});
+    const pid_t pid = setup_.jail != nullptr ? fork_jailed() : ::fork();
+    if (pid == 0) {
+      setup_.job = &job;
+      setup_.stdin_fd = stdin_fd.get();
+      run_child(setup_);
+    }
     stdin_fd.reset();
     if (pid < 0) return report({kExitForkFailed << 8, 0, 0, 0});
     Ending ending;
@@ -145,16 +151,15 @@ class Zygote {
     if (!send_message(kControlFd, MessageType::kDone, as_bytes(done), {})) ::_exit(0);
   }
 
-  const Region& region_;
-  SyscallFilter* filter_;
-  uint64_t base_bytes_;
+  ChildSetup setup_;
   bool is_init_;
 };
 
 // Takes, as init of its own pid namespace, the filter that children inherit: installing one in each
 // costs a tenth of what a small program does.
 bool take_filter(const Layers& layers) {
-  SyscallFilter filter(program_rules({writes_by_mount(layers), true}));
+  SyscallFilter filter(
+      program_rules({.writes_by_mount = is_on(layers, "root"), .inherited = true}));
   return ::getpid() == 1 && can_be_inherited(filter) && filter.install(1);
 }
 
@@ -173,21 +178,30 @@ bool take_filter(const Layers& layers) {
   ::close(kRegionFd);
   const uint64_t base_bytes = address_space_bytes();
   const Layer oom_score = offer_to_oom_killer();
-  Layers layers = lock_down(lockdown_config(options));
-  SyscallFilter filter(program_rules({writes_by_mount(layers), false}));
+  const LockdownConfig config = lockdown_config(options);
+  Layers layers = lock_down(config);
+  const Jail jail{readable_paths(config.import_paths), is_on(layers, "landlock")};
+  SyscallFilter filter(
+      program_rules({.writes_by_mount = is_on(layers, "root"), .jail = config.jail}));
   layers.push_back(probe_filter(filter));
   layers.push_back(probe_limits());
   layers.push_back(oom_score);
-  const bool inherited = take_filter(layers);
+  const bool inherited = !config.jail && take_filter(layers);
   send_message(kControlFd, MessageType::kReady, serialize_layers(layers), {});
-  Zygote(region, inherited ? nullptr : &filter, base_bytes).serve();
+  Zygote({.job = nullptr,
+          .region = &region,
+          .filter = inherited ? nullptr : &filter,
+          .base_bytes = base_bytes,
+          .stdin_fd = -1,
+          .jail = config.jail ? &jail : nullptr})
+      .serve();
 }
 
 int run(int argc, char** argv) {
   try {
     start(Options(argc, argv, {},
-                  {"--seed", "--preload", "--path", "--namespaces", "--namespaces-why", "--drop-to",
-                   "--drop-why"}));
+                  {"--seed", "--preload", "--path", "--tier", "--namespaces", "--namespaces-why",
+                   "--drop-to", "--drop-why"}));
   } catch (const StartError& error) {
     if (!send_message(kControlFd, MessageType::kFailed, error.what(), {})) {
       std::fprintf(stderr, "azr-zygote: %s (it is started by azr-sandboxd)\n", error.what());

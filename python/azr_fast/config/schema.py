@@ -224,7 +224,7 @@ class SandboxConfig(Section):
         default="seccomp", description="refuse to start when isolation is weaker than this"
     )
     zygotes: int = Field(
-        default=0, ge=0, description="warm interpreters; 0: one per core, at least 2"
+        default=0, ge=0, description="warm interpreters; 0: two per core"
     )
     timeout_ms: PositiveInt = Field(default=2000, description="wall-clock deadline of a program")
     memory_mib: PositiveInt = Field(default=512, description="address space of a program")
