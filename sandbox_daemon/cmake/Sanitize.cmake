@@ -29,6 +29,8 @@ function(azr_link_zygote executable)
   foreach(library IN LISTS ARGN)
     get_target_property(sources ${library} SOURCES)
     target_sources(${executable} PRIVATE ${sources})
+    target_include_directories(${executable} PRIVATE
+      $<TARGET_PROPERTY:${library},INTERFACE_INCLUDE_DIRECTORIES>)
   endforeach()
   target_link_libraries(${executable} PRIVATE azr_options azr_embed)
 endfunction()

@@ -1,0 +1,99 @@
+"""A client that costs little: requests made once, replies counted by the values they must hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import time
+from collections import deque
+
+DEPTH = 64  # requests in the pipeline
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A request and the values that its reply holds, each once."""
+
+    words: tuple[str, ...]
+    value: str
+    values: int = 1
+
+    @property
+    def request(self) -> bytes:
+        words = [word.encode() for word in self.words]
+        return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
+
+    @property
+    def mark(self) -> bytes:
+        """What stands in a reply for each value, and nowhere else."""
+        value = self.value.encode()
+        return b"$5\r\nvalue\r\n$%d\r\n%b\r\n" % (len(value), value)
+
+
+def call(program: str, argument: str, value: str, *options: str, cases: int = 1) -> Job:
+    words = ("CALL", program, "f", str(cases), *[argument] * cases, *options)
+    return Job(words, value, cases)
+
+
+class Connection:
+    """Counts the values of one job's replies as they come in."""
+
+    def __init__(self, path: str, job: Job, patience: float = 60):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(patience)  # a wrong answer holds no value: it is missed for ever
+        self._socket.connect(path)
+        self._request, self._mark, self._values = job.request, job.mark, job.values
+        self._rest = b""
+        self._seen = 0
+
+    def send(self, count: int) -> None:
+        self._socket.sendall(self._request * count)
+
+    def receive(self) -> int:
+        """Waits for replies; how many were completed. Marks may be cut by a read."""
+        data = self._socket.recv(1 << 18)
+        if not data:
+            raise SystemExit("the daemon closed the connection")
+        data = self._rest + data
+        before = self._seen // self._values
+        self._seen += data.count(self._mark)
+        whole = data.rfind(self._mark) + len(self._mark) if self._mark in data else 0
+        self._rest = data[max(whole, len(data) - len(self._mark)) :]
+        return self._seen // self._values - before
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def rate(path: str, job: Job, seconds: float) -> float:
+    """Jobs per second with a full pipeline."""
+    connection = Connection(path, job)
+    connection.send(DEPTH)
+    begin, done = time.perf_counter(), 0
+    while (passed := time.perf_counter() - begin) < seconds:
+        completed = connection.receive()
+        connection.send(completed)
+        done += completed
+    connection.close()
+    return done / passed
+
+
+def latencies(path: str, job: Job, per_second: float, seconds: float) -> list[float]:
+    """Seconds from each request's due time to its reply, at a rate that waits for no answer."""
+    connection = Connection(path, job, patience=0.0005)
+    due: deque[float] = deque()
+    taken: list[float] = []
+    begin, sent, total = time.perf_counter(), 0, int(per_second * seconds)
+    while len(taken) < total:
+        while sent < total and (at := begin + sent / per_second) <= time.perf_counter():
+            connection.send(1)
+            due.append(at)
+            sent += 1
+        try:
+            completed = connection.receive()
+        except TimeoutError:
+            continue
+        now = time.perf_counter()
+        taken.extend(now - due.popleft() for _ in range(completed))
+    connection.close()
+    return taken
