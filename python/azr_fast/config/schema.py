@@ -223,9 +223,7 @@ class SandboxConfig(Section):
     require: Literal["full", "namespaces", "seccomp"] = Field(
         default="seccomp", description="refuse to start when isolation is weaker than this"
     )
-    zygotes: int = Field(
-        default=0, ge=0, description="warm interpreters; 0: two per core"
-    )
+    zygotes: int = Field(default=0, ge=0, description="warm interpreters; 0: two per core")
     timeout_ms: PositiveInt = Field(default=2000, description="wall-clock deadline of a program")
     memory_mib: PositiveInt = Field(default=512, description="address space of a program")
     output_kib: PositiveInt = Field(default=256, description="most output or result of a program")
