@@ -69,7 +69,8 @@ def open_trainer(
 
 def _check_zygotes(client: Client, runs: int) -> None:
     """UserError unless the daemon has an interpreter for each run that must agree."""
-    zygotes = int(client.info()["zygotes"]["zygotes"])
+    ours = "pool=default,tier=fork,"  # a daemon that runs already may have others
+    zygotes = sum(line.startswith(ours) for line in client.info()["zygotes"].values())
     if runs > zygotes:
         raise UserError(
             f"game.determinism_runs is {runs} and azr-sandboxd has {zygotes} zygotes: "

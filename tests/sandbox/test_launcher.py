@@ -298,8 +298,8 @@ def test_limits_come_from_the_config(sandbox):
         assert client.call("def f(): return 'x' * 1000", "f", [""]).results[0].verdict == "ok"
 
 
-def test_zygotes_default_to_one_per_core_and_at_least_two(sandbox):
-    assert len(family(sandbox.path)) >= 1 + max(2, len(os.sched_getaffinity(0)))
+def test_zygotes_default_to_two_per_core(sandbox):
+    assert len(family(sandbox.path)) >= 1 + 2 * len(os.sched_getaffinity(0))
 
 
 # --- death ------------------------------------------------------------------------------------------

@@ -30,15 +30,14 @@ class Sandbox:
     """An azr-sandboxd of our own on a private socket, as a context manager.
 
     The daemon stops when the context ends; when this process dies without unwinding (SIGTERM,
-    SIGKILL) the kernel tells the daemon, which stops and removes its socket by itself. The kernel
-    watches the *thread* that entered the context (prctl(2), PR_SET_PDEATHSIG), so enter it in one
-    that lasts as long as the sandbox. Raises UserError when the daemon does not start.
+    SIGKILL) the daemon, which watches it, stops and removes its socket by itself. Raises UserError
+    when the daemon does not start.
     """
 
     path: str  # of the socket, while the context is entered
 
     def __init__(self, zygotes: int = 0, require: str = "seccomp") -> None:
-        self._zygotes = zygotes or max(2, len(os.sched_getaffinity(0)))
+        self._zygotes = zygotes or 2 * len(os.sched_getaffinity(0))
         self._require = require
 
     def __enter__(self) -> Self:
