@@ -49,6 +49,7 @@ class Daemon:
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            process_group=0,  # as a shell starts it
         )
         assert self.process.stdout is not None
         self.first_line = self.process.stdout.readline()

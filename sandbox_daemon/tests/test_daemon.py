@@ -100,6 +100,18 @@ def test_sigterm_drains_and_removes_the_socket(folder: Path) -> None:
         assert not (folder / "s").exists()
 
 
+def test_ctrl_c_at_a_terminal_drains(folder: Path) -> None:
+    """The signal goes to the whole group of processes; programs are none of it."""
+    with running(f"{folder}/s", "--zygotes", "1") as daemon:
+        connection = daemon.connect().connection_pool.get_connection()
+        slow = f"import time; time.sleep(0.3)\n{IDENTITY}"
+        connection.send_command("CALL", slow, "f", 1, "1")
+        assert eventually(lambda: any(map(children_of, daemon.zygote_pids())))
+        os.killpg(daemon.process.pid, signal.SIGINT)
+        assert connection.read_response()["results"][0]["value"] == "1"
+        assert daemon.process.wait(30) == 0
+
+
 def test_shutdown_command(folder: Path) -> None:
     with running(f"{folder}/s", "--zygotes", "1") as daemon:
         with pytest.raises(redis.ConnectionError):

@@ -30,7 +30,7 @@ def test_top_prints_one_snapshot(sandbox, capsys):
     assert f"at {sandbox.path}" in text
     assert re.search(r"waiting 0  running 0  programs [1-9]\d*  [\d.]+/s on average", text)
     assert re.search(r"^ok +error +timeout", text, re.MULTILINE)
-    assert re.search(r"^zygote1 +\d+ +idle", text, re.MULTILINE)
+    assert re.search(r"^zygote1 +default +fork +\d+ +idle", text, re.MULTILINE)
 
 
 def test_top_shows_pools_and_latency_where_the_daemon_has_them():

@@ -90,6 +90,7 @@ struct Launch {
   char byte;
   if (::read(launch.go, &byte, 1) != 1) ::_exit(1);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::setsid();  // Ctrl-C is for the broker, which drains
   // First out of the way of each other, then to their places.
   int fds[] = {launch.control, launch.shared.region, launch.shared.out, launch.shared.err};
   for (int& fd : fds) fd = ::fcntl(fd, F_DUPFD, 10);
