@@ -308,6 +308,31 @@ def test_a_process_cannot_forge_what_the_first_one_says(jail: Daemon) -> None:
     is_fine(jail)
 
 
+SIX_TIMES_100_MIB = """
+import os
+def f():
+    pids = []
+    for _ in range(6):
+        if (pid := os.fork()) == 0:
+            hold = bytearray(b'x') * (100 << 20)
+            os.kill(os.getpid(), 15) if os.read(READ, 1) else None
+        pids.append(pid)
+    for pid in pids: os.write(WRITE, b'x')
+    return [os.waitpid(pid, 0)[1] for pid in pids].count(9) > 0
+READ, WRITE = os.pipe()
+"""
+
+
+def test_memory_of_all_processes_together(jail: Daemon) -> None:
+    """Each is within its limit, their sum is not; where there are control groups."""
+    with jail.connect() as connection:
+        bounded = connection.info("security")["cgroup"].startswith("on")
+    reply = jailed(jail, SIX_TIMES_100_MIB, MEMORY=250 << 20)
+    (result,) = reply["results"]
+    assert (result["value"] == "True" or result["verdict"] == "memory") == bounded, reply
+    is_fine(jail)
+
+
 def test_scripts_run_in_it_too(jail: Daemon) -> None:
     reply = jail.run(
         "open('a', 'w').write(input()); print(open('a').read())", TIER="jail", STDIN="hi"

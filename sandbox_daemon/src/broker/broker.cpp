@@ -11,7 +11,7 @@
 #include <cstdio>
 
 #include "activation.h"
-#include "check.h"
+#include "cgroup.h"
 #include "commands.h"
 #include "error.h"
 #include "held_bytes.h"
@@ -55,8 +55,7 @@ Broker::Broker(BrokerConfig config, Reread reread)
       reread_(std::move(reread)),
       pools_(config_.all_pools()),
       scheduler_(loop_),
-      refusals_(loop_),
-      cgroup_(probe_cgroup()) {
+      refusals_(loop_) {
   // What a client does not read must not fill the memory that all share.
   scheduler_.begin_only_if([this](uint64_t id) {
     const auto found = clients_.find(id);
@@ -69,7 +68,7 @@ Broker::~Broker() = default;
 Layers Broker::layers() const {
   Layers layers;
   for (const auto& zygote : zygotes_) layers = weaker_of(std::move(layers), zygote->layers());
-  layers.push_back(cgroup_);
+  if (config_.jail == 0) layers.push_back({"cgroup", false, "bounds jails; there are none"});
   return layers;
 }
 
@@ -89,6 +88,7 @@ void Broker::start_zygote(size_t pool) {
 }
 
 void Broker::start_zygotes() {
+  ControlGroup::remove_stale();
   for (size_t pool = 0; pool < pools_.size(); ++pool) {
     for (size_t i = 0; i < pools_[pool].zygotes; ++i) start_zygote(pool);
   }
@@ -130,8 +130,8 @@ void Broker::on_zygote_failed(const std::string& why) {
 }
 
 Layers Broker::check() {
-  pools_ = {config_.pool};
-  pools_[0].zygotes = 1;
+  std::erase_if(pools_, [](const PoolConfig& pool) { return pool.name != kDefaultPool; });
+  for (PoolConfig& pool : pools_) pool.zygotes = 1;
   config_.require = Level::kNone;  // what there is, whatever it is
   start_zygotes();
   return layers();

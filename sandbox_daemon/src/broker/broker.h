@@ -95,8 +95,7 @@ class Broker {
   bool serving_ = false, draining_ = false;
   std::optional<EventLoop::TimerId> patience_;  // with clients that do not read, while draining
   Level told_level_ = Level::kNamespaces;       // below it a person is told
-  Layer cgroup_;
-  std::string metrics_fault_;  // what a person was told last
+  std::string metrics_fault_;                   // what a person was told last
   std::string failure_;
 };
 

@@ -7,10 +7,6 @@
 
 namespace azr {
 
-// Whether cgroups bound the memory and the processes of all programs together: what the kernel and
-// the rights of this process would allow, and why they do not.
-Layer probe_cgroup();
-
 // One line per layer, on or off and why, and the level they add up to.
 std::string check_report(const Layers& layers);
 

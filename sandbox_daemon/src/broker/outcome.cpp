@@ -131,10 +131,13 @@ void judge_denied(Outcome& outcome, const Record* record) {
   set(outcome, Verdict::kDenied, "system call " + outcome.syscall);
 }
 
-void judge_signal(Outcome& outcome, const Limits& limits, int signal) {
+void judge_signal(Outcome& outcome, const Limits& limits, int signal, bool out_of_memory) {
   if (signal == SIGSYS) return judge_denied(outcome, nullptr);
   if (signal == SIGXCPU) {
     return set(outcome, Verdict::kTimeout, "CPU limit of " + std::to_string(limits.cpu()) + " ms");
+  }
+  if (signal == SIGKILL && out_of_memory) {
+    return set(outcome, Verdict::kMemory, "all its processes together used too much");
   }
   outcome.signal = signal;
   const char* name = ::sigabbrev_np(signal);
@@ -174,7 +177,7 @@ Outcome judge(const Asked& asked, const Ending& ending, std::span<const char> ou
   } else if (ending.killed != KillReason::kNone) {
     judge_kill(outcome, ending.killed, asked.limits);
   } else if (!WIFEXITED(status)) {
-    judge_signal(outcome, asked.limits, WTERMSIG(status));
+    judge_signal(outcome, asked.limits, WTERMSIG(status), ending.out_of_memory);
   } else {
     judge_exit(outcome, status, reader);
   }

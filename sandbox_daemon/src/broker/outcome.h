@@ -49,6 +49,7 @@ struct Ending {
   KillReason killed = KillReason::kNone;
   DoneReport report;
   bool zygote_died = false;
+  bool out_of_memory = false;  // the kernel killed a process of its control group
 };
 
 // `output` is the region's.

@@ -13,6 +13,8 @@
 namespace azr {
 namespace {
 
+constexpr uint64_t kJailTasks = 72;            // those of the limit on each user, and the zygote
+constexpr uint64_t kJailFolder = 64ull << 20;  // bytes: its size
 constexpr Milliseconds kStartPatience{30'000};
 constexpr Milliseconds kEndPatience{5'000};  // beyond a deadline, for the zygote to report the end
 
@@ -44,15 +46,34 @@ void Zygote::spawn() {
   if (!out_->valid() || !err_->valid()) throw StartError("cannot make a pipe: " + errno_text());
   process_ = spawn_zygote(config_, {region_fd_.get(), out_->write_end(), err_->write_end()});
   state_ = State::kStarting;
+  if (config_.tier == Tier::kJail) make_group();
   loop_.add(process_.control.get(), EPOLLIN, [this](uint32_t events) { on_control(events); });
   watch(kStartPatience, "zygote: not ready after 30 s");
+}
+
+// Before the zygote has made any process: those are born into its group.
+void Zygote::make_group() {
+  group_ = ControlGroup::make(process_.pid, no_group_);
+  if (!group_ || group_->limit_tasks(kJailTasks)) return;
+  no_group_ = "no limit can be set (" + errno_text() + ")";
+  group_.reset();
+}
+
+Layer Zygote::group_layer() const {
+  if (!group_) return {"cgroup", false, no_group_};
+  return {"cgroup", true, "memory and tasks of each jail in sum"};
+}
+
+// The memory of all its processes together, its folder included.
+bool Zygote::limit_group(const Limits& limits) {
+  return !group_ || group_->limit_memory(memory_before_ + limits.memory + kJailFolder);
 }
 
 void Zygote::start(const Task& task, TimePoint deadline, Deliver deliver) {
   assert(idle());
   state_ = State::kBusy;
   ++jobs_;
-  const bool clean = region_->clear(region_fd_.get());
+  const bool clean = region_->clear(region_fd_.get()) && limit_group(task.limits);
   write_request(task.request, region_->input());
   run_ = std::make_unique<ZygoteRun>(loop_, task, deadline, *out_, *err_, std::move(deliver));
   const bool sent = clean && run_->send(process_.control.get());
@@ -92,11 +113,13 @@ void Zygote::handle(Message& message) {
 }
 
 void Zygote::on_ready(const std::string& body) {
-  const Layers layers = parse_layers(body);
+  Layers layers = parse_layers(body);
+  if (config_.tier == Tier::kJail) layers.push_back(group_layer());
   const std::string missing = shortfall(layers, config_.require);
   if (!missing.empty()) return on_death(missing);
   unwatch();
   layers_ = layers;
+  if (group_) memory_before_ = group_->memory_used();
   state_ = State::kIdle;
   events_.on_ready();
   events_.on_idle();
@@ -111,7 +134,9 @@ void Zygote::on_done(const DoneReport& report) {
 
 void Zygote::end_run(const DoneReport& report, bool died) {
   const auto run = std::move(run_);
-  run->finish(report, died, region_->output());
+  const bool killed = WIFSIGNALED(report.wait_status) && WTERMSIG(report.wait_status) == SIGKILL;
+  const bool out_of_memory = killed && group_ && group_->new_memory_kills();
+  run->finish({KillReason::kNone, report, died, out_of_memory}, region_->output());
 }
 
 void Zygote::on_death(const std::string& why) {
@@ -123,6 +148,7 @@ void Zygote::on_death(const std::string& why) {
   kill_process();  // with its pid namespace every child goes too
   process_ = {};
   if (run_) end_run({}, /*died=*/true);
+  group_.reset();
   if (was_starting) {
     events_.on_failed(why.starts_with("it ") ? "zygote: " + why + " before it was ready" : why);
     loop_.call_after(Milliseconds(1000), [this] { respawn(); });

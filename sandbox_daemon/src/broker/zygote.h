@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "cgroup.h"
 #include "event_loop.h"
 #include "layers.h"
 #include "region.h"
@@ -48,6 +49,9 @@ class Zygote : public Worker {
   void on_death(const std::string& why);
   void end_run(const DoneReport& report, bool died);
   void respawn();
+  void make_group();
+  Layer group_layer() const;
+  bool limit_group(const Limits& limits);
   void kill_process();
   void watch(Milliseconds patience, std::string why);
   void unwatch();
@@ -59,6 +63,9 @@ class Zygote : public Worker {
   UniqueFd region_fd_;
   std::unique_ptr<Region> region_;
   std::unique_ptr<OutputPipe> out_, err_;
+  std::unique_ptr<ControlGroup> group_;  // of a zygote of jails, where there can be one
+  std::string no_group_;                 // why there is none
+  uint64_t memory_before_ = 0;           // what the group used before its first program
   Spawned process_;
   std::unique_ptr<ZygoteRun> run_;
   Layers layers_;

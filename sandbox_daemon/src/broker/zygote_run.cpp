@@ -113,11 +113,12 @@ void ZygoteRun::check_cpu() {
   cpu_timer_ = loop_.call_after(limit - *used, [this] { check_cpu(); });
 }
 
-void ZygoteRun::finish(const DoneReport& report, bool zygote_died, std::span<const char> output) {
+void ZygoteRun::finish(Ending ending, std::span<const char> output) {
   const auto wall = Clock::now() - started_;
-  if (!zygote_died) on_output();  // the child is dead: what is in the pipes is all there will be
-  Outcome outcome = judge({header_.kind, cases_, header_.limits}, {killed_, report, zygote_died},
-                          output, header_.token);
+  // The child is dead: what is in the pipes is all there will be.
+  if (!ending.zygote_died) on_output();
+  ending.killed = killed_;
+  Outcome outcome = judge({header_.kind, cases_, header_.limits}, ending, output, header_.token);
   outcome.wall_us = std::chrono::duration_cast<std::chrono::microseconds>(wall).count();
   const size_t cap = header_.limits.output;
   outcome.out = out_.end();

@@ -20,8 +20,8 @@ class ZygoteRun {
   // Sends the job over `control`; false and errno when that failed.
   bool send(int control);
   void on_started(UniqueFd pidfd);
-  // Judges the end from the region's output and delivers.
-  void finish(const DoneReport& report, bool zygote_died, std::span<const char> output);
+  // Judges the end, to which it adds what it killed, from the region's output, and delivers.
+  void finish(Ending ending, std::span<const char> output);
   void kill(KillReason reason);
   bool killed() const { return killed_ != KillReason::kNone; }
 
