@@ -2,7 +2,8 @@
 
 One program per sequence looks through all S rewards for the members of its group, then writes its
 tokens. That is S² comparisons of data that stays in the cache: cheap to some ten thousand
-sequences, with no sorting, no atomics and any integers as keys.
+sequences, with no sorting, no atomics and any integers as keys. (Few sequences of very many tokens
+would want several programs each.)
 
 Numerics: statistics are fp64, of differences to the program's own reward. Equal rewards are
 differences of exactly 0, and large rewards with a tiny spread lose nothing. The variance takes a
@@ -28,8 +29,8 @@ class Config(NamedTuple):
     num_warps: int
 
 
-# Not measured. One configuration: what differs between calls is how many programs there are.
-CONFIGS = {"default": Config(512, 2048, 4)}
+# Not measured; chosen so that nothing spills. What differs between calls is the number of programs.
+CONFIGS = {"default": Config(256, 1024, 4)}
 
 
 @triton.jit
@@ -111,8 +112,8 @@ def advantage_tokens(
             deviation = tl.sqrt(tl.sum(squares, 0) / tl.where(total > 0, total, 1.0))
             spread = deviation > 1e-12 * tl.maximum(tl.abs(mine + mean), 1.0)
             advantage = tl.where(spread, advantage / tl.where(spread, deviation, 1.0), 0.0)
-    advantage = tl.where((count > 1) & (total > 0), advantage, 0.0).to(tl.float32)
-    _fill(advantage_ptr, tl.sum(begin, 0), own_length, advantage, BLOCK_N)
+    # A group of one has no difference but 0 and needs no case of its own.
+    _fill(advantage_ptr, tl.sum(begin, 0), own_length, advantage.to(tl.float32), BLOCK_N)
 
 
 @triton.jit

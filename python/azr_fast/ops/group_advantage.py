@@ -87,7 +87,8 @@ def torch_launch(
     """The formulas: the oracle. A group is an index into tensors of per-group sums."""
     keys = torch.zeros_like(groups_S) if arithmetic.one_group else groups_S
     group_S = torch.unique(keys, return_inverse=True)[1]
-    # Relative to the group's lowest: equal rewards are exactly 0, large ones lose nothing.
+    # Relative to the group's lowest: equal rewards and groups of one are exactly 0, large rewards
+    # lose nothing.
     reward = rewards_S.double()
     lowest = torch.zeros_like(reward).scatter_reduce_(
         0, group_S, reward, "amin", include_self=False
@@ -99,17 +100,16 @@ def torch_launch(
     def group_sum(value: torch.Tensor) -> torch.Tensor:
         return torch.zeros_like(reward).index_add_(0, group_S, value)[group_S]
 
-    count, total = group_sum(ones), group_sum(weight)
     if arithmetic.leave_one_out:
-        advantage = delta - (group_sum(delta) - delta) / (count - 1).clamp_min(1)
+        advantage = delta - (group_sum(delta) - delta) / (group_sum(ones) - 1).clamp_min(1)
     else:
+        total = group_sum(weight)
         mean = group_sum(weight * delta) / total.clamp_min(1)
         advantage = delta - mean
         if arithmetic.scaled:
             deviation = (group_sum(weight * advantage**2) / total.clamp_min(1)).sqrt()
             spread = deviation > 1e-12 * (base + mean).abs().clamp_min(1)
             advantage = torch.where(spread, advantage / deviation, 0.0)
-    advantage = torch.where((count > 1) & (total > 0), advantage, 0.0)
     advantage_N.copy_(advantage.repeat_interleave(lengths_S.long()))
 
 
