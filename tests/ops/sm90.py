@@ -1,0 +1,40 @@
+"""Compiles Triton kernels for an H100 or H200 on a machine without one."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+
+
+class Binary(NamedTuple):
+    ptx: str
+    registers: int
+    stack: int  # bytes; what spills goes there
+
+
+def compile_kernel(kernel, types, constants, aligned, num_warps, tmp_path):
+    """`types` and `constants` by name of argument; `aligned` ones are multiples of 16."""
+    names = kernel.arg_names
+    signature = {name: "constexpr" if name in constants else types[name] for name in names}
+    source = ASTSource(
+        kernel,
+        signature,
+        {(names.index(name),): value for name, value in constants.items()},
+        {(names.index(name),): [["tt.divisibility", 16]] for name in aligned},
+    )
+    compiled = triton.compile(
+        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": num_warps}
+    )
+    cubin = tmp_path / "kernel.cubin"
+    cubin.write_bytes(compiled.asm["cubin"])
+    usage = subprocess.run(
+        [CUOBJDUMP, "--dump-resource-usage", cubin], capture_output=True, text=True, check=True
+    ).stdout
+    (registers, stack) = re.search(r"REG:(\d+) STACK:(\d+)", usage).groups()
+    return Binary(compiled.asm["ptx"], int(registers), int(stack))

@@ -1,0 +1,236 @@
+"""Advantages against exact fractions: torch and the Triton kernel, interpreted, on the same cases;
+the output is full of nan before the call."""
+
+import math
+import typing
+from collections import defaultdict
+from dataclasses import asdict
+from fractions import Fraction
+
+import pytest
+import torch
+
+from azr_fast.config.schema import AdvantageConfig
+from azr_fast.ops.group_advantage import ESTIMATORS, Arithmetic, group_advantage, torch_launch
+from azr_fast.selfplay.advantage import leave_one_out, normalise
+
+KERNEL = "azr_fast.triton_kernels.group_advantage"
+SCALED = [name for name, plain in ESTIMATORS.items() if plain.scaled]
+CASES = [(name, False) for name in ESTIMATORS]
+CASES += [(name, True) for name, plain in ESTIMATORS.items() if not plain.leave_one_out]
+estimators = pytest.mark.parametrize(("estimator", "token_weighted"), CASES)
+
+
+@pytest.fixture(params=["torch", "triton, interpreted"])
+def advantages(request):
+    """rewards, groups, lengths, estimator, token_weighted → advantage of each token."""
+
+    def on_torch(*tensors, arithmetic):
+        torch_launch(*tensors, arithmetic)
+        return tensors
+
+    def interpreted(*tensors, arithmetic):
+        interpreter = request.getfixturevalue("interpreter")
+        return interpreter(f"{KERNEL}:launch", *tensors, **asdict(arithmetic))[1]
+
+    launch = on_torch if request.param == "torch" else interpreted
+
+    def call(rewards, groups, lengths, estimator, token_weighted=False):
+        plain = asdict(ESTIMATORS[estimator]) | {"token_weighted": token_weighted}
+        out = torch.full((int(lengths.sum()),), torch.nan)
+        return launch(rewards, groups, lengths, out, arithmetic=Arithmetic(**plain))[-1]
+
+    return call
+
+
+def exact(rewards, groups, lengths, estimator, token_weighted=False):
+    """The advantage of each sequence; everything but the square root in exact fractions."""
+    plain = ESTIMATORS[estimator]
+    members = defaultdict(list)
+    for i, group in enumerate(groups.tolist()):
+        members[0 if plain.one_group else group].append(i)
+    r = [Fraction(reward) for reward in rewards.tolist()]
+    w = [Fraction(n if token_weighted else 1) for n in lengths.tolist()]
+    result = [0.0] * len(r)
+    for group in members.values():
+        total = sum(w[i] for i in group)
+        if len(group) == 1 or not total:
+            continue
+        mean = sum(w[i] * r[i] for i in group) / total
+        variance = sum(w[i] * (r[i] - mean) ** 2 for i in group) / total
+        for i in group:
+            if plain.leave_one_out:
+                others = [r[j] for j in group if j != i]
+                result[i] = float(r[i] - sum(others) / len(others))
+            elif not plain.scaled:
+                result[i] = float(r[i] - mean)
+            elif variance:
+                result[i] = float(r[i] - mean) / math.sqrt(variance)
+    return result
+
+
+def spread_out(per_sequence, lengths):
+    tokens = [
+        value for value, n in zip(per_sequence, lengths.tolist(), strict=True) for _ in range(n)
+    ]
+    return torch.tensor(tokens, dtype=torch.float64)
+
+
+def assert_exact(got, case, estimator, token_weighted=False):
+    expected = spread_out(exact(*case, estimator, token_weighted), case[2])
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got.double(), expected, rtol=1e-6, atol=1e-6 * expected.abs().max())
+
+
+def random_case(generator, sequences, groups, longest=9):
+    """Rewards with ties, keys far apart, lengths with zeros among them."""
+
+    def integers(low, high):
+        return torch.randint(low, high, (sequences,), generator=generator)
+
+    rewards = torch.randn(sequences, generator=generator) * integers(0, 3)
+    return rewards, integers(0, groups) * 1_000_003 - 7, integers(0, longest)
+
+
+@estimators
+@pytest.mark.parametrize(("sequences", "groups"), [(1, 1), (7, 3), (40, 6)])
+def test_against_exact_fractions(
+    advantages, generator, estimator, token_weighted, sequences, groups
+):
+    case = random_case(generator, sequences, groups)
+    case[2][0] = 5  # some token is there
+    assert_exact(advantages(*case, estimator, token_weighted), case, estimator, token_weighted)
+
+
+@pytest.mark.parametrize(("estimator", "token_weighted"), [("trr++", True), ("rloo", False)])
+def test_more_sequences_than_a_block_holds(advantages, generator, estimator, token_weighted):
+    case = random_case(generator, 300, 3)
+    assert_exact(advantages(*case, estimator, token_weighted), case, estimator, token_weighted)
+
+
+@estimators
+def test_large_rewards_with_a_tiny_spread(advantages, generator, estimator, token_weighted):
+    """A variance of squares minus the square of the mean would be rounding noise."""
+    _, groups, lengths = random_case(generator, 60, 4)
+    lengths += 1
+    for dtype, spread in ((torch.float32, 2e-3), (torch.float64, 1e-6)):
+        steps = torch.randint(8, (60,), generator=generator, dtype=torch.float64)
+        case = (1e4 + spread * steps).to(dtype), groups, lengths
+        got = advantages(*case, estimator, token_weighted)
+        assert_exact(got, case, estimator, token_weighted)
+        if estimator in SCALED:
+            assert got.abs().max() > 0.5
+
+
+@estimators
+@pytest.mark.parametrize("reward", [0.0, 0.1, -1e4, 1e-30])
+def test_groups_without_variance_give_exactly_zero(advantages, estimator, token_weighted, reward):
+    rewards = torch.full((7,), reward)
+    groups, lengths = torch.tensor([1, 2, 1, 1, 2, 1, 3]), torch.tensor([3, 1, 4, 1, 5, 9, 2])
+    got = advantages(rewards, groups, lengths, estimator, token_weighted)
+    assert got.tolist() == [0.0] * 25
+
+
+@estimators
+def test_groups_of_one_and_groups_without_tokens(advantages, estimator, token_weighted):
+    if ESTIMATORS[estimator].one_group:
+        groups = torch.tensor([5])
+        assert advantages(torch.tensor([3.0]), groups, torch.tensor([4]), estimator).eq(0).all()
+        return
+    rewards = torch.tensor([3.0, 7.0, 9.0, 1.0, 2.0])
+    groups, lengths = torch.tensor([1, 2, 2, 3, 3]), torch.tensor([2, 0, 0, 3, 1])
+    got = advantages(rewards, groups, lengths, estimator, token_weighted)
+    assert got[:2].tolist() == [0.0, 0.0]
+    assert (got[2:5] < 0).all()
+    assert got[5] > 0
+
+
+@pytest.mark.parametrize("ids", [torch.int32, torch.int64], ids=str)
+def test_long_sequences_fill_their_tokens_and_no_others(advantages, generator, ids):
+    """Longer than the kernel's blocks, beginning at every residue of their alignment."""
+    lengths = torch.tensor([1, 6001, 4096, 0, 2047, 2, 8191, 2048, 3, 5000], dtype=ids)
+    rewards = torch.randn(10, generator=generator)
+    case = rewards, torch.tensor([0, 1] * 5, dtype=ids), lengths
+    assert_exact(advantages(*case, "grpo"), case, "grpo")
+
+
+def test_two_runs_are_bitwise_equal(advantages, generator):
+    case = random_case(generator, 100, 5)
+    assert torch.equal(advantages(*case, "trr++", True), advantages(*case, "trr++", True))
+
+
+OFFERED = typing.get_args(AdvantageConfig.model_fields["estimator"].annotation)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "token_weighted"), [case for case in CASES if case[0] in OFFERED]
+)
+def test_the_trainer_uses_the_same_arithmetic(generator, estimator, token_weighted):
+    """`selfplay.advantage`, which works on lists."""
+    rewards, groups, lengths = random_case(generator, 50, 6)
+    got = group_advantage(
+        rewards, groups, lengths, estimator=estimator, token_weighted=token_weighted
+    )
+    keys = [0] * 50 if estimator == "global" else groups.tolist()
+    weights = [float(n) for n in lengths] if token_weighted else [1.0] * 50
+    if estimator == "rloo":
+        theirs = leave_one_out(rewards.tolist(), keys)
+    else:
+        theirs = normalise(rewards.tolist(), keys, weights)
+    torch.testing.assert_close(got.double(), spread_out(theirs, lengths), rtol=1e-6, atol=1e-6)
+
+
+def test_every_estimator_of_the_trainer_is_there():
+    assert OFFERED
+    assert set(OFFERED) <= set(ESTIMATORS)
+
+
+def test_no_sequences_and_no_tokens():
+    nothing = torch.zeros(0, dtype=torch.int64)
+    assert group_advantage(nothing.float(), nothing, nothing, estimator="grpo").shape == (0,)
+    zeros = torch.zeros(3, dtype=torch.int64)
+    assert group_advantage(zeros.float(), zeros, zeros, estimator="rloo").shape == (0,)
+
+
+def test_strided_inputs(generator):
+    case = random_case(generator, 40, 4)
+    got = group_advantage(*(value[::2] for value in case), estimator="trr++")
+    assert_exact(got, tuple(value[::2] for value in case), "trr++")
+
+
+ids_4 = torch.zeros(4, dtype=torch.int64)
+BAD = {
+    "rewards hold nan, inf or numbers beyond 1e+150: check the rewards": {
+        "rewards_S": torch.tensor([0.0, torch.nan, 1.0, 1.0])
+    },
+    "rewards must be float32 or float64, not torch.bfloat16": {
+        "rewards_S": torch.zeros(4).bfloat16()
+    },
+    "rewards must have one dimension": {"rewards_S": torch.zeros(4, 1)},
+    "one group key per reward is needed": {"groups_S": ids_4[:3]},
+    "groups must be int32 or int64, not torch.int16": {"groups_S": ids_4.short()},
+    "groups is on meta, not on cpu": {"groups_S": ids_4.to("meta")},
+    "one length per reward is needed": {"lengths_S": ids_4[:3]},
+    "lengths must be int32 or int64, not torch.float32": {"lengths_S": torch.ones(4)},
+    "lengths must not be negative": {"lengths_S": ids_4 - 1},
+    "estimator must be one of trr++, grpo, global, dr_grpo, rloo, not gae": {"estimator": "gae"},
+    "rloo weighs no sequence by its tokens": {"estimator": "rloo", "token_weighted": True},
+    "Triton kernels do not run on cpu: use implementation auto or torch": {
+        "implementation": "triton"
+    },
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_input_is_refused_by_name(message):
+    good = {"rewards_S": torch.zeros(4), "groups_S": ids_4, "lengths_S": ids_4 + 1}
+    with pytest.raises(ValueError) as refused:  # noqa: PT011  the text is compared in full below
+        group_advantage(**(good | {"estimator": "grpo"} | BAD[message]))
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("reward", [torch.inf, -torch.inf, 1e200])
+def test_infinite_rewards_are_refused(reward):
+    rewards = torch.tensor([0.0, reward], dtype=torch.float64)
+    with pytest.raises(ValueError, match="rewards hold nan, inf"):
+        group_advantage(rewards, ids_4[:2], ids_4[:2] + 1, estimator="grpo")
