@@ -10,6 +10,9 @@ dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=s
 # Named bounds on relative Frobenius errors, see azr_fast.ops.linear_policy_loss.
 LOGP = {torch.float32: 2e-5, torch.bfloat16: 3e-2}
 GRAD = {torch.float32: 2e-5, torch.bfloat16: 1e-2}
+# Of few random tokens, whose error is at times that of a single one: a logit of 8 to 16 is rounded
+# by up to 0.03. Averages over more tokens keep to GRAD.
+GRAD_OF_FEW = {torch.float32: 2e-5, torch.bfloat16: 4e-2}
 
 
 def inputs(seed, tokens, width, vocabulary, dtype=torch.float32, scale=3.0):
@@ -46,9 +49,8 @@ def error(got, expected):
     return ((got.double() - expected).norm() / expected.norm().clamp_min(1e-30)).item()
 
 
-def assert_close(got, expected, dtype):
-    for value, reference, bound in zip(
-        got, expected, (LOGP[dtype], LOGP[dtype], GRAD[dtype], GRAD[dtype]), strict=True
-    ):
+def assert_close(got, expected, dtype, gradient=GRAD_OF_FEW):
+    bounds = LOGP[dtype], LOGP[dtype], gradient[dtype], gradient[dtype]
+    for value, reference, bound in zip(got, expected, bounds, strict=True):
         assert value.shape == reference.shape
         assert error(value, reference) <= bound

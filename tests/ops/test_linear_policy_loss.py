@@ -3,6 +3,7 @@
 import pytest
 import torch
 from head_cases import (
+    GRAD,
     assert_close,
     dtypes,
     error,
@@ -29,7 +30,7 @@ def run(hidden, weight, targets, coefficient, entropy_weight, **options):
 @pytest.mark.parametrize("vocabulary", [2, 7, 64, 1000, 4097])
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_against_fp64_autograd(implementation, dtype, vocabulary, temperature, seed):
-    case = inputs(seed, 37, 24, vocabulary, dtype)
+    case = inputs(seed, 37, 24, vocabulary, dtype, 3 * temperature)
     got = run(*case, implementation=implementation, temperature=temperature, chunk=16)
     expected = oracle(*case, temperature)
     assert_close(got, expected, dtype)
@@ -37,8 +38,15 @@ def test_against_fp64_autograd(implementation, dtype, vocabulary, temperature, s
 
 @implementations
 @dtypes
+def test_the_named_bounds(implementation, dtype):
+    case = inputs(0, 256, 64, 4097, dtype)
+    assert_close(run(*case, implementation=implementation), oracle(*case), dtype, GRAD)
+
+
+@implementations
+@dtypes
 @pytest.mark.parametrize(
-    ("tokens", "width", "vocabulary"), [(127, 72, 1000), (33, 130, 4097), (2, 72, 50257)]
+    ("tokens", "width", "vocabulary"), [(127, 72, 1000), (33, 130, 4097), (9, 72, 50257)]
 )
 def test_shapes_that_no_tile_divides(implementation, dtype, tokens, width, vocabulary, seed):
     case = inputs(seed, tokens, width, vocabulary, dtype)
@@ -48,7 +56,7 @@ def test_shapes_that_no_tile_divides(implementation, dtype, tokens, width, vocab
 @implementations
 @dtypes
 def test_a_temperature_per_token(implementation, dtype, seed):
-    case, temperature_N = inputs(seed, 37, 24, 1000, dtype), temperatures(seed, 37)
+    case, temperature_N = inputs(seed, 37, 24, 1000, dtype, 1.5), temperatures(seed, 37)
     got = run(*case, implementation=implementation, temperature=temperature_N, chunk=16)
     assert_close(got, oracle(*case, temperature_N), dtype)
 

@@ -114,7 +114,7 @@ def _check_range(targets_N: torch.Tensor, vocabulary: int) -> None:
 
 def _scales(temperature: float | torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
     if not isinstance(temperature, torch.Tensor):
-        temperature = torch.full(targets_N.shape, temperature, device=targets_N.device)
+        temperature = torch.full_like(targets_N, temperature, dtype=torch.float32)
     check_per_token("temperature", temperature, targets_N)
     scale_N = temperature.reciprocal()
     usable = (scale_N > 0) & scale_N.isfinite()
