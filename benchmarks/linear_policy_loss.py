@@ -11,8 +11,9 @@ Extra memory is the peak of a fresh process that runs the contestant once, less 
 inputs and buffer. It is read from VmHWM; ru_maxrss would start at the parent's size.
 
 `difference` is the relative Frobenius distance of the contestant's d weight to ours. The loss has
-an entropy bonus of 1e-3, which the two of linear_cross_entropy leave out; the chunked one, which
-must know the gradients beforehand, also leaves out the coefficients: it computes less.
+an entropy bonus of 1e-3, which linear_cross_entropy leaves out: it computes less, and its
+log-probabilities are bf16. Its chunked form (LinearCrossEntropyOptions) does not take part: it
+computes gradients before it could know the coefficients.
 """
 
 from __future__ import annotations
@@ -36,8 +37,18 @@ from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.ops.rows import CpuRows, Rows, TorchRows
 
-MODELS = {"SmolLM2-135M": (576, 49152), "Qwen2.5-0.5B": (896, 151936)}  # width, vocabulary
 CHUNK = 256  # tokens, of the rival that is chunked by hand
+
+
+class Shape(NamedTuple):
+    """Of a benchmark's head."""
+
+    tokens: int
+    width: int
+    vocabulary: int
+
+
+MODELS = {"SmolLM2-135M": Shape(2048, 576, 49152), "Qwen2.5-0.5B": Shape(1024, 896, 151936)}
 
 
 class Inputs(NamedTuple):
@@ -114,15 +125,6 @@ def cross_entropy(inputs: Inputs, d_weight: torch.Tensor) -> None:
     finish(inputs.coefficient @ loss.float(), weight, d_weight)
 
 
-def cross_entropy_chunked(inputs: Inputs, d_weight: torch.Tensor) -> None:
-    hidden, weight = inputs.leaves()
-    options = torch.nn.LinearCrossEntropyOptions()
-    loss = torch.nn.functional.linear_cross_entropy(
-        hidden, weight, inputs.targets, reduction="sum", options=options
-    )
-    finish(loss, weight, d_weight)
-
-
 def finish(loss: torch.Tensor, weight: torch.Tensor, d_weight: torch.Tensor) -> None:
     loss.backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
@@ -139,10 +141,7 @@ CONTESTANTS: dict[str, Contestant] = {
     f"(b) {CHUNK}-token chunks, checkpoint": chunked,
 }
 if hasattr(torch.nn.functional, "linear_cross_entropy"):
-    CONTESTANTS |= {
-        "(c) linear_cross_entropy": cross_entropy,
-        "(c) the same, chunked, plain sum": cross_entropy_chunked,
-    }
+    CONTESTANTS["(c) linear_cross_entropy"] = cross_entropy
 
 
 def measure(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, dict[str, float]]:
@@ -211,19 +210,19 @@ def memory_mib(key: str) -> float:
     raise LookupError(key)
 
 
-def print_extra_memory(name: str, model: str, tokens: int) -> None:
+def print_extra_memory(name: str, shape: Shape) -> None:
     """In a process of its own, see `extra_mib`."""
     tiny = make_inputs(8, 64, 128)
     CONTESTANTS[name](tiny, torch.zeros(tiny.weight.shape))  # threads and libraries
-    inputs = make_inputs(tokens, *MODELS[model])
+    inputs = make_inputs(*shape)
     d_weight = torch.ones(inputs.weight.shape)
     before = memory_mib("VmRSS")
     CONTESTANTS[name](inputs, d_weight)
     print(memory_mib("VmHWM") - before)
 
 
-def extra_mib(name: str, model: str, tokens: int) -> float:
-    command = [sys.executable, __file__, "--memory-of", name, model, "--tokens", str(tokens)]
+def extra_mib(name: str, shape: Shape) -> float:
+    command = [sys.executable, __file__, "--memory-of", name, *map(str, shape)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return float(done.stdout)
 
@@ -235,31 +234,34 @@ def print_table(title: str, times: dict[str, dict[str, float]]) -> None:
         print(f"  {name:34s} {figures}", flush=True)
 
 
-def run_model(model: str, tokens: int, repeats: int) -> dict[str, dict[str, dict[str, float]]]:
-    memory = {name: extra_mib(name, model, tokens) for name in CONTESTANTS}
-    inputs = make_inputs(tokens, *MODELS[model])
+def run_model(model: str, shape: Shape, repeats: int) -> dict[str, dict[str, dict[str, float]]]:
+    memory = {name: extra_mib(name, shape) for name in CONTESTANTS}
+    inputs = make_inputs(*shape)
     head, rows = measure_head(inputs, repeats), measure_rows(inputs, repeats)
     for name, row in head.items():
         row["extra_mib"] = memory[name]
         row["memory_share"] = memory[name] / memory[PLAIN]
-    print_table(f"{model}, {tokens} tokens: head", head)
+    print_table(f"{model}, {shape.tokens} tokens: head", head)
     print_table(f"{model}, 256 tokens: rows of logits", rows)
     return {"head": head, "rows": rows}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--tokens", type=int, default=1024)
+    parser.add_argument("--tokens", type=int, help="in place of each model's own number")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, help="write the results as JSON")
-    parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)  # for the script itself
+    parser.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)  # for the script itself
     arguments = parser.parse_args()
     if arguments.memory_of:
-        print_extra_memory(*arguments.memory_of, arguments.tokens)
+        print_extra_memory(arguments.memory_of[0], Shape(*map(int, arguments.memory_of[1:])))
         return
+    shapes = {name: MODELS[name] for name in arguments.models}
+    if arguments.tokens:
+        shapes = {name: shape._replace(tokens=arguments.tokens) for name, shape in shapes.items()}
     about = {
-        "tokens": arguments.tokens,
+        "shapes": {name: shape._asdict() for name, shape in shapes.items()},
         "repeats": arguments.repeats,
         "threads": torch.get_num_threads(),
         "isa": _kernels.isa(),
@@ -267,7 +269,7 @@ def main() -> None:
         "machine": platform.machine(),
     }
     print(about)
-    models = {m: run_model(m, arguments.tokens, arguments.repeats) for m in arguments.models}
+    models = {name: run_model(name, shape, arguments.repeats) for name, shape in shapes.items()}
     if arguments.output:
         arguments.output.write_text(json.dumps(about | {"models": models}, indent=1) + "\n")
 

@@ -1,7 +1,7 @@
 """Fresh random inputs in every run; the seed is in a failure's captured output."""
 
 import os
-import random
+import secrets
 import sys
 from pathlib import Path
 
@@ -17,6 +17,6 @@ settings.load_profile("untimed")
 @pytest.fixture
 def seed():
     """AZR_TEST_SEED repeats a failure."""
-    value = int(os.environ.get("AZR_TEST_SEED") or random.SystemRandom().randrange(2**32))
+    value = int(os.environ.get("AZR_TEST_SEED", secrets.randbits(32)))
     print(f"AZR_TEST_SEED={value}")
     return value

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from azr_fast.ops.checks import IDS, require, require_device, require_dtype
 from azr_fast.ops.rows import Rows, choose_rows
 
 CHUNK = 1024  # tokens: large enough for the products' full speed
@@ -17,7 +18,6 @@ IGNORED = -100  # a target that is none, as in torch's cross_entropy
 class Chunk:
     """Some of the tokens that a walk keeps. The logits' buffer is reused for the next chunk."""
 
-    part: slice  # of the K kept tokens
     index_C: torch.Tensor  # among all N tokens
     hidden_CH: torch.Tensor
     logits_CV: torch.Tensor
@@ -40,11 +40,11 @@ class Head:
         count, vocabulary = kept_K.numel(), self.weight_VH.shape[0]
         buffer_CV = self.hidden_NH.new_empty(min(self.chunk, count), vocabulary)
         for begin in range(0, count, self.chunk):
-            part = slice(begin, min(begin + self.chunk, count))
-            hidden_CH = self.hidden_NH[kept_K[part]]
+            index_C = kept_K[begin : begin + self.chunk]
+            hidden_CH = self.hidden_NH[index_C]
             logits_CV = buffer_CV[: hidden_CH.shape[0]]
             torch.mm(hidden_CH, self.weight_VH.T, out=logits_CV)
-            yield Chunk(part, kept_K[part], hidden_CH, logits_CV)
+            yield Chunk(index_C, hidden_CH, logits_CV)
 
 
 def checked_head(
@@ -57,12 +57,9 @@ def checked_head(
 ) -> Head:
     """ValueError, before anything is computed, for what would give a wrong number."""
     _check_products(hidden_NH, weight_VH)
-    require(
-        targets_N.dtype in (torch.int32, torch.int64),
-        f"targets must be int32 or int64, not {targets_N.dtype}",
-    )
+    require_dtype("targets", targets_N, IDS)
     require(targets_N.shape == hidden_NH.shape[:1], "one target per hidden state is needed")
-    _check_devices(hidden_NH, weight=weight_VH, targets=targets_N)
+    require_device(hidden_NH.device, weight=weight_VH, targets=targets_N)
     targets_N = targets_N.long()
     _check_range(targets_N, weight_VH.shape[0])
     require(chunk > 0, f"chunk must be positive, not {chunk}")
@@ -73,33 +70,16 @@ def checked_head(
 
 def check_per_token(name: str, tensor: torch.Tensor, targets_N: torch.Tensor) -> None:
     """Float32, one element per target, on the targets' device."""
-    require(tensor.dtype == torch.float32, f"{name} must be float32, not {tensor.dtype}")
+    require_dtype(name, tensor, (torch.float32,))
     require(tensor.shape == targets_N.shape, f"one {name} per target is needed")
-    _check_devices(targets_N, **{name: tensor})
-
-
-def require(condition: bool, message: str) -> None:
-    """ValueError unless the condition holds."""
-    if not condition:
-        raise ValueError(message)
+    require_device(targets_N.device, **{name: tensor})
 
 
 def _check_products(hidden_NH: torch.Tensor, weight_VH: torch.Tensor) -> None:
     require(hidden_NH.ndim == weight_VH.ndim == 2, "hidden and weight must have two dimensions")
     require(hidden_NH.shape[1] == weight_VH.shape[1], "hidden and weight differ in width")
     require(hidden_NH.dtype == weight_VH.dtype, "hidden and weight differ in dtype")
-    require(
-        hidden_NH.dtype in (torch.bfloat16, torch.float32),
-        f"hidden must be bfloat16 or float32, not {hidden_NH.dtype}",
-    )
-
-
-def _check_devices(first: torch.Tensor, **others: torch.Tensor) -> None:
-    for name, tensor in others.items():
-        require(
-            tensor.device == first.device,
-            f"{name} is on {tensor.device}, not on {first.device} like the hidden states",
-        )
+    require_dtype("hidden", hidden_NH, (torch.bfloat16, torch.float32))
 
 
 def _check_range(targets_N: torch.Tensor, vocabulary: int) -> None:

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 import torch
 
-from azr_fast.ops.head import CHUNK, Head, check_per_token, checked_head, require
+from azr_fast.ops.checks import require, require_device, require_dtype
+from azr_fast.ops.head import CHUNK, Head, check_per_token, checked_head
 
 BLOCK = 16384  # words whose d weight is computed at a time
 
@@ -62,9 +63,9 @@ def linear_policy_loss(
     for name, tensor in (("coefficient", coefficient_N), ("entropy_weight", entropy_weight_N)):
         check_per_token(name, tensor, head.targets_N)
         require(bool(tensor.isfinite().all()), f"{name} holds nan or inf: check the advantages")
-    require(d_weight_VH.dtype == torch.float32, "d_weight must be float32")
+    require_dtype("d_weight", d_weight_VH, (torch.float32,))
     require(d_weight_VH.shape == weight_VH.shape, "d_weight must have the shape of weight")
-    require(d_weight_VH.device == weight_VH.device, "d_weight must be on the weight's device")
+    require_device(weight_VH.device, d_weight=d_weight_VH)
     return one_pass(head, coefficient_N, entropy_weight_N, d_weight_VH)
 
 

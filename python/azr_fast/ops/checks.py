@@ -1,0 +1,25 @@
+"""What operations ask of their input before anything is launched; each refusal is a ValueError."""
+
+from __future__ import annotations
+
+import torch
+
+IDS = (torch.int32, torch.int64)
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ValueError unless the condition holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def require_dtype(name: str, tensor: torch.Tensor, allowed: tuple[torch.dtype, ...]) -> None:
+    """The tensor's dtype is one of those allowed."""
+    names = " or ".join(str(dtype).removeprefix("torch.") for dtype in allowed)
+    require(tensor.dtype in allowed, f"{name} must be {names}, not {tensor.dtype}")
+
+
+def require_device(device: torch.device, **tensors: torch.Tensor) -> None:
+    """Every tensor lies on the device."""
+    for name, tensor in tensors.items():
+        require(tensor.device == device, f"{name} is on {tensor.device}, not on {device}")
