@@ -10,7 +10,8 @@ Numerics. Statistics are fp32 and `d weight` is summed in fp32 whatever the inpu
 inputs log-probabilities and gradients are good to 2e-5. With bf16 inputs on a CPU the products come
 from oneDNN, which rounds logits, d logits and each chunk's d weight to bf16 (torch has no bf16
 product with fp32 output there): log-probabilities are good to 3e-2 and gradients to 1e-2. All
-are relative Frobenius errors at logits of standard deviation 3 (tests/ops hold them).
+are relative Frobenius errors over some hundred tokens at logits of standard deviation 3 (tests/ops
+hold them).
 
 Suffixes: N tokens, H hidden width, V vocabulary, C tokens of a chunk, B words of a block.
 """
