@@ -1,11 +1,19 @@
-"""Time the one-pass policy head on a CPU: C++ rows against torch rows and against plain autograd.
+"""Policy loss and gradients from hidden states on a CPU: ours against what torch offers.
 
-    python benchmarks/linear_policy_loss.py --tokens 1024 2048 4096 --output results.json
+    python benchmarks/linear_policy_loss.py --output results.json
 
-Every repeat runs all contestants one after the other on the same inputs; reported are medians of
-wall-clock and of CPU seconds (which other work on the machine disturbs less), and the ratios of the
-medians to the C++ kernel's. `autograd` keeps the [T, V] logits, as a training step that calls
-`model(...).logits` does.
+At the head of each model every repeat runs all contestants one after the other on the same bf16
+inputs; reported are medians of wall-clock and CPU seconds (which other work on the machine disturbs
+less) and the ratios of the medians to ours. All add d loss / d weight to one fp32 buffer, as a
+trainer with fp32 master weights does, and compute d loss / d hidden.
+
+Extra memory is the peak of a fresh process that runs the contestant once, less what it held before:
+inputs and buffer. It is read from VmHWM; ru_maxrss would start at the parent's size.
+
+`difference` is the relative Frobenius distance of the contestant's d weight to ours. The loss has
+an entropy bonus of 1e-3, which linear_cross_entropy leaves out: it computes less, and its
+log-probabilities are bf16. Its chunked form (LinearCrossEntropyOptions) does not take part: it
+computes gradients before it could know the coefficients.
 """
 
 from __future__ import annotations
@@ -14,104 +22,246 @@ import argparse
 import json
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from azr_fast import _kernels
+from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
-from azr_fast.ops.rows import CpuRows, TorchRows
+from azr_fast.ops.rows import CpuRows, Rows, TorchRows
 
-Inputs = tuple[torch.Tensor, ...]
+CHUNK = 256  # tokens, of the rival that is chunked by hand
+
+
+class Shape(NamedTuple):
+    """Of a benchmark's head."""
+
+    tokens: int
+    width: int
+    vocabulary: int
+
+
+MODELS = {"SmolLM2-135M": Shape(2048, 576, 49152), "Qwen2.5-0.5B": Shape(1024, 896, 151936)}
+
+
+class Inputs(NamedTuple):
+    """Of every contestant; none changes them."""
+
+    hidden: torch.Tensor
+    weight: torch.Tensor
+    targets: torch.Tensor
+    coefficient: torch.Tensor
+    entropy_weight: torch.Tensor
+
+    def leaves(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states and weight for autograd, without gradients of earlier runs."""
+        return self.hidden.detach().requires_grad_(), self.weight.detach().requires_grad_()
 
 
 def make_inputs(tokens: int, width: int, vocabulary: int) -> Inputs:
     """Bf16 hidden states and weight with logits of standard deviation 3, and fp32 coefficients."""
     torch.manual_seed(0)
-    hidden = (torch.randn(tokens, width) * 3 / width**0.5).bfloat16()
-    weight = torch.randn(vocabulary, width).bfloat16()
-    targets = torch.randint(vocabulary, (tokens,))
-    return hidden, weight, targets, torch.randn(tokens), torch.full((tokens,), 1e-3)
+    return Inputs(
+        torch.randn(tokens, width, dtype=torch.bfloat16) * (3 / width**0.5),
+        torch.randn(vocabulary, width, dtype=torch.bfloat16),
+        torch.randint(vocabulary, (tokens,)),
+        torch.randn(tokens),
+        torch.full((tokens,), 1e-3),
+    )
 
 
-def one_pass(inputs: Inputs, d_weight: torch.Tensor, implementation: str) -> None:
-    linear_policy_loss(*inputs, d_weight, implementation=implementation)  # type: ignore[misc]
+def one_pass(inputs: Inputs, d_weight: torch.Tensor) -> None:
+    linear_policy_loss(*inputs, d_weight, implementation="cpu")
 
 
-def autograd(inputs: Inputs, d_weight: torch.Tensor) -> None:
-    hidden, weight, targets, coefficient, entropy_weight = inputs
-    hidden, weight = hidden.detach().requires_grad_(), weight.detach().requires_grad_()
+def one_pass_torch_rows(inputs: Inputs, d_weight: torch.Tensor) -> None:
+    linear_policy_loss(*inputs, d_weight, implementation="torch")
+
+
+def autograd_form(inputs: Inputs, d_weight: torch.Tensor) -> None:
+    hidden, weight = inputs.leaves()
+    logp, entropy = linear_logprob(hidden, weight, inputs.targets, implementation="cpu")
+    finish(-(inputs.coefficient @ logp + inputs.entropy_weight @ entropy), weight, d_weight)
+
+
+def plain_loss(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    coefficient: torch.Tensor,
+    entropy_weight: torch.Tensor,
+) -> torch.Tensor:
     logp = (hidden @ weight.T).float().log_softmax(1)
     entropy = -(logp.exp() * logp).sum(1)
     chosen = logp.gather(1, targets[:, None])[:, 0]
-    loss = -(coefficient * chosen + entropy_weight * entropy).sum()
+    return -(coefficient @ chosen + entropy_weight @ entropy)
+
+
+def plain(inputs: Inputs, d_weight: torch.Tensor) -> None:
+    hidden, weight = inputs.leaves()
+    finish(plain_loss(hidden, weight, *inputs[2:]), weight, d_weight)
+
+
+def chunked(inputs: Inputs, d_weight: torch.Tensor) -> None:
+    hidden, weight = inputs.leaves()
+    loss = torch.zeros(())
+    for hidden_part, *others in zip(*(t.split(CHUNK) for t in (hidden, *inputs[2:])), strict=True):
+        loss = loss + checkpoint(plain_loss, hidden_part, weight, *others, use_reentrant=False)
+    finish(loss, weight, d_weight)
+
+
+def cross_entropy(inputs: Inputs, d_weight: torch.Tensor) -> None:
+    hidden, weight = inputs.leaves()
+    loss = torch.nn.functional.linear_cross_entropy(
+        hidden, weight, inputs.targets, reduction="none"
+    )
+    finish(inputs.coefficient @ loss.float(), weight, d_weight)
+
+
+def finish(loss: torch.Tensor, weight: torch.Tensor, d_weight: torch.Tensor) -> None:
     loss.backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
     d_weight += weight.grad
 
 
-def contestants(inputs: Inputs) -> dict[str, Callable[[], None]]:
-    hidden, weight, targets, coefficient, entropy_weight = inputs
-    d_weight = torch.zeros(weight.shape)
-    logits = hidden[:1024] @ weight.T
-    work, logp, entropy = (
-        torch.empty_like(logits),
-        torch.empty(len(logits)),
-        torch.empty(len(logits)),
-    )
-    count = len(logits)
-
-    def rows(implementation: CpuRows | TorchRows) -> None:
-        work.copy_(logits)
-        implementation.policy_loss(
-            work, targets[:count], coefficient[:count], entropy_weight[:count], 1.0, logp, entropy
-        )
-
-    return {
-        "head, cpu": lambda: one_pass(inputs, d_weight, "cpu"),
-        "head, torch": lambda: one_pass(inputs, d_weight, "torch"),
-        "head, autograd": lambda: autograd(inputs, d_weight),
-        f"rows ({count} tokens), cpu": lambda: rows(CpuRows()),
-        f"rows ({count} tokens), torch": lambda: rows(TorchRows()),
-    }
+Contestant = Callable[[Inputs, torch.Tensor], None]
+OURS, PLAIN = "ours: one pass, C++ rows", "(a) logits, log_softmax, autograd"
+CONTESTANTS: dict[str, Contestant] = {
+    OURS: one_pass,
+    "ours: one pass, torch rows": one_pass_torch_rows,
+    "ours: linear_logprob, autograd": autograd_form,
+    PLAIN: plain,
+    f"(b) {CHUNK}-token chunks, checkpoint": chunked,
+}
+if hasattr(torch.nn.functional, "linear_cross_entropy"):
+    CONTESTANTS["(c) linear_cross_entropy"] = cross_entropy
 
 
 def measure(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, dict[str, float]]:
-    """Medians of interleaved runs, after one unmeasured round."""
+    """Medians of interleaved runs."""
     wall: dict[str, list[float]] = {name: [] for name in runs}
     cpu: dict[str, list[float]] = {name: [] for name in runs}
-    for repeat in range(repeats + 1):
+    for _ in range(repeats):
         for name, run in runs.items():
             begin_wall, begin_cpu = time.perf_counter(), time.process_time()
             run()
-            if repeat:
-                wall[name].append(time.perf_counter() - begin_wall)
-                cpu[name].append(time.process_time() - begin_cpu)
+            wall[name].append(time.perf_counter() - begin_wall)
+            cpu[name].append(time.process_time() - begin_cpu)
     return {
         name: {"wall_s": statistics.median(wall[name]), "cpu_s": statistics.median(cpu[name])}
         for name in runs
     }
 
 
-def add_ratios(times: dict[str, dict[str, float]]) -> None:
+def differences(inputs: Inputs) -> dict[str, float]:
+    """Of each contestant's d weight to ours; the first run of each, which is not timed."""
+    ours, theirs = torch.zeros(inputs.weight.shape), torch.zeros(inputs.weight.shape)
+    CONTESTANTS[OURS](inputs, ours)
+    norm, result = ours.norm().item(), {}
+    for name, run in CONTESTANTS.items():
+        run(inputs, theirs.zero_())
+        result[name] = theirs.sub_(ours).norm().item() / norm
+    return result
+
+
+def measure_head(inputs: Inputs, repeats: int) -> dict[str, dict[str, float]]:
+    difference = differences(inputs)
+    d_weight = torch.zeros(inputs.weight.shape)
+    runs = {name: lambda run=run: run(inputs, d_weight) for name, run in CONTESTANTS.items()}
+    times = measure(runs, repeats)
     for name, row in times.items():
-        ours = times[name.split(",")[0] + ", cpu"]
-        row["wall_ratio"] = row["wall_s"] / ours["wall_s"]
-        row["cpu_ratio"] = row["cpu_s"] / ours["cpu_s"]
+        row["wall_ratio"] = row["wall_s"] / times[OURS]["wall_s"]
+        row["cpu_ratio"] = row["cpu_s"] / times[OURS]["cpu_s"]
+        row["difference"] = difference[name]
+    return times
+
+
+def measure_rows(inputs: Inputs, repeats: int) -> dict[str, dict[str, float]]:
+    """What lies between the products: 256 rows of logits to statistics and gradient."""
+    logits = inputs.hidden[:256] @ inputs.weight.T
+    work, logp, entropy = torch.empty_like(logits), torch.empty(256), torch.empty(256)
+
+    def run(rows: Rows) -> None:
+        work.copy_(logits)
+        per_row = (inputs.targets, inputs.coefficient, inputs.entropy_weight)
+        rows.policy_loss(work, *(t[:256] for t in per_row), torch.ones(256), logp, entropy)
+
+    runs = {"C++ rows": lambda: run(CpuRows()), "torch rows": lambda: run(TorchRows())}
+    measure(runs, 1)
+    times = measure(runs, repeats)
+    for row in times.values():
+        row["wall_ratio"] = row["wall_s"] / times["C++ rows"]["wall_s"]
+        row["cpu_ratio"] = row["cpu_s"] / times["C++ rows"]["cpu_s"]
+    return times
+
+
+def memory_mib(key: str) -> float:
+    """Of this process, from /proc: VmRSS (now) or VmHWM (peak)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) / 1024
+    raise LookupError(key)
+
+
+def print_extra_memory(name: str, shape: Shape) -> None:
+    """In a process of its own, see `extra_mib`."""
+    tiny = make_inputs(8, 64, 128)
+    CONTESTANTS[name](tiny, torch.zeros(tiny.weight.shape))  # threads and libraries
+    inputs = make_inputs(*shape)
+    d_weight = torch.ones(inputs.weight.shape)
+    before = memory_mib("VmRSS")
+    CONTESTANTS[name](inputs, d_weight)
+    print(memory_mib("VmHWM") - before)
+
+
+def extra_mib(name: str, shape: Shape) -> float:
+    command = [sys.executable, __file__, "--memory-of", name, *map(str, shape)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout)
+
+
+def print_table(title: str, times: dict[str, dict[str, float]]) -> None:
+    print(title)
+    for name, row in times.items():
+        figures = "  ".join(f"{key} {value:9.4g}" for key, value in row.items())
+        print(f"  {name:34s} {figures}", flush=True)
+
+
+def run_model(model: str, shape: Shape, repeats: int) -> dict[str, dict[str, dict[str, float]]]:
+    memory = {name: extra_mib(name, shape) for name in CONTESTANTS}
+    inputs = make_inputs(*shape)
+    head, rows = measure_head(inputs, repeats), measure_rows(inputs, repeats)
+    for name, row in head.items():
+        row["extra_mib"] = memory[name]
+        row["memory_share"] = memory[name] / memory[PLAIN]
+    print_table(f"{model}, {shape.tokens} tokens: head", head)
+    print_table(f"{model}, 256 tokens: rows of logits", rows)
+    return {"head": head, "rows": rows}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--tokens", type=int, nargs="+", default=[1024, 2048, 4096])
-    parser.add_argument("--width", type=int, default=576)
-    parser.add_argument("--vocabulary", type=int, default=49152)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--tokens", type=int, help="in place of each model's own number")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, help="write the results as JSON")
+    parser.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)  # for the script itself
     arguments = parser.parse_args()
+    if arguments.memory_of:
+        print_extra_memory(arguments.memory_of[0], Shape(*map(int, arguments.memory_of[1:])))
+        return
+    shapes = {name: MODELS[name] for name in arguments.models}
+    if arguments.tokens:
+        shapes = {name: shape._replace(tokens=arguments.tokens) for name, shape in shapes.items()}
     about = {
-        "shape": {"width": arguments.width, "vocabulary": arguments.vocabulary},
+        "shapes": {name: shape._asdict() for name, shape in shapes.items()},
         "repeats": arguments.repeats,
         "threads": torch.get_num_threads(),
         "isa": _kernels.isa(),
@@ -119,17 +269,9 @@ def main() -> None:
         "machine": platform.machine(),
     }
     print(about)
-    results = {}
-    for tokens in arguments.tokens:
-        inputs = make_inputs(tokens, arguments.width, arguments.vocabulary)
-        times = measure(contestants(inputs), arguments.repeats)
-        add_ratios(times)
-        results[tokens] = times
-        for name, row in times.items():
-            figures = "  ".join(f"{key} {value:8.3f}" for key, value in row.items())
-            print(f"{tokens:6d} tokens  {name:26s} {figures}", flush=True)
+    models = {name: run_model(name, shape, arguments.repeats) for name, shape in shapes.items()}
     if arguments.output:
-        arguments.output.write_text(json.dumps(about | {"tokens": results}, indent=1) + "\n")
+        arguments.output.write_text(json.dumps(about | {"models": models}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

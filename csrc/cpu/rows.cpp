@@ -142,50 +142,32 @@ float largest(const Logit* logits, std::int64_t count) {
   return top;
 }
 
-// With y = scaled logit - shift, and the shift the largest scaled logit.
-struct Sums {
-  float shift;
-  float exp;    // sum of e^y
-  float y_exp;  // sum of y e^y; 0 unless asked for
-};
-
-template <bool kEntropy, class Logit>
-Sums row_sums(const Row<Logit>& row) {
+template <class Logit>
+RowStatistics statistics(const Row<Logit>& row) {
   const float shift = row.scale * largest(row.logits, row.vocabulary);
   Float exp[kUnroll] = {}, y_exp[kUnroll] = {};
   for_each_vector(row.vocabulary, [&](int k, std::int64_t at, int lanes) {
-    // Lanes beyond the row hold a huge negative y, whose e^y is exactly 0.
-    const Float y = load_lanes(row.logits + at, lanes, -1e30f) * row.scale - shift;
+    Float y = load_lanes(row.logits + at, lanes, 0) * row.scale - shift;
+    for (int i = lanes; i < kLanes; ++i) y[i] = -1e30f;  // beyond the row: e^y is exactly 0
     const Float e = exp_nonpositive(y);
     exp[k] += e;
-    if constexpr (kEntropy) y_exp[k] += y * e;
+    y_exp[k] += y * e;
   });
-  return {shift, sum((exp[0] + exp[1]) + (exp[2] + exp[3])),
-          sum((y_exp[0] + y_exp[1]) + (y_exp[2] + y_exp[3]))};
-}
-
-template <class Logit>
-float target_y(const Row<Logit>& row, float shift) {
-  return load_some(row.logits + row.target, 1, 0)[0] * row.scale - shift;
-}
-
-template <class Logit>
-void logprob(const Row<Logit>& row) {
-  const Sums sums = row_sums<false>(row);
-  *row.logp = target_y(row, sums.shift) - __builtin_logf(sums.exp);
+  return {.shift = shift,
+          .exp = sum((exp[0] + exp[1]) + (exp[2] + exp[3])),
+          .y_exp = sum((y_exp[0] + y_exp[1]) + (y_exp[2] + y_exp[3])),
+          .target_y = load_some(row.logits + row.target, 1, 0)[0] * row.scale - shift};
 }
 
 // With p = e^(y - log sum) and H the entropy, d/dz of the loss is p (c + w (log p + H)) - c
 // [target], times the scale.
 template <class Logit>
-void policy_loss(const Row<Logit>& row) {
-  const Sums sums = row_sums<true>(row);
+TokenResult policy_loss(const Row<Logit>& row, Objective objective) {
+  const RowStatistics sums = statistics(row);
   const float log_sum = __builtin_logf(sums.exp);
   const float entropy = log_sum - sums.y_exp / sums.exp;
-  *row.logp = target_y(row, sums.shift) - log_sum;
-  *row.entropy = entropy;
-  const float constant = (row.coefficient + row.entropy_weight * entropy) * row.scale;
-  const float slope = row.entropy_weight * row.scale;
+  const float constant = (objective.coefficient + objective.entropy_weight * entropy) * row.scale;
+  const float slope = objective.entropy_weight * row.scale;
   const auto gradient = [&](Float x) {
     // Rounding can leave log p above 0 by an ulp or two, beyond what exp_nonpositive takes.
     Float logp = (x * row.scale - sums.shift) - log_sum;
@@ -193,7 +175,7 @@ void policy_loss(const Row<Logit>& row) {
     return exp_nonpositive(logp) * (slope * logp + constant);
   };
   Float at_target = gradient(load_some(row.logits + row.target, 1, 0));
-  at_target[0] -= row.coefficient * row.scale;
+  at_target[0] -= objective.coefficient * row.scale;
   for_each_vector(row.vocabulary, [&](int, std::int64_t at, int lanes) {
     if (lanes == kLanes) {
       store(row.logits + at, gradient(load(row.logits + at)));
@@ -202,6 +184,7 @@ void policy_loss(const Row<Logit>& row) {
     }
   });
   store_some(row.logits + row.target, 1, at_target);
+  return {.logp = sums.target_y - log_sum, .entropy = entropy};
 }
 
 #define AZR_STRING(x) #x
@@ -211,7 +194,7 @@ void policy_loss(const Row<Logit>& row) {
 
 namespace AZR_ISA {
 extern const RowKernels kernels;
-const RowKernels kernels = {AZR_NAME(AZR_ISA), logprob<BFloat16>, logprob<float>,
+const RowKernels kernels = {AZR_NAME(AZR_ISA), statistics<BFloat16>, statistics<float>,
                             policy_loss<BFloat16>, policy_loss<float>};
 }  // namespace AZR_ISA
 

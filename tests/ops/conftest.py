@@ -9,15 +9,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # for head_cases
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 
 @pytest.fixture
-def generator():
-    """Seeded anew in each run; pytest prints the seed of a test that fails."""
-    seed = int(os.environ.get("AZR_TEST_SEED", secrets.randbits(32)))
-    print(f"AZR_TEST_SEED={seed}")
+def seed():
+    """Anew in each run; pytest prints that of a test that fails, AZR_TEST_SEED repeats it."""
+    value = int(os.environ.get("AZR_TEST_SEED", secrets.randbits(32)))
+    print(f"AZR_TEST_SEED={value}")
+    return value
+
+
+@pytest.fixture
+def generator(seed):
     return torch.Generator().manual_seed(seed)
 
 

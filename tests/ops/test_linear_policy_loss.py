@@ -2,40 +2,19 @@
 
 import pytest
 import torch
+from head_cases import (
+    GRAD,
+    assert_close,
+    dtypes,
+    error,
+    implementations,
+    inputs,
+    oracle,
+    temperatures,
+)
 
-from azr_fast.errors import UserError
-from azr_fast.ops import rows
-from azr_fast.ops.linear_policy_loss import linear_logprob, linear_policy_loss
-
-IMPLEMENTATIONS = ["torch", "cpu"]
-implementations = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-
-# Named bounds on relative Frobenius errors, see azr_fast.ops.linear_policy_loss.
-LOGP = {torch.float32: 2e-5, torch.bfloat16: 3e-2}
-GRAD = {torch.float32: 2e-5, torch.bfloat16: 1e-2}
-
-
-def inputs(tokens, width, vocabulary, dtype=torch.float32, scale=3.0, seed=0):
-    """Hidden states and weight whose logits have standard deviation `scale`."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator)
-
-    hidden = (normal(tokens, width) * scale / width**0.5).to(dtype)
-    weight = normal(vocabulary, width).to(dtype)
-    targets = torch.randint(vocabulary, (tokens,), generator=generator)
-    return hidden, weight, targets, normal(tokens), normal(tokens).abs() * 0.1
-
-
-def oracle(hidden, weight, targets, coefficient, entropy_weight, temperature=1.0):
-    hidden, weight = (t.double().requires_grad_() for t in (hidden, weight))
-    logp = (hidden @ weight.T / temperature).log_softmax(1)
-    chosen = logp.gather(1, targets[:, None])[:, 0]
-    entropy = -(logp.exp() * logp).sum(1)
-    loss = -(coefficient.double() * chosen + entropy_weight.double() * entropy).sum()
-    loss.backward()
-    return chosen.detach(), entropy.detach(), hidden.grad, weight.grad
+from azr_fast.ops.head import IGNORED
+from azr_fast.ops.linear_policy_loss import linear_policy_loss
 
 
 def run(hidden, weight, targets, coefficient, entropy_weight, **options):
@@ -46,37 +25,61 @@ def run(hidden, weight, targets, coefficient, entropy_weight, **options):
     return result.logp_N, result.entropy_N, result.d_hidden_NH, d_weight
 
 
-def error(got, expected):
-    return ((got.double() - expected).norm() / expected.norm().clamp_min(1e-30)).item()
-
-
-def assert_close(got, expected, dtype):
-    for value, reference, bound in zip(
-        got, expected, (LOGP[dtype], LOGP[dtype], GRAD[dtype], GRAD[dtype]), strict=True
-    ):
-        assert error(value, reference) <= bound
-
-
 @implementations
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@dtypes
 @pytest.mark.parametrize("vocabulary", [2, 7, 64, 1000, 4097])
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_against_fp64_autograd(implementation, dtype, vocabulary, temperature):
-    case = inputs(37, 24, vocabulary, dtype)
+def test_against_fp64_autograd(implementation, dtype, vocabulary, temperature, seed):
+    case = inputs(seed, 37, 24, vocabulary, dtype, 3 * temperature)
     got = run(*case, implementation=implementation, temperature=temperature, chunk=16)
     expected = oracle(*case, temperature)
     assert_close(got, expected, dtype)
-    logp = linear_logprob(
-        *case[:3], implementation=implementation, temperature=temperature, chunk=16
-    )
-    assert error(logp, expected[0]) <= LOGP[dtype]
 
 
 @implementations
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@dtypes
+def test_the_named_bounds(implementation, dtype):
+    case = inputs(0, 256, 64, 4097, dtype)
+    assert_close(run(*case, implementation=implementation), oracle(*case), dtype, GRAD)
+
+
+@implementations
+@dtypes
+@pytest.mark.parametrize(
+    ("tokens", "width", "vocabulary"), [(127, 72, 1000), (33, 130, 4097), (9, 72, 50257)]
+)
+def test_shapes_that_no_tile_divides(implementation, dtype, tokens, width, vocabulary, seed):
+    case = inputs(seed, tokens, width, vocabulary, dtype)
+    assert_close(run(*case, implementation=implementation, chunk=32), oracle(*case), dtype)
+
+
+@implementations
+@dtypes
+def test_a_temperature_per_token(implementation, dtype, seed):
+    case, temperature_N = inputs(seed, 37, 24, 1000, dtype, 1.5), temperatures(seed, 37)
+    got = run(*case, implementation=implementation, temperature=temperature_N, chunk=16)
+    assert_close(got, oracle(*case, temperature_N), dtype)
+
+
+@implementations
+def test_both_kinds_of_ids_and_strided_inputs_are_taken(implementation, seed):
+    hidden, weight, targets, *coefficients = inputs(seed, 9, 16, 131)
+    strided = (
+        hidden.repeat_interleave(2, 0)[::2],
+        weight.T.contiguous().T,
+        targets.int().repeat_interleave(3)[::3],
+        *(c.repeat_interleave(2)[::2] for c in coefficients),
+    )
+    assert not any(t.is_contiguous() for t in strided)
+    expected = oracle(hidden, weight, targets, *coefficients)
+    assert_close(run(*strided, implementation=implementation), expected, torch.float32)
+
+
+@implementations
+@dtypes
 @pytest.mark.parametrize("level", [-300.0, 300.0])
-def test_logits_far_from_zero(implementation, dtype, level):
-    hidden, weight, targets, coefficient, entropy_weight = inputs(5, 8, 100, dtype)
+def test_logits_far_from_zero(implementation, dtype, level, seed):
+    hidden, weight, targets, coefficient, entropy_weight = inputs(seed, 5, 8, 100, dtype)
     hidden[:, 0], weight[:, 0] = level, 1.0  # every logit is moved by `level`
     case = hidden, weight, targets, coefficient, entropy_weight
     got, expected = run(*case, implementation=implementation), oracle(*case)
@@ -103,25 +106,24 @@ def test_a_certain_token(implementation):
 
 
 @implementations
-def test_targets_in_the_first_and_last_column(implementation):
-    hidden, weight, _, coefficient, entropy_weight = inputs(4, 16, 131)
+def test_targets_in_the_first_and_last_column(implementation, seed):
+    hidden, weight, _, coefficient, entropy_weight = inputs(seed, 4, 16, 131)
     case = hidden, weight, torch.tensor([0, 130, 130, 0]), coefficient, entropy_weight
     assert_close(run(*case, implementation=implementation), oracle(*case), torch.float32)
 
 
 @implementations
 @pytest.mark.parametrize("tokens", [0, 1])
-def test_few_tokens(implementation, tokens):
-    case = inputs(tokens, 16, 131)
+def test_few_tokens(implementation, tokens, seed):
+    case = inputs(seed, tokens, 16, 131)
     got = run(*case, implementation=implementation)
     assert [tuple(value.shape) for value in got] == [(tokens,), (tokens,), (tokens, 16), (131, 16)]
     assert_close(got, oracle(*case), torch.float32)
-    assert linear_logprob(*case[:3], implementation=implementation).shape == (tokens,)
 
 
 @implementations
-def test_tokens_without_weight_are_not_computed(implementation):
-    hidden, weight, targets, coefficient, entropy_weight = inputs(6, 16, 131)
+def test_tokens_without_weight_are_not_computed(implementation, seed):
+    hidden, weight, targets, coefficient, entropy_weight = inputs(seed, 6, 16, 131)
     coefficient[[0, 3]] = 0.0
     entropy_weight[[0, 3, 4]] = 0.0
     case = hidden, weight, targets, coefficient, entropy_weight
@@ -135,6 +137,8 @@ def test_tokens_without_weight_are_not_computed(implementation):
         (expected[0][kept], expected[1][kept], *expected[2:]),
         torch.float32,
     )
+    some = torch.where(torch.arange(6) == 1, IGNORED, targets)
+    assert run(hidden, weight, some, *case[3:], implementation=implementation)[0].isnan()[1]
     nothing = run(hidden, weight, targets, coefficient * 0, entropy_weight * 0)
     assert nothing[0].isnan().all()
     assert not nothing[2].any()
@@ -142,101 +146,16 @@ def test_tokens_without_weight_are_not_computed(implementation):
 
 
 @implementations
-def test_the_weight_gradient_is_added(implementation):
-    case = inputs(5, 8, 33)
+def test_the_weight_gradient_is_added(implementation, seed):
+    case = inputs(seed, 5, 8, 33)
     d_weight = torch.full((33, 8), 2.0)
     linear_policy_loss(*case, d_weight, implementation=implementation)
     assert torch.allclose(d_weight - 2.0, run(*case, implementation=implementation)[3], atol=1e-5)
 
 
 @implementations
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_two_runs_are_bitwise_equal(implementation, dtype):
-    case = inputs(70, 24, 1003, dtype)
+@dtypes
+def test_two_runs_are_bitwise_equal(implementation, dtype, seed):
+    case = inputs(seed, 70, 24, 1003, dtype)
     first, second = (run(*case, implementation=implementation, chunk=32) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-@pytest.fixture(params=["avx512bf16", "avx2", "portable"])
-def isa(request, monkeypatch):
-    """Each build of the kernel that this processor can run."""
-    monkeypatch.setenv("AZR_ISA", request.param)
-    try:
-        assert rows._kernels.isa() == request.param
-    except ValueError as refused:
-        pytest.skip(str(refused))
-
-
-@pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_the_implementations_agree_on_the_same_logits(dtype, temperature):
-    """Row by row: no products in between, so both see the same bits."""
-    torch.manual_seed(0)
-    logits = (torch.randn(9, 777) * 3).to(dtype)
-    targets, coefficient = torch.randint(777, (9,)), torch.randn(9)
-    results = []
-    for implementation in (rows.TorchRows(), rows.CpuRows()):
-        mine, logp, entropy = logits.clone(), torch.full((9,), 7e7), torch.full((9,), 7e7)
-        implementation.policy_loss(
-            mine, targets, coefficient, coefficient.abs(), 1 / temperature, logp, entropy
-        )
-        results.append((logp, entropy, mine))
-    for a, b in zip(*results, strict=True):
-        assert error(b, a.double()) < (2e-6 if dtype == torch.float32 or a.ndim == 1 else 5e-4)
-
-
-def test_the_kernel_writes_to_no_copy():
-    """A converted array would take the results with it."""
-    logits, targets, logp = torch.zeros(4, 4), torch.zeros(4, dtype=torch.int64), torch.zeros(4)
-    for wrong in ((logits.T, logp), (logits, logp.double()), (logits, torch.zeros(8)[::2])):
-        with pytest.raises(TypeError):
-            rows._kernels.logprob_rows(wrong[0], targets, 1.0, wrong[1], 1)
-    with pytest.raises(TypeError):
-        rows._kernels.policy_loss_rows(
-            logits, targets, logp, logp, 1.0, logp, torch.zeros(4).double(), 1
-        )
-
-
-BAD = {
-    "targets must lie in [0, 33), not 0 … 33": {"targets": torch.tensor([0, 1, 2, 33])},
-    "targets must lie in [0, 33), not -1 … 2": {"targets": torch.tensor([0, 1, 2, -1])},
-    "targets must be int64": {"targets": torch.zeros(4, dtype=torch.int32)},
-    "one target per hidden state": {"targets": torch.zeros(5, dtype=torch.int64)},
-    "hidden must be bfloat16 or float32": {
-        "hidden": torch.zeros(4, 8).double(),
-        "weight": torch.zeros(33, 8).double(),
-    },
-    "hidden and weight differ in dtype": {"hidden": torch.zeros(4, 8).bfloat16()},
-    "hidden and weight differ in width": {"hidden": torch.zeros(4, 9)},
-    "hidden and weight must have two dimensions": {"hidden": torch.zeros(4)},
-    "coefficient holds nan or inf: check the advantages": {
-        "coefficient": torch.tensor([0.0, 1.0, torch.nan, 1.0])
-    },
-    "entropy_weight holds nan or inf": {"entropy_weight": torch.full((4,), torch.inf)},
-    "one coefficient per target": {"coefficient": torch.zeros(3)},
-    "coefficient must be float32": {"coefficient": torch.zeros(4).double()},
-    "d_weight must be float32": {"d_weight": torch.zeros(33, 8).bfloat16()},
-    "d_weight must have the shape of weight": {"d_weight": torch.zeros(8, 33)},
-}
-
-
-@pytest.mark.parametrize("message", BAD)
-def test_bad_input_is_refused_by_name(message):
-    names = ("hidden", "weight", "targets", "coefficient", "entropy_weight")
-    arguments = dict(zip(names, inputs(4, 8, 33), strict=True)) | {"d_weight": torch.zeros(33, 8)}
-    with pytest.raises(ValueError) as refused:  # noqa: PT011  the text is compared in full below
-        linear_policy_loss(*(arguments | BAD[message]).values())
-    assert message in str(refused.value)
-
-
-def test_missing_kernels_are_named(monkeypatch):
-    monkeypatch.setattr(rows, "_kernels", None)
-    with pytest.raises(UserError, match="pip install"):
-        rows.choose_rows("cpu", torch.device("cpu"))
-    assert isinstance(rows.choose_rows("auto", torch.device("cpu")), rows.TorchRows)
-
-
-def test_the_kernel_is_refused_for_other_devices():
-    with pytest.raises(UserError, match=r"update\.loss to auto"):
-        rows.choose_rows("cpu", torch.device("cuda"))

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 
 from azr_fast.errors import UserError
+from azr_fast.ops.statistics import RowStatistics
 
 try:
     from azr_fast import _kernels
@@ -21,13 +22,13 @@ except ImportError:  # a source tree that was not built: the torch rows still wo
 class Rows(Protocol):
     """Works on logits [C, V] (bfloat16 or float32); per-row tensors are float32, targets int64.
 
-    Logits are divided by the temperature (`scale` = 1 / temperature) before the softmax.
+    Logits are divided by their row's temperature (`scale` = 1 / temperature) before the softmax.
     """
 
-    def logprob(
-        self, logits_CV: torch.Tensor, targets_C: torch.Tensor, scale: float, logp_C: torch.Tensor
-    ) -> None:
-        """Write the log-probability of each row's target into `logp_C`."""
+    def statistics(
+        self, logits_CV: torch.Tensor, targets_C: torch.Tensor, scale_C: torch.Tensor
+    ) -> RowStatistics:
+        """What log-probability and entropy of each row follow from; the logits stay."""
 
     def policy_loss(
         self,
@@ -35,7 +36,7 @@ class Rows(Protocol):
         targets_C: torch.Tensor,
         coefficient_C: torch.Tensor,
         entropy_weight_C: torch.Tensor,
-        scale: float,
+        scale_C: torch.Tensor,
         logp_C: torch.Tensor,
         entropy_C: torch.Tensor,
     ) -> None:
@@ -47,13 +48,16 @@ class Rows(Protocol):
 class TorchRows:
     """The formulas, in fp32."""
 
-    def logprob(
-        self, logits_CV: torch.Tensor, targets_C: torch.Tensor, scale: float, logp_C: torch.Tensor
-    ) -> None:
+    def statistics(
+        self, logits_CV: torch.Tensor, targets_C: torch.Tensor, scale_C: torch.Tensor
+    ) -> RowStatistics:
         """See `Rows`."""
-        scaled_CV = logits_CV.float() * scale
-        target_C = scaled_CV.gather(1, targets_C[:, None])[:, 0]
-        torch.sub(target_C, torch.logsumexp(scaled_CV, 1), out=logp_C)
+        y_CV = logits_CV.float() * scale_C[:, None]
+        shift_C = y_CV.amax(1)
+        y_CV -= shift_C[:, None]
+        exp_CV = y_CV.exp()
+        target_y_C = y_CV.gather(1, targets_C[:, None])[:, 0]
+        return RowStatistics(shift_C, exp_CV.sum(1), y_CV.mul_(exp_CV).sum(1), target_y_C)
 
     def policy_loss(
         self,
@@ -61,14 +65,14 @@ class TorchRows:
         targets_C: torch.Tensor,
         coefficient_C: torch.Tensor,
         entropy_weight_C: torch.Tensor,
-        scale: float,
+        scale_C: torch.Tensor,
         logp_C: torch.Tensor,
         entropy_C: torch.Tensor,
     ) -> None:
         """See `Rows`. With p = softmax(z): d logp_t / dz_j = [j = t] - p_j and
         d entropy / dz_j = -p_j (log p_j + entropy).
         """
-        logp_CV = torch.log_softmax(logits_CV.float() * scale, 1)
+        logp_CV = torch.log_softmax(logits_CV.float() * scale_C[:, None], 1)
         p_CV = logp_CV.exp()
         target = targets_C[:, None]
         logp_C.copy_(logp_CV.gather(1, target)[:, 0])
@@ -76,17 +80,28 @@ class TorchRows:
         grad_CV = logp_CV.add_(entropy_C[:, None]).mul_(entropy_weight_C[:, None])
         grad_CV.add_(coefficient_C[:, None]).mul_(p_CV)
         grad_CV.scatter_add_(1, target, -coefficient_C[:, None])
-        logits_CV.copy_(grad_CV.mul_(scale))
+        logits_CV.copy_(grad_CV.mul_(scale_C[:, None]))
 
 
 class CpuRows:
     """The C++ kernel, on as many threads as torch uses."""
 
-    def logprob(
-        self, logits_CV: torch.Tensor, targets_C: torch.Tensor, scale: float, logp_C: torch.Tensor
-    ) -> None:
+    def statistics(
+        self, logits_CV: torch.Tensor, targets_C: torch.Tensor, scale_C: torch.Tensor
+    ) -> RowStatistics:
         """See `Rows`."""
-        _kernels.logprob_rows(logits_CV, targets_C, scale, logp_C, torch.get_num_threads())
+        result = RowStatistics(*torch.empty(4, logits_CV.shape[0]))
+        _kernels.statistics_rows(
+            logits_CV,
+            targets_C,
+            scale_C,
+            result.shift_N,
+            result.exp_N,
+            result.y_exp_N,
+            result.target_y_N,
+            torch.get_num_threads(),
+        )
+        return result
 
     def policy_loss(
         self,
@@ -94,7 +109,7 @@ class CpuRows:
         targets_C: torch.Tensor,
         coefficient_C: torch.Tensor,
         entropy_weight_C: torch.Tensor,
-        scale: float,
+        scale_C: torch.Tensor,
         logp_C: torch.Tensor,
         entropy_C: torch.Tensor,
     ) -> None:
@@ -104,7 +119,7 @@ class CpuRows:
             targets_C,
             coefficient_C,
             entropy_weight_C,
-            scale,
+            scale_C,
             logp_C,
             entropy_C,
             torch.get_num_threads(),

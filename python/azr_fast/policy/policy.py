@@ -15,7 +15,8 @@ from transformers.utils.logging import disable_progress_bar
 
 from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.errors import UserError
-from azr_fast.ops.linear_policy_loss import linear_logprob, linear_policy_loss
+from azr_fast.ops.linear_logprob import linear_logprob
+from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.policy import attention  # noqa: F401  registers the attention over packs
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.models import ModelFiles
@@ -146,13 +147,13 @@ class Policy:
         batch = [TrainSequence(ids[:1], ids[1:], 0.0, 0.0, None) for ids in sequences]
         result: list[list[float]] = [[] for _ in sequences]
         for pack in make_packs(batch, self._update.pack_tokens):
-            logp_N = linear_logprob(
+            scored = linear_logprob(
                 self._hidden(pack)[pack.predictors_N.to(self.device)],
                 self._head,
                 pack.targets_N.to(self.device),
                 implementation=self._update.loss,
             )
-            for owner, logp in zip(pack.owners_N.tolist(), logp_N.tolist(), strict=True):
+            for owner, logp in zip(pack.owners_N.tolist(), scored.logp_N.tolist(), strict=True):
                 result[owner].append(logp)
         return result
 

@@ -1,0 +1,102 @@
+"""The language model's head as both of its operations take it: checked, and chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from azr_fast.ops.checks import IDS, require, require_device, require_dtype
+from azr_fast.ops.rows import Rows, choose_rows
+
+CHUNK = 1024  # tokens: large enough for the products' full speed
+IGNORED = -100  # a target that is none, as in torch's cross_entropy
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some of the tokens that a walk keeps. The logits' buffer is reused for the next chunk."""
+
+    index_C: torch.Tensor  # among all N tokens
+    hidden_CH: torch.Tensor
+    logits_CV: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Distributions softmax(hidden · weightᵀ * scale) and targets; `checked_head` makes it."""
+
+    hidden_NH: torch.Tensor
+    weight_VH: torch.Tensor
+    targets_N: torch.Tensor  # int64
+    scale_N: torch.Tensor  # float32, 1 / temperature
+    rows: Rows
+    chunk: int
+
+    def chunks(self, kept_N: torch.Tensor) -> Iterator[Chunk]:
+        """Those tokens that `kept_N` names and whose targets are not ignored, in order."""
+        kept_K = (kept_N & (self.targets_N != IGNORED)).nonzero()[:, 0]
+        count, vocabulary = kept_K.numel(), self.weight_VH.shape[0]
+        buffer_CV = self.hidden_NH.new_empty(min(self.chunk, count), vocabulary)
+        for begin in range(0, count, self.chunk):
+            index_C = kept_K[begin : begin + self.chunk]
+            hidden_CH = self.hidden_NH[index_C]
+            logits_CV = buffer_CV[: hidden_CH.shape[0]]
+            torch.mm(hidden_CH, self.weight_VH.T, out=logits_CV)
+            yield Chunk(index_C, hidden_CH, logits_CV)
+
+
+def checked_head(
+    hidden_NH: torch.Tensor,
+    weight_VH: torch.Tensor,
+    targets_N: torch.Tensor,
+    temperature: float | torch.Tensor,
+    implementation: str,
+    chunk: int,
+) -> Head:
+    """ValueError, before anything is computed, for what would give a wrong number."""
+    _check_products(hidden_NH, weight_VH)
+    require_dtype("targets", targets_N, IDS)
+    require(targets_N.shape == hidden_NH.shape[:1], "one target per hidden state is needed")
+    require_device(hidden_NH.device, weight=weight_VH, targets=targets_N)
+    targets_N = targets_N.long()
+    _check_range(targets_N, weight_VH.shape[0])
+    require(chunk > 0, f"chunk must be positive, not {chunk}")
+    scale_N = _scales(temperature, targets_N)
+    rows = choose_rows(implementation, hidden_NH.device)
+    return Head(hidden_NH, weight_VH, targets_N, scale_N, rows, chunk)
+
+
+def check_per_token(name: str, tensor: torch.Tensor, targets_N: torch.Tensor) -> None:
+    """Float32, one element per target, on the targets' device."""
+    require_dtype(name, tensor, (torch.float32,))
+    require(tensor.shape == targets_N.shape, f"one {name} per target is needed")
+    require_device(targets_N.device, **{name: tensor})
+
+
+def _check_products(hidden_NH: torch.Tensor, weight_VH: torch.Tensor) -> None:
+    require(hidden_NH.ndim == weight_VH.ndim == 2, "hidden and weight must have two dimensions")
+    require(hidden_NH.shape[1] == weight_VH.shape[1], "hidden and weight differ in width")
+    require(hidden_NH.dtype == weight_VH.dtype, "hidden and weight differ in dtype")
+    require_dtype("hidden", hidden_NH, (torch.bfloat16, torch.float32))
+
+
+def _check_range(targets_N: torch.Tensor, vocabulary: int) -> None:
+    wanted = targets_N[targets_N != IGNORED]
+    if wanted.numel():
+        low, high = (bound.item() for bound in torch.aminmax(wanted))
+        require(
+            low >= 0 and high < vocabulary,
+            f"targets must lie in [0, {vocabulary}) or be {IGNORED}, not {low} … {high}",
+        )
+
+
+def _scales(temperature: float | torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+    if not isinstance(temperature, torch.Tensor):
+        temperature = torch.full_like(targets_N, temperature, dtype=torch.float32)
+    check_per_token("temperature", temperature, targets_N)
+    scale_N = temperature.reciprocal()
+    usable = (scale_N > 0) & scale_N.isfinite()
+    require(bool(usable.all()), "temperatures must be positive and finite")
+    return scale_N

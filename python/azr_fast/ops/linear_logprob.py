@@ -1,0 +1,79 @@
+"""Log-probability and entropy of targets from hidden states, without the [N, V] logits.
+
+The forward pass is one product per chunk of tokens and a pass over its logits. The backward pass
+computes each chunk's logits again and is then the one pass of `linear_policy_loss`, with the
+incoming gradients as coefficients: four products in all. Precision: see there.
+
+Suffixes: N tokens, H hidden width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from azr_fast.ops.head import CHUNK, Head, checked_head
+from azr_fast.ops.linear_policy_loss import one_pass
+
+
+class TokenLogprobs(NamedTuple):
+    """Per token; 0, and no gradient, where the target is ignored."""
+
+    logp_N: torch.Tensor  # float32, nats
+    entropy_N: torch.Tensor  # float32, nats
+
+
+def linear_logprob(
+    hidden_NH: torch.Tensor,
+    weight_VH: torch.Tensor,
+    targets_N: torch.Tensor,
+    *,
+    temperature: float | torch.Tensor = 1.0,
+    implementation: str = "auto",
+    chunk: int = CHUNK,
+) -> TokenLogprobs:
+    """Log p of each token's target and entropy of its distribution, differentiable once.
+
+    Arguments and errors are those of `linear_policy_loss`. Gradients go to hidden states and
+    weight, each where it requires them; d weight is summed in float32 and returned in weight's
+    dtype.
+    """
+    head = checked_head(hidden_NH, weight_VH, targets_N, temperature, implementation, chunk)
+    results = _LinearLogprob.apply(hidden_NH, weight_VH, head)  # type: ignore[no-untyped-call]
+    return TokenLogprobs(*results)
+
+
+class _LinearLogprob(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_NH: torch.Tensor, weight_VH: torch.Tensor, head: Head
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        ctx.save_for_backward(hidden_NH, weight_VH)
+        ctx.head = head
+        logp_N, entropy_N = torch.zeros_like(head.scale_N), torch.zeros_like(head.scale_N)
+        for chunk in head.chunks(torch.ones_like(head.targets_N, dtype=torch.bool)):
+            index_C = chunk.index_C
+            statistics = head.rows.statistics(
+                chunk.logits_CV, head.targets_N[index_C], head.scale_N[index_C]
+            )
+            logp_N[index_C], entropy_N[index_C] = statistics.logp(), statistics.entropy()
+        return logp_N, entropy_N
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, d_logp_N: torch.Tensor, d_entropy_N: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
+        # Through saved_tensors autograd refuses a weight that an optimizer has changed meanwhile.
+        hidden_NH, weight_VH = ctx.saved_tensors
+        head = replace(ctx.head, hidden_NH=hidden_NH, weight_VH=weight_VH)
+        d_weight_VH = None
+        if ctx.needs_input_grad[1]:
+            d_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32)
+        result = one_pass(head, -d_logp_N, -d_entropy_N, d_weight_VH)
+        if d_weight_VH is not None:
+            d_weight_VH = d_weight_VH.to(weight_VH.dtype)
+        return result.d_hidden_NH, d_weight_VH, None
