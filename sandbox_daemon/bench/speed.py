@@ -28,7 +28,7 @@ TINY = call(PROGRAM, ARGUMENT, VALUE)
 TEN = call(PROGRAM, ARGUMENT, VALUE, cases=10)
 JAILED = call(PROGRAM, ARGUMENT, VALUE, "TIER", "jail")
 POOLS = {"bare": "sys", "numpy": "numpy", "numpy_sympy": "numpy,sympy"}
-HANG = Job(("CALL", "import time\ndef f(): time.sleep(9)", "f", "1", "", "TIMEOUT", "1000"), "")
+HANG = Job(("CALL", "import time\ndef f(): time.sleep(60)", "f", "1", "", "TIMEOUT", "60000"), "")
 
 TEN_CASES = "cases of CALL with ten, fork tier"
 
@@ -91,13 +91,13 @@ def latency(build: Path, half: float, seconds: float) -> dict[str, float]:
 
 
 def hanging(build: Path, arguments: argparse.Namespace) -> dict[str, float]:
-    """Ten zygotes; another client keeps one busy with programs that hang to their deadline."""
+    """Ten zygotes; another client holds one of them all the while with a program that hangs."""
     with daemon(build, "--zygotes", "10") as one, one.connect() as other:
 
         def beside_a_hang() -> float:
             connection = other.connection_pool.get_connection()
-            connection.send_packed_command([HANG.request * 2])
-            figure = rate(one.path, TINY, min(arguments.seconds, 1.8))
+            connection.send_packed_command([HANG.request])
+            figure = rate(one.path, TINY, arguments.seconds)
             connection.disconnect()
             return figure
 

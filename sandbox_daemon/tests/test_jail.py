@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from .conftest import Daemon, children_of, eventually, executable, running
+from .test_forging import FORGER
 
 ABSTRACT = "\0azr-jail-test"
 
@@ -295,16 +296,31 @@ def test_abstract_sockets_of_the_host_are_out_of_reach(jail: Daemon) -> None:
     assert result["type"] in ("ConnectionRefusedError", "PermissionError"), result
 
 
-def test_a_process_cannot_forge_what_the_first_one_says(jail: Daemon) -> None:
-    """Two processes that write records make damaged ones, or none that says more."""
+def test_a_process_that_crashes_ends_alone(jail: Daemon) -> None:
     program = """
-        import ctypes, os
+        import os
         def f():
             if (pid := os.fork()) == 0: os.kill(os.getpid(), 11)
-            os.waitpid(pid, 0)
-            return 'mine'
+            return os.waitpid(pid, 0)[1]
     """
-    assert jailed(jail, program)["results"][0]["value"] == "'mine'"
+    assert jailed(jail, program)["results"][0]["value"] == "11"
+    is_fine(jail)
+
+
+FORGED_BY_A_PROCESS = """
+    if (pid := os.fork()):
+        os.waitpid(pid, 0)
+        return 'mine'
+    leave(record(LOAD), record(CASE, value=b'1'), record(DONE))
+"""
+
+
+def test_records_of_two_processes_are_damaged(jail: Daemon) -> None:
+    """One writes a whole set into the shared memory, the first one then adds its own."""
+    program = FORGER.replace("    leave({})\n", FORGED_BY_A_PROCESS)
+    reply = jail.call(program, "", TIER="jail")
+    assert (reply["verdict"], reply["message"]) == ("crash", "its records are damaged"), reply
+    assert reply["results"][0]["value"] is None
     is_fine(jail)
 
 
