@@ -59,14 +59,14 @@ void units() {
   });
   std::vector<size_t> started;
   for (const size_t slot : {0, 0, 0, 1, 1, 1}) {
-    const auto unit = job.next_unit(slot);
+    const auto unit = job.next_unit(slot, 0);
     EXPECT(unit.has_value());
     if (!unit) return;
     EXPECT(job.task(*unit).request.arguments.size() == 1);
-    job.begin(*unit, slot);
+    job.begin(*unit, slot, Tier::kFork);
     started.push_back(*unit);
   }
-  EXPECT(job.all_started() && !job.next_unit(2));
+  EXPECT(job.all_started() && !job.next_unit(2, 0));
   for (const size_t unit : started) {
     Outcome outcome;
     outcome.loaded = true;
@@ -81,11 +81,11 @@ void replicas_stay_apart() {
   spec.arguments = {"1"};
   spec.replicas = 2;
   Job job(spec, 1, nullptr);
-  const auto first = job.next_unit(0);
+  const auto first = job.next_unit(0, 0);
   EXPECT(first.has_value());
-  job.begin(*first, 0);
-  EXPECT(!job.next_unit(0));  // the other replica waits for another zygote
-  EXPECT(job.next_unit(1).has_value());
+  job.begin(*first, 0, Tier::kFork);
+  EXPECT(!job.next_unit(0, 0));  // the other replica waits for another zygote
+  EXPECT(job.next_unit(1, 0).has_value());
 }
 
 Outcome with_value(const std::string& text) {
@@ -132,14 +132,14 @@ void budget() {
   spec.limits.output = spec.limits.values = 10;
   std::optional<JobResult> result;
   Job job(spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); });
-  for (size_t unit = 0; unit < 2; ++unit) job.begin(*job.next_unit(unit), unit);
+  for (size_t unit = 0; unit < 2; ++unit) job.begin(*job.next_unit(unit, 0), unit, Tier::kFork);
   EXPECT(job.task(0).limits.values == 10);
   Outcome outcome = with_value("123456");
   outcome.out = "1234567";
   job.finish(0, outcome);
   EXPECT(job.task(2).limits.values == 4 && job.task(2).limits.output == 3);
   job.finish(1, outcome);  // ran beside the first, and wrote as much
-  job.begin(*job.next_unit(0), 0);
+  job.begin(*job.next_unit(0, 0), 0, Tier::kFork);
   outcome.out = "123";
   job.finish(2, outcome);
   EXPECT(result && result->outcome.out == "1234567123");
@@ -163,6 +163,7 @@ class NeverIdle : public Worker {
  public:
   explicit NeverIdle(bool once) : idle_(once) {}
   bool idle() const override { return idle_; }
+  bool alive() const override { return true; }
   void start(const Task&, TimePoint, Deliver deliver) override {
     idle_ = false;
     deliver_ = std::move(deliver);
@@ -203,8 +204,8 @@ void deadline_of_what_waits() {
   EventLoop loop;
   Scheduler scheduler(loop);
   NeverIdle first(true), dead(false);
-  scheduler.add_worker(first, 0);
-  scheduler.add_worker(dead, 0);
+  scheduler.add_worker(first, 0, Tier::kFork);
+  scheduler.add_worker(dead, 0, Tier::kFork);
   JobSpec spec;
   spec.arguments = {"1"};
   spec.replicas = 2;

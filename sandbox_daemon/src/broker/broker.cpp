@@ -19,6 +19,7 @@
 #include "metrics.h"
 #include "resp_writer.h"
 #include "settings.h"
+#include "syscall_names.h"
 
 namespace azr {
 namespace {
@@ -61,6 +62,9 @@ Broker::Broker(BrokerConfig config, Reread reread)
     const auto found = clients_.find(id);
     return draining_ || found == clients_.end() || !found->second->behind();
   });
+  scheduler_.on_unserved([this](const Unserved& why) {
+    ++stats_.unserved[why.syscall < 0 ? "signal" : std::string(syscall_name(why.syscall))];
+  });
 }
 
 Broker::~Broker() = default;
@@ -69,28 +73,33 @@ Layers Broker::layers() const {
   Layers layers;
   for (const auto& zygote : zygotes_) layers = weaker_of(std::move(layers), zygote->layers());
   if (config_.jail == 0) layers.push_back({"cgroup", false, "bounds jails; there are none"});
+  if (!is_on(layers, "rewind")) layers.push_back({"rewind", false, no_rewind_});
   return layers;
 }
 
-void Broker::start_zygote(size_t pool) {
+void Broker::start_zygote(size_t pool, unsigned core) {
   Zygote::Events events{[this] { on_zygote_ready(); }, [this] { on_zygote_idle(); },
-                        [this](const std::string& why) { on_zygote_failed(why); }};
+                        [this, pool](const std::string& why) { on_zygote_failed(pool, why); }};
   const SpawnConfig config{.executable = config_.zygote_executable,
                            .preload = pools_[pool].preload,
                            .path = config_.path,
                            .tier = pools_[pool].tier,
                            .hash_seed = random_seed(),
                            .slot = static_cast<unsigned>(zygotes_.size()),
+                           .core = core,
+                           .paranoid = config_.paranoid,
                            .require = config_.require};
   zygotes_.push_back(std::make_unique<Zygote>(loop_, config, std::move(events)));
   zygotes_.back()->spawn();
-  scheduler_.add_worker(*zygotes_.back(), pool);
+  scheduler_.add_worker(*zygotes_.back(), pool, pools_[pool].tier);
 }
 
 void Broker::start_zygotes() {
   ControlGroup::remove_stale();
   for (size_t pool = 0; pool < pools_.size(); ++pool) {
-    for (size_t i = 0; i < pools_[pool].zygotes; ++i) start_zygote(pool);
+    for (size_t i = 0; i < pools_[pool].zygotes; ++i) {
+      start_zygote(pool, static_cast<unsigned>(i));
+    }
   }
   while (ready_ < zygotes_.size() && failure_.empty()) {
     loop_.run_once();
@@ -118,8 +127,12 @@ void Broker::tell_level() {
   tell("isolation is " + std::string(level_name(level)) + " only: see --check");
 }
 
-void Broker::on_zygote_failed(const std::string& why) {
-  if (!serving_) {
+// Without rewind zygotes those that fork do all the work.
+void Broker::on_zygote_failed(size_t pool, const std::string& why) {
+  if (pools_[pool].tier == Tier::kRewind) no_rewind_ = why;
+  if (!serving_ && pools_[pool].tier == Tier::kRewind) {
+    ++ready_;
+  } else if (!serving_) {
     failure_ = why;
   } else {
     tell("a zygote could not be replaced: " + why);
@@ -131,6 +144,7 @@ void Broker::on_zygote_failed(const std::string& why) {
 
 Layers Broker::check() {
   std::erase_if(pools_, [](const PoolConfig& pool) { return pool.name != kDefaultPool; });
+  if (config_.rewind == 0) pools_.push_back({pools_[0].name, 1, pools_[0].preload, Tier::kRewind});
   for (PoolConfig& pool : pools_) pool.zygotes = 1;
   config_.require = Level::kNone;  // what there is, whatever it is
   start_zygotes();
@@ -155,6 +169,7 @@ void Broker::serve() {
   tell_level();
   write_metrics();
   serving_ = true;
+  if (config_.rewind > 0 && !no_rewind_.empty()) tell(no_rewind_ + ": programs are run in forks");
   loop_.add(listener_->fd(), EPOLLIN, [this](uint32_t) { accept_clients(); });
   std::printf("ready %s\n", config_.socket.c_str());
   // A parent that is gone before it was known who it was has closed its end of the pipe.
@@ -283,10 +298,12 @@ void Broker::submit(Client& client, JobSpec spec) {
                             " bytes and --max-queued allows " +
                             std::to_string(config_.clients.max_queued) + ": try again later"));
   }
+  if (!spec.not_rewound.empty()) ++stats_.unserved[std::string(spec.not_rewound)];
   auto deliver = [this, id = client.id(), slot = client.reserve(), version = client.version,
                   arrival = Clock::now(),
                   held = HeldBytes(queued_bytes_, bytes)](const JobSpec& done, JobResult result) {
     ++stats_.verdicts[static_cast<size_t>(result.outcome.verdict)];
+    if (result.tier == Tier::kRewind) ++stats_.rewound;
     const auto found = clients_.find(id);
     if (found != clients_.end()) found->second->fill(slot, job_reply(done, result, version));
     const auto taken = Clock::now() - arrival;

@@ -30,8 +30,10 @@ struct Stats {
   uint64_t commands = 0;
   uint64_t refused_jobs = 0;
   std::array<uint64_t, kVerdictCount> verdicts{};
-  Histogram job_time;    // from a job's arrival to its reply
-  Histogram queue_time;  // of these, until its first zygote
+  uint64_t rewound = 0;                      // jobs that rewind zygotes served
+  std::map<std::string, uint64_t> unserved;  // by what they asked for; others served these
+  Histogram job_time;                        // from a job's arrival to its reply
+  Histogram queue_time;                      // of these, until its first zygote
 };
 
 class Broker {
@@ -60,10 +62,10 @@ class Broker {
 
  private:
   void start_zygotes();
-  void start_zygote(size_t pool);
+  void start_zygote(size_t pool, unsigned core);
   void on_zygote_ready();
   void on_zygote_idle();
-  void on_zygote_failed(const std::string& why);
+  void on_zygote_failed(size_t pool, const std::string& why);
   void listen();
   void watch_signals();
   void on_signal(uint32_t number);
@@ -97,6 +99,7 @@ class Broker {
   Level told_level_ = Level::kNamespaces;       // below it a person is told
   std::string metrics_fault_;                   // what a person was told last
   std::string failure_;
+  std::string no_rewind_;  // why there is none
 };
 
 }  // namespace azr

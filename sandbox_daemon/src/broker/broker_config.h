@@ -28,9 +28,11 @@ struct BrokerConfig {
   std::string group;  // whose members may connect, by name or number; empty: nobody else
   std::string zygote_executable;
   PoolConfig pool{std::string(kDefaultPool), 2, kDefaultPreload, Tier::kFork};
-  size_t jail = 0;    // zygotes of the default pool whose programs run in a jail
-  std::string pools;  // the others, as they were spelled
-  std::string path;   // folders that programs import from besides, separated by colons
+  size_t rewind = 0;      // of each pool: zygotes that put one process back after each program
+  bool paranoid = false;  // they compare everything after every program: for tests
+  size_t jail = 0;        // zygotes of the default pool whose programs run in a jail
+  std::string pools;      // the others, as they were spelled
+  std::string path;       // folders that programs import from besides, separated by colons
   Level require = Level::kSeccomp;
   Limits limits;  // of jobs that name none
   ClientLimits clients;
@@ -41,6 +43,9 @@ struct BrokerConfig {
   std::vector<PoolConfig> all_pools() const {
     std::vector<PoolConfig> all = parse_pools(pools);
     all.insert(all.begin(), pool);
+    for (size_t i = 0, forking = all.size(); rewind > 0 && i < forking; ++i) {
+      all.push_back({all[i].name, rewind, all[i].preload, Tier::kRewind});
+    }
     if (jail > 0) all.push_back({pool.name, jail, pool.preload, Tier::kJail});
     return all;
   }

@@ -28,17 +28,23 @@ Job::Job(JobSpec spec, uint64_t client, Deliver deliver)
   const size_t step = spec_.isolate && cases > 0 ? 1 : std::max<size_t>(cases, 1);
   for (size_t first = 0; first < std::max<size_t>(cases, 1); first += step) {
     for (size_t replica = 0; replica < spec_.replicas; ++replica) {
-      units_.push_back({replica, first, std::min(step, cases), std::nullopt, false, {}});
+      units_.push_back({.replica = replica,
+                        .first_case = first,
+                        .cases = std::min(step, cases),
+                        .pool = spec_.pool,
+                        .slot = std::nullopt,
+                        .outcome = {}});
     }
   }
 }
 
-std::optional<size_t> Job::next_unit(size_t slot) const {
+std::optional<size_t> Job::next_unit(size_t slot, size_t pool) const {
   for (size_t i = 0; i < units_.size(); i += spec_.replicas) {
     const auto begin = units_.begin() + static_cast<ptrdiff_t>(i);
     const auto end = begin + static_cast<ptrdiff_t>(spec_.replicas);
     if (std::any_of(begin, end, [&](const Unit& unit) { return unit.slot == slot; })) continue;
-    const auto free = std::find_if(begin, end, [](const Unit& unit) { return !unit.started; });
+    const auto free = std::find_if(
+        begin, end, [pool](const Unit& unit) { return !unit.started && unit.pool == pool; });
     if (free != end) return static_cast<size_t>(free - units_.begin());
   }
   return std::nullopt;
@@ -55,9 +61,10 @@ Task Job::task(size_t index) const {
   return task;
 }
 
-TimePoint Job::begin(size_t index, size_t slot) {
+TimePoint Job::begin(size_t index, size_t slot, Tier tier) {
   Unit& unit = units_[index];
   unit.slot = slot;
+  unit.tier = tier;
   unit.started = true;
   ++started_;
   if (!deadline_) {
@@ -65,6 +72,14 @@ TimePoint Job::begin(size_t index, size_t slot) {
     deadline_ = begun_ + Milliseconds(spec_.limits.timeout_ms);
   }
   return *deadline_;
+}
+
+void Job::fall_back(size_t index) {
+  Unit& unit = units_[index];
+  unit.pool = *spec_.fallback;
+  unit.slot.reset();
+  unit.started = false;
+  --started_;
 }
 
 // Forks that ran side by side may each have used what was left: the later one has too much, and
@@ -116,6 +131,7 @@ JobResult Job::result() {
     replicas.push_back(merge_forks(std::move(forks), spec_));
   }
   JobResult result = compare_replicas(std::move(replicas));
+  result.tier = std::ranges::max_element(units_, {}, &Unit::tier)->tier;
   const auto wall = Clock::now() - begun_;
   result.outcome.wall_us = std::chrono::duration_cast<std::chrono::microseconds>(wall).count();
   return result;

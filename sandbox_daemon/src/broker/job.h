@@ -19,8 +19,11 @@ struct JobSpec {
   std::string stdin_data;
   Limits limits;
   std::optional<int64_t> seed;
-  size_t pool = 0;  // whose zygotes run it
-  Tier tier = Tier::kFork;
+  size_t pool = 0;            // whose zygotes run it
+  Tier tier = Tier::kRewind;  // the least that will do
+  // Of a job that a rewind zygote begins: whose zygotes take over what that cannot serve.
+  std::optional<size_t> fallback;
+  std::string_view not_rewound;  // why none begins it although there is one; empty: other reasons
   size_t replicas = 1;
   bool isolate = false;
 };
@@ -29,6 +32,7 @@ struct JobResult {
   Outcome outcome;  // one case result for every case asked for
   // Per replica, per case: the value's text, or the verdict and type. Empty without replicas.
   std::vector<std::vector<std::string>> replicas;
+  Tier tier = Tier::kFork;  // that served it; the strongest of several
 };
 
 class Job {
@@ -37,14 +41,20 @@ class Job {
   Job(JobSpec spec, uint64_t client, Deliver deliver);
 
   uint64_t client() const { return client_; }
+  bool forgotten() const { return deliver_ == nullptr; }
   size_t pool() const { return spec_.pool; }
-  // A fork not yet begun that may run on worker `slot`: replicas of one case never share a worker.
-  std::optional<size_t> next_unit(size_t slot) const;
-  bool begun() const { return started_ > 0; }
+  std::optional<size_t> fallback() const { return spec_.fallback; }
+  // A fork not yet begun that waits for a worker of `pool` and may run on this one, `slot`:
+  // replicas of one case never share a worker.
+  std::optional<size_t> next_unit(size_t slot, size_t pool) const;
+  bool begun() const { return deadline_.has_value(); }
   bool all_started() const { return started_ == units_.size(); }
   Task task(size_t unit) const;
   // The clock starts with the first fork.
-  TimePoint begin(size_t unit, size_t slot);
+  TimePoint begin(size_t unit, size_t slot, Tier tier);
+  TimePoint deadline() const { return *deadline_; }
+  // Its tier cannot serve it: it waits again, for a worker of the fallback's.
+  void fall_back(size_t unit);
   void finish(size_t unit, Outcome outcome);  // delivers with the last one
   void expire_rest();  // what has not begun ends as timeout; delivers when nothing else runs
   void forget_client() { deliver_ = nullptr; }
@@ -52,7 +62,9 @@ class Job {
  private:
   struct Unit {
     size_t replica, first_case, cases;
+    size_t pool;
     std::optional<size_t> slot;
+    Tier tier = Tier::kFork;
     bool started = false;
     Outcome outcome;
   };

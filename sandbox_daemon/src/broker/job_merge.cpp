@@ -95,7 +95,7 @@ Outcome merge_forks(std::vector<Outcome> forks, const JobSpec& spec) {
 }
 
 JobResult compare_replicas(std::vector<Outcome> replicas) {
-  JobResult result{std::move(replicas.front()), {}};
+  JobResult result{.outcome = std::move(replicas.front()), .replicas = {}};
   if (replicas.size() == 1) return result;
   const auto list = [&](const Outcome& outcome) {
     std::vector<std::string> texts;

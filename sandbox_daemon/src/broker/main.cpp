@@ -24,6 +24,8 @@ constexpr std::string_view kHelp =
 constexpr std::pair<std::string_view, std::string_view> kOtherOptions[] = {
     {"config FILE", "lines of `option value`, without the dashes; options here win"},
     {"parent-death", "end when the process that started this one ends"},
+    {"paranoid",
+     "compare all of a rewound process with its snapshot after every program: for tests"},
     {"check", "print each layer of isolation, on or off and why, and exit"},
     {"version, --help", "print it and exit"},
 };
@@ -72,12 +74,14 @@ int check(BrokerConfig config) {
 
 int run(int argc, char** argv) {
   const pid_t parent = ::getppid();  // first of all: it may be about to die
-  const Options options(argc, argv, {"--check", "--parent-death", "--version", "--help"},
+  const Options options(argc, argv,
+                        {"--check", "--paranoid", "--parent-death", "--version", "--help"},
                         valued_options());
   if (options.has("--help")) return std::fputs(help().c_str(), stdout), 0;
   if (options.has("--version")) return std::puts("azr-sandboxd " AZR_VERSION), 0;
   BrokerConfig config = load_config(options);
   config.zygote_executable = zygote_executable();
+  config.paranoid = options.has("--paranoid");
   if (options.has("--check")) return check(std::move(config));
   if (options.has("--parent-death")) config.end_with = parent;
   raise_descriptor_limit();

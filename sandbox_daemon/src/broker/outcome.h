@@ -37,6 +37,7 @@ struct Outcome {
   std::string out, err;
   int64_t cpu_us = 0, wall_us = 0, max_rss_kib = 0;
   int64_t faults = 0;  // pages it touched first, of its own or shared with the zygote until then
+  std::optional<Unserved> unserved;  // the tier could not run it: all else is to be ignored
 };
 
 struct Asked {

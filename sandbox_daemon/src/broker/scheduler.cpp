@@ -59,8 +59,7 @@ bool Scheduler::place_one(size_t slot) {
 bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot, bool new_jobs) {
   for (auto at = queue.begin(); at != queue.end();) {
     const auto job = *at;
-    const bool ours = job->pool() == workers_[slot].pool && (new_jobs || job->begun());
-    const auto unit = ours ? job->next_unit(slot) : std::nullopt;
+    const auto unit = new_jobs || job->begun() ? unit_for(*job, slot) : std::nullopt;
     if (unit) start(job, *unit, slot);
     if (job->all_started()) unwatch(*job);
     at = job->all_started() ? queue.erase(at) : std::next(at);
@@ -69,17 +68,52 @@ bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot,
   return false;
 }
 
+// Where no worker of a job's own pool lives, those of its fallback do its work.
+std::optional<size_t> Scheduler::unit_for(const Job& job, size_t slot) const {
+  const size_t pool = workers_[slot].pool;
+  const auto unit = job.next_unit(slot, pool);
+  if (unit || job.fallback() != pool || served(job.pool())) return unit;
+  return job.next_unit(slot, job.pool());
+}
+
+bool Scheduler::served(size_t pool) const {
+  return std::ranges::any_of(
+      workers_, [pool](const Place& place) { return place.pool == pool && place.worker->alive(); });
+}
+
 void Scheduler::start(const std::shared_ptr<Job>& job, size_t unit, size_t slot) {
   workers_[slot].job = job;
-  const TimePoint deadline = job->begin(unit, slot);
-  if (!job->all_started() && !deadlines_.contains(job.get())) {
-    deadlines_[job.get()] = loop_.call_at(deadline, [this, job] { expire(job); });
-  }
+  const TimePoint deadline = job->begin(unit, slot, workers_[slot].tier);
+  if (!job->all_started()) watch(job);
   workers_[slot].worker->start(job->task(unit), deadline, [this, job, unit, slot](Outcome outcome) {
-    workers_[slot].job = nullptr;
-    job->finish(unit, std::move(outcome));
-    pump();
+    on_end(job, unit, slot, std::move(outcome));
   });
+}
+
+void Scheduler::on_end(const std::shared_ptr<Job>& job, size_t unit, size_t slot, Outcome outcome) {
+  workers_[slot].job = nullptr;
+  if (outcome.unserved) {
+    on_unserved_(*outcome.unserved);
+    fall_back(job, unit);
+  } else {
+    job->finish(unit, std::move(outcome));
+  }
+  pump();
+}
+
+// Before the jobs that came after it.
+void Scheduler::fall_back(const std::shared_ptr<Job>& job, size_t unit) {
+  if (job->forgotten()) return;
+  auto& queue = queues_[job->client()];
+  if (job->all_started()) queue.push_front(job);
+  job->fall_back(unit);
+  watch(job);
+}
+
+// Its deadline holds while a part of it waits.
+void Scheduler::watch(const std::shared_ptr<Job>& job) {
+  if (deadlines_.contains(job.get())) return;
+  deadlines_[job.get()] = loop_.call_at(job->deadline(), [this, job] { expire(job); });
 }
 
 // What is not begun by the deadline never will be.

@@ -17,11 +17,15 @@ class Scheduler {
   explicit Scheduler(EventLoop& loop) : loop_(loop) {}
 
   // Workers are known by their place; all must be added before the first job.
-  void add_worker(Worker& worker, size_t pool) { workers_.push_back({&worker, pool, nullptr}); }
+  void add_worker(Worker& worker, size_t pool, Tier tier) {
+    workers_.push_back({&worker, pool, tier, nullptr});
+  }
   size_t pool_of(size_t worker) const { return workers_[worker].pool; }
 
   // Whose jobs may begin now; pump() when that changes.
   void begin_only_if(std::function<bool(uint64_t client)> may) { may_begin_ = std::move(may); }
+  // Told of each part of a job that another tier must run.
+  void on_unserved(std::function<void(const Unserved&)> told) { on_unserved_ = std::move(told); }
   void submit(std::shared_ptr<Job> job);
   // The client is gone: its jobs are dropped, those that run are killed.
   void drop_client(uint64_t client);
@@ -36,16 +40,23 @@ class Scheduler {
   struct Place {
     Worker* worker;
     size_t pool;
+    Tier tier;
     std::shared_ptr<Job> job;  // what runs there
   };
   bool place_one(size_t slot);
   bool start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot, bool new_jobs);
+  std::optional<size_t> unit_for(const Job& job, size_t slot) const;
+  bool served(size_t pool) const;
   void start(const std::shared_ptr<Job>& job, size_t unit, size_t slot);
+  void on_end(const std::shared_ptr<Job>& job, size_t unit, size_t slot, Outcome outcome);
+  void fall_back(const std::shared_ptr<Job>& job, size_t unit);
+  void watch(const std::shared_ptr<Job>& job);
   void expire(const std::shared_ptr<Job>& job);
   void unwatch(const Job& job);
 
   EventLoop& loop_;
   std::function<bool(uint64_t client)> may_begin_ = [](uint64_t) { return true; };
+  std::function<void(const Unserved&)> on_unserved_ = [](const Unserved&) {};
   std::vector<Place> workers_;
   std::map<uint64_t, std::deque<std::shared_ptr<Job>>> queues_;
   // Of jobs begun in part: their deadline holds even when no worker comes free for the rest.

@@ -65,6 +65,7 @@ void read_pools(BrokerConfig& config, const Options& options, const std::string&
 }
 
 constexpr auto kZygotes = [](BrokerConfig& c) -> size_t& { return c.pool.zygotes; };
+constexpr auto kRewind = [](BrokerConfig& c) -> size_t& { return c.rewind; };
 constexpr auto kJail = [](BrokerConfig& c) -> size_t& { return c.jail; };
 constexpr auto kTimeout = [](BrokerConfig& c) -> uint64_t& { return c.limits.timeout_ms; };
 constexpr auto kMemory = [](BrokerConfig& c) -> uint64_t& { return c.limits.memory; };
@@ -89,6 +90,9 @@ constexpr Setting kSettings[] = {
      [](const BrokerConfig& config) { return config.pool.preload; }},
     {"pools", "'NAME=N:A,B ...'", "more zygotes, with other modules, for jobs that say POOL NAME",
      false, read_pools, [](const BrokerConfig& config) { return config.pools; }},
+    number<kRewind, 0, kMaxZygotes>(
+        "rewind", "N", "of each pool: zygotes that serve most programs at ten times the speed (0)",
+        false),
     number<kJail, 0, kMaxZygotes>(
         "jail", "N", "zygotes for jobs that say TIER jail: processes, threads, files (0)", false),
     text<&BrokerConfig::path>("path", "DIR:DIR", "more folders that programs import from", false),

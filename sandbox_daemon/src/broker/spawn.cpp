@@ -115,15 +115,19 @@ std::vector<std::string> arguments_for(const SpawnConfig& config, const Attempt&
                                        const std::string& why) {
   const bool user_ns = (attempt.namespaces & CLONE_NEWUSER) != 0;
   const uid_t drop_to = attempt.outer_user == 0 ? 0 : user_ns ? kInnerUser : attempt.outer_user;
-  return {config.executable,
-          "--seed=" + std::to_string(config.hash_seed),
-          "--preload=" + config.preload,
-          "--path=" + config.path,
-          "--tier=" + std::string(tier_name(config.tier)),
-          "--namespaces=" + std::to_string(attempt.namespaces),
-          "--namespaces-why=" + why,
-          "--drop-to=" + std::to_string(drop_to),
-          "--drop-why=own user: azr-sandboxd may give its namespaces no other"};
+  std::vector<std::string> arguments = {
+      config.executable,
+      "--seed=" + std::to_string(config.hash_seed),
+      "--preload=" + config.preload,
+      "--path=" + config.path,
+      "--tier=" + std::string(tier_name(config.tier)),
+      "--namespaces=" + std::to_string(attempt.namespaces),
+      "--namespaces-why=" + why,
+      "--drop-to=" + std::to_string(drop_to),
+      "--drop-why=own user: azr-sandboxd may give its namespaces no other"};
+  if (config.tier == Tier::kRewind) arguments.push_back("--core=" + std::to_string(config.core));
+  if (config.paranoid) arguments.push_back("--paranoid");
+  return arguments;
 }
 
 bool try_spawn(const SpawnConfig& config, const Attempt& attempt, const SharedFds& shared,

@@ -19,6 +19,8 @@ struct SpawnConfig {
   Tier tier = Tier::kFork;
   uint32_t hash_seed = 0;
   unsigned slot = 0;             // gives each zygote a user of its own where that is possible
+  unsigned core = 0;             // of a rewind zygote
+  bool paranoid = false;         // rewind zygotes compare everything after every program
   Level require = Level::kNone;  // a zygote that reports less is not used
 };
 

@@ -27,6 +27,7 @@ class Worker {
   virtual ~Worker() = default;
 
   virtual bool idle() const = 0;
+  virtual bool alive() const = 0;  // will be idle again
   // Runs `task` to its end, by `deadline` at the latest, and delivers once, from the loop.
   virtual void start(const Task& task, TimePoint deadline, Deliver deliver) = 0;
   // Kills what runs; its outcome is delivered all the same.

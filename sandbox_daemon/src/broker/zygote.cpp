@@ -17,6 +17,9 @@ constexpr uint64_t kJailTasks = 72;            // those of the limit on each use
 constexpr uint64_t kJailFolder = 64ull << 20;  // bytes: its size
 constexpr Milliseconds kStartPatience{30'000};
 constexpr Milliseconds kEndPatience{5'000};  // beyond a deadline, for the zygote to report the end
+// To try again what could not be started: a rewind zygote most often cannot at all, and others
+// serve.
+constexpr Milliseconds kRetry{1'000}, kRetryRewind{60'000};
 
 }  // namespace
 
@@ -99,14 +102,18 @@ void Zygote::on_control(uint32_t) {
 
 void Zygote::handle(Message& message) {
   const auto report = from_bytes<DoneReport>(message.body);
+  const auto unserved = from_bytes<Unserved>(message.body);
   if (message.type == MessageType::kReady && state_ == State::kStarting) {
     on_ready(message.body);
-  } else if (message.type == MessageType::kFailed && state_ == State::kStarting) {
+  } else if (message.type == MessageType::kFailed) {
     on_death(message.body);
   } else if (message.type == MessageType::kStarted && run_ && message.fds.size() == 1) {
-    run_->on_started(std::move(message.fds[0]));
+    const auto cpu_before = from_bytes<int64_t>(message.body);
+    run_->on_started(std::move(message.fds[0]), cpu_before.value_or(0));
   } else if (message.type == MessageType::kDone && run_ && report) {
     on_done(*report);
+  } else if (message.type == MessageType::kUnserved && run_ && unserved) {
+    on_unserved(*unserved);
   } else {
     on_death("it spoke out of turn");
   }
@@ -132,6 +139,13 @@ void Zygote::on_done(const DoneReport& report) {
   events_.on_idle();
 }
 
+void Zygote::on_unserved(const Unserved& why) {
+  unwatch();
+  state_ = State::kIdle;
+  std::exchange(run_, nullptr)->finish_unserved(why);
+  events_.on_idle();
+}
+
 void Zygote::end_run(const DoneReport& report, bool died) {
   const auto run = std::move(run_);
   const bool killed = WIFSIGNALED(report.wait_status) && WTERMSIG(report.wait_status) == SIGKILL;
@@ -151,8 +165,9 @@ void Zygote::on_death(const std::string& why) {
   group_.reset();
   if (was_starting) {
     events_.on_failed(why.starts_with("it ") ? "zygote: " + why + " before it was ready" : why);
-    loop_.call_after(Milliseconds(1000), [this] { respawn(); });
+    retry();
   } else {
+    if (!why.starts_with("it ")) events_.on_failed(why);
     loop_.defer([this] { respawn(); });
   }
 }
@@ -164,8 +179,13 @@ void Zygote::respawn() {
     spawn();
   } catch (const StartError& error) {
     events_.on_failed(error.what());
-    loop_.call_after(Milliseconds(1000), [this] { respawn(); });
+    retry();
   }
+}
+
+void Zygote::retry() {
+  const bool rewinds = config_.tier == Tier::kRewind;
+  loop_.call_after(rewinds ? kRetryRewind : kRetry, [this] { respawn(); });
 }
 
 void Zygote::kill_process() {

@@ -33,7 +33,7 @@ class Zygote : public Worker {
   void cancel() override;
 
   const Layers& layers() const { return layers_; }
-  bool alive() const { return state_ != State::kDead; }
+  bool alive() const override { return state_ != State::kDead; }
   pid_t pid() const { return process_.pid; }
   uint64_t jobs() const { return jobs_; }
   uint64_t restarts() const { return restarts_; }
@@ -46,9 +46,11 @@ class Zygote : public Worker {
   void handle(Message& message);
   void on_ready(const std::string& body);
   void on_done(const DoneReport& report);
+  void on_unserved(const Unserved& why);
   void on_death(const std::string& why);
   void end_run(const DoneReport& report, bool died);
   void respawn();
+  void retry();
   void make_group();
   Layer group_layer() const;
   bool limit_group(const Limits& limits);

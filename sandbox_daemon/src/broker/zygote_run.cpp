@@ -65,8 +65,9 @@ bool ZygoteRun::send(int control) {
   return sent;
 }
 
-void ZygoteRun::on_started(UniqueFd pidfd) {
+void ZygoteRun::on_started(UniqueFd pidfd, int64_t cpu_before) {
   pidfd_ = std::move(pidfd);
+  cpu_before_ = std::chrono::microseconds(cpu_before);
   if (killed()) {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
   } else if (header_.limits.cpu() < header_.limits.timeout_ms) {
@@ -87,7 +88,7 @@ void ZygoteRun::on_output() {
   if (out_.data().size() + err_.data().size() > header_.limits.output) kill(KillReason::kOutput);
 }
 
-// CPU time of the child, found by its pid in our own namespace.
+// CPU time of the program, by the pid of its process in our own namespace.
 std::optional<Milliseconds> ZygoteRun::cpu_time() {
   std::ifstream info("/proc/self/fdinfo/" + std::to_string(pidfd_.get()));
   std::string word;
@@ -100,7 +101,8 @@ std::optional<Milliseconds> ZygoteRun::cpu_time() {
   if (pid <= 0 || ::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0) {
     return std::nullopt;
   }
-  return Milliseconds(time.tv_sec * 1000 + time.tv_nsec / 1'000'000);
+  const auto all = std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  return std::chrono::floor<Milliseconds>(all - cpu_before_);
 }
 
 // One thread cannot use more CPU than wall time: the limit cannot be passed before the next look.
@@ -111,6 +113,14 @@ void ZygoteRun::check_cpu() {
   const Milliseconds limit(header_.limits.cpu());
   if (*used >= limit) return kill(KillReason::kCpu);
   cpu_timer_ = loop_.call_after(limit - *used, [this] { check_cpu(); });
+}
+
+void ZygoteRun::finish_unserved(const Unserved& why) {
+  out_.end();
+  err_.end();
+  Outcome outcome;
+  outcome.unserved = why;
+  deliver_(std::move(outcome));
 }
 
 void ZygoteRun::finish(Ending ending, std::span<const char> output) {

@@ -19,9 +19,12 @@ class ZygoteRun {
 
   // Sends the job over `control`; false and errno when that failed.
   bool send(int control);
-  void on_started(UniqueFd pidfd);
+  // `cpu_before`: microseconds that the process had used before this program.
+  void on_started(UniqueFd pidfd, int64_t cpu_before);
   // Judges the end, to which it adds what it killed, from the region's output, and delivers.
   void finish(Ending ending, std::span<const char> output);
+  // Another tier must run it: what it wrote so far was never written.
+  void finish_unserved(const Unserved& why);
   void kill(KillReason reason);
   bool killed() const { return killed_ != KillReason::kNone; }
 
@@ -41,6 +44,7 @@ class ZygoteRun {
   OutputPipe& err_;
   std::optional<UniqueFd> stdin_;  // nothing: /dev/null
   UniqueFd pidfd_;
+  std::chrono::microseconds cpu_before_{0};
   KillReason killed_ = KillReason::kNone;
   EventLoop::TimerId deadline_timer_;
   std::optional<EventLoop::TimerId> cpu_timer_;

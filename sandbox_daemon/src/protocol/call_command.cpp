@@ -67,14 +67,31 @@ bool read_limit(OptionReader& options, const std::string& name, Limits& limits) 
 
 Tier read_tier(OptionReader& options) {
   const auto tier = parse_tier(options.text());
-  if (!tier) throw CommandError{"ERR option 'TIER' must be fork or jail"};
+  if (!tier) throw CommandError{"ERR option 'TIER' must be rewind, fork or jail"};
   return *tier;
 }
 
+// Why a rewind zygote cannot begin a job although there is one; empty: it can.
+std::string_view not_rewound(const JobSpec& spec, const PoolConfig& pool) {
+  if (!spec.stdin_data.empty()) return "stdin";
+  if (spec.limits.memory < kRewindRoom) return "memory_limit";
+  if (spec.replicas > pool.zygotes) return "replicas";
+  return "";
+}
+
+// The fastest that will do.
 void choose_pool(JobSpec& spec, std::string_view name, std::span<const PoolConfig> pools) {
-  const auto pool = find_pool(pools, name, spec.tier);
-  if (pool) {
-    spec.pool = *pool;
+  const Tier least = std::max(spec.tier, Tier::kFork);
+  const auto pool = find_pool(pools, name, least);
+  const auto rewinding = find_pool(pools, name, Tier::kRewind);
+  if (pool) spec.pool = *pool;
+  if (pool && rewinding && spec.tier == Tier::kRewind) {
+    spec.not_rewound = not_rewound(spec, pools[*rewinding]);
+    if (!spec.not_rewound.empty()) return;
+    spec.fallback = pool;
+    spec.pool = *rewinding;
+  } else if (pool) {
+    return;
   } else if (find_pool(pools, name)) {
     throw CommandError{"ERR the pool '" + std::string(name) +
                        "' has no jail: start the daemon with --jail, and name no POOL"};
@@ -85,7 +102,7 @@ void choose_pool(JobSpec& spec, std::string_view name, std::span<const PoolConfi
 }
 
 void check_replicas(const JobSpec& spec, std::span<const PoolConfig> pools) {
-  const PoolConfig& pool = pools[spec.pool];
+  const PoolConfig& pool = pools[spec.fallback.value_or(spec.pool)];
   if (spec.replicas <= pool.zygotes) return;
   throw CommandError{"ERR REPLICAS " + std::to_string(spec.replicas) +
                      " needs as many zygotes, the pool '" + pool.name + "' has " +

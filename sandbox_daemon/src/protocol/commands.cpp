@@ -143,7 +143,7 @@ constexpr CommandEntry kCommands[] = {
     {"PING", -1, "PING [message]", ping},
     {"ECHO", 2, "ECHO message", echo},
     {"HELLO", -1, "HELLO [2|3 [SETNAME name]]", hello},
-    {"INFO", -1, "INFO [server|security|clients|zygotes|stats|latency]", info},
+    {"INFO", -1, "INFO [server|security|clients|zygotes|stats|rewind|latency]", info},
     {"CALL", -4, "CALL program entry ncases args... [option value]...", call},
     {"RUN", -2, "RUN script [option value]...", run},
     {"CLIENT", -2, "CLIENT ID|GETNAME|SETNAME name|SETINFO name value", client},

@@ -82,6 +82,16 @@ std::string stats_section(const Broker& broker) {
   return out;
 }
 
+std::string rewind_section(const Broker& broker) {
+  std::string out = "# Rewind\r\n";
+  uint64_t elsewhere = 0;
+  for (const auto& [what, count] : broker.stats().unserved) elsewhere += count;
+  line(out, "rewound_jobs", broker.stats().rewound);
+  line(out, "fell_back", elsewhere);
+  for (const auto& [what, count] : broker.stats().unserved) line(out, "fell_back_" + what, count);
+  return out;
+}
+
 std::string bucket_name(size_t bucket) {
   if (bucket == kHistogramBounds.size()) return "inf";
   return std::to_string(kHistogramBounds[bucket]);
@@ -116,7 +126,8 @@ std::string latency_section(const Broker& broker) {
 
 constexpr std::pair<std::string_view, std::string (*)(const Broker&)> kSections[] = {
     {"SERVER", server_section},   {"SECURITY", security_section}, {"CLIENTS", clients_section},
-    {"ZYGOTES", zygotes_section}, {"STATS", stats_section},       {"LATENCY", latency_section},
+    {"ZYGOTES", zygotes_section}, {"STATS", stats_section},       {"REWIND", rewind_section},
+    {"LATENCY", latency_section},
 };
 
 }  // namespace

@@ -56,7 +56,7 @@ std::string job_reply(const JobSpec& spec, const JobResult& result, int version)
   out.map(call ? 15 : 14);
   write_ending(out, outcome);
   write_usage(out, outcome);
-  out.field("tier", tier_name(spec.tier));
+  out.field("tier", tier_name(result.tier));
   if (!call) {
     out.field("exit", outcome.exit ? std::optional<int64_t>(*outcome.exit) : std::nullopt);
     return out.take();

@@ -22,11 +22,14 @@ inline constexpr int kOutFd = 5;
 inline constexpr int kErrFd = 6;
 
 enum class MessageType : uint8_t {
-  kReady = 'R',    // zygote: warm and locked; body: serialized layers
-  kFailed = 'F',   // zygote: could not start; body: one line
-  kJob = 'J',      // broker: JobHeader; descriptor: stdin, if it is not empty
-  kStarted = 'S',  // zygote: the child is not quick; descriptor: its pidfd
-  kDone = 'D',     // zygote: DoneReport
+  kReady = 'R',   // zygote: warm and locked; body: serialized layers
+  kFailed = 'F',  // zygote: could not start; body: one line
+  kJob = 'J',     // broker: JobHeader; descriptor: stdin, if it is not empty
+  // zygote: the program is not quick; descriptor: its process's pidfd; body: the CPU time that
+  // process had used before, int64_t microseconds
+  kStarted = 'S',
+  kDone = 'D',      // zygote: DoneReport
+  kUnserved = 'U',  // rewind zygote: the program needs another tier; Unserved
 };
 
 enum class JobKind : uint8_t { kCall, kRun };
@@ -47,6 +50,11 @@ struct DoneReport {
   int64_t cpu_us = 0;
   int64_t max_rss_kib = 0;
   int64_t faults = 0;
+};
+
+// Why a rewound process could not serve a program: it asked for something that would leave a trace.
+struct Unserved {
+  int syscall = -1;  // negative: a signal ended it
 };
 
 struct Message {

@@ -18,7 +18,7 @@ struct Room {
 };
 
 constexpr Room room_of(Tier tier) {
-  return tier == Tier::kFork ? Room{0, 0, 64} : Room{64, 64 << 20, 256};
+  return tier == Tier::kJail ? Room{64, 64 << 20, 256} : Room{0, 0, 64};
 }
 
 }  // namespace

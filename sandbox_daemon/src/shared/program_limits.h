@@ -22,6 +22,10 @@ inline constexpr uint64_t kMinMemory = 1ull << 20;
 inline constexpr uint64_t kMaxMemory = 1ull << 40;
 inline constexpr uint64_t kMaxOutput = 32ull << 20;
 inline constexpr uint64_t kStackBytes = 64ull << 20;
+// The room of a program that is run in a rewound process, beside its stack.
+inline constexpr uint64_t kRewindArenaBytes = 64ull << 20;
+inline constexpr uint64_t kRewindHeapBytes = 64ull << 20;
+inline constexpr uint64_t kRewindRoom = kRewindArenaBytes + kRewindHeapBytes + kStackBytes;
 
 // Limits of the calling process, which is a program's child: never lifted again.
 // `base_bytes` is the address space the process had before the program. False and errno on failure.

@@ -26,20 +26,6 @@ void on_refusal(int, siginfo_t* info, void*) {
   ::_exit(kExitDenied);
 }
 
-// The control socket is among those closed: a program must not run beside one left open.
-bool take_descriptors(int stdin_fd) {
-  if (stdin_fd < 0) stdin_fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  return ::dup2(stdin_fd, 0) == 0 && ::dup2(kOutFd, 1) == 1 && ::dup2(kErrFd, 2) == 2 &&
-         ::close_range(3, ~0U, 0) == 0;
-}
-
-// The zygote blocks what it waits for.
-void unblock_signals() {
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
 }  // namespace
 
 void install_refusal_handler() {
@@ -47,6 +33,18 @@ void install_refusal_handler() {
   action.sa_sigaction = on_refusal;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   ::sigaction(SIGSYS, &action, nullptr);
+}
+
+bool take_descriptors(int stdin_fd) {
+  if (stdin_fd < 0) stdin_fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  return ::dup2(stdin_fd, 0) == 0 && ::dup2(kOutFd, 1) == 1 && ::dup2(kErrFd, 2) == 2 &&
+         ::close_range(3, ~0U, 0) == 0;
+}
+
+void unblock_signals() {
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
 void run_child(const ChildSetup& setup) {

@@ -30,6 +30,13 @@ struct ChildSetup {
 // warm.
 void install_refusal_handler();
 
+// Makes `stdin_fd` (-1: /dev/null) and the output pipes the standard streams and closes all others.
+// The control socket is among those: a program must not run beside one left open.
+bool take_descriptors(int stdin_fd);
+
+// A zygote blocks what it waits for.
+void unblock_signals();
+
 // What the child of fork does. Call after PyOS_BeforeFork.
 [[noreturn]] void run_child(const ChildSetup& setup);
 

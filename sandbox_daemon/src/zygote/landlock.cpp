@@ -46,13 +46,17 @@ size_t attribute_size(long version) { return version >= 6 ? 24 : version >= 4 ? 
 
 long landlock_version() { return ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kVersionFlag); }
 
+bool allow(int ruleset, int parent, uint64_t access) {
+  struct stat info{};
+  if (::fstat(parent, &info) != 0) return false;
+  if (!S_ISDIR(info.st_mode)) access &= ~kReadDir;
+  const PathBeneath rule{access, parent};
+  return ::syscall(SYS_landlock_add_rule, ruleset, kRulePathBeneath, &rule, 0) == 0;
+}
+
 bool allow(int ruleset, const std::string& path, uint64_t access) {
   const UniqueFd parent(::open(path.c_str(), O_PATH | O_CLOEXEC));
-  struct stat info{};
-  if (!parent || ::fstat(parent.get(), &info) != 0) return false;
-  if (!S_ISDIR(info.st_mode)) access &= ~kReadDir;
-  const PathBeneath rule{access, parent.get()};
-  return ::syscall(SYS_landlock_add_rule, ruleset, kRulePathBeneath, &rule, 0) == 0;
+  return parent && allow(ruleset, parent.get(), access);
 }
 
 }  // namespace
@@ -63,7 +67,7 @@ Layer probe_landlock() {
   return {"landlock", true, "version " + std::to_string(version)};
 }
 
-Layer enter_landlock(const std::vector<std::string>& readable, const char* writable) {
+Layer enter_landlock(const std::vector<std::string>& readable, const char* writable, int proc) {
   const long version = landlock_version();
   if (version < 1) return probe_landlock();
   const RulesetAttribute attribute = everything(version);
@@ -81,6 +85,9 @@ Layer enter_landlock(const std::vector<std::string>& readable, const char* writa
   }
   if (writable != nullptr && !allow(ruleset.get(), writable, attribute.handled_fs)) {
     return {"landlock", false, std::string("cannot allow ") + writable + ": " + errno_text()};
+  }
+  if (proc >= 0 && !allow(ruleset.get(), proc, kReadFile)) {
+    return {"landlock", false, "cannot allow /proc: " + errno_text()};
   }
   if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
     return {"landlock", false, "cannot restrict: " + errno_text()};

@@ -11,8 +11,10 @@ namespace azr {
 // Whether the kernel has it: on, with the version, or why not.
 Layer probe_landlock();
 
-// Confines this process and its children to reading `readable`, to /dev/null, and to everything
-// below `writable`, if it is not null. Needs no_new_privs.
-Layer enter_landlock(const std::vector<std::string>& readable, const char* writable = nullptr);
+// Confines this process and its children to reading `readable`, to /dev/null, to everything below
+// `writable`, if it is not null, and to reading files below the descriptor `proc`, if there is one.
+// Needs no_new_privs.
+Layer enter_landlock(const std::vector<std::string>& readable, const char* writable = nullptr,
+                     int proc = -1);
 
 }  // namespace azr

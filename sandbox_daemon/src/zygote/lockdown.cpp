@@ -89,10 +89,35 @@ void lock_jail(Layers& layers, const std::vector<std::string>& readable) {
   layers.push_back(landlock);
 }
 
-void lock_zygote(Layers& layers, const std::vector<std::string>& readable) {
+void lock_zygote(Layers& layers, const std::vector<std::string>& readable, int proc) {
   layers.push_back(drop_capabilities());
   layers.push_back(set_no_new_privs());
-  layers.push_back(enter_landlock(readable));
+  layers.push_back(enter_landlock(readable, nullptr, proc));
+}
+
+// How a child ends that makes a forbidden call under the filter: by SIGILL when it went on.
+int status_after_ptrace(SyscallFilter& filter) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::signal(SIGSYS, SIG_DFL);
+    if (!filter.install(::getpid())) ::_exit(kExitFilterFailed);
+    if (::syscall(SYS_ptrace, 0, 0, 0, 0) != 0 && errno == ENOSYS) __builtin_trap();
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return status;
+}
+
+Layer layer_of(const SyscallFilter& filter) {
+  return {"seccomp", true, std::to_string(filter.program().size()) + " instructions"};
+}
+
+Layer not_installed(int status) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kExitFilterFailed) {
+    return {"seccomp", false, "the kernel refuses the filter"};
+  }
+  throw StartError("seccomp: a forbidden call went through: report this as a bug");
 }
 
 }  // namespace
@@ -115,7 +140,7 @@ Layers lock_down(const LockdownConfig& config) {
   drop_bounding_set();
   layers.push_back(config.drop_to != 0 ? drop_user(config.drop_to, probe)
                                        : Layer{"user", false, config.drop_why});
-  config.jail ? lock_jail(layers, readable) : lock_zygote(layers, readable);
+  config.jail ? lock_jail(layers, readable) : lock_zygote(layers, readable, config.proc);
   if (!hide_process()) throw StartError("cannot forbid core dumps: " + errno_text());
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of user had cleared it
   prove_root(layers);
@@ -130,22 +155,15 @@ bool can_be_inherited(SyscallFilter& filter) {
 }
 
 Layer probe_filter(SyscallFilter& filter) {
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    ::signal(SIGSYS, SIG_DFL);
-    if (!filter.install(::getpid())) ::_exit(kExitFilterFailed);
-    ::syscall(SYS_ptrace, 0, 0, 0, 0);
-    ::_exit(0);
-  }
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
-    return {"seccomp", true, std::to_string(filter.program().size()) + " instructions"};
-  }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == kExitFilterFailed) {
-    return {"seccomp", false, "the kernel refuses the filter"};
-  }
-  throw StartError("seccomp: a forbidden call went through: report this as a bug");
+  const int status = status_after_ptrace(filter);
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) return layer_of(filter);
+  return not_installed(status);
+}
+
+Layer probe_tracing_filter(SyscallFilter& filter) {
+  const int status = status_after_ptrace(filter);
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGILL) return layer_of(filter);
+  return not_installed(status);
 }
 
 }  // namespace azr

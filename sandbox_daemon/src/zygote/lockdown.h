@@ -18,6 +18,7 @@ struct LockdownConfig {
   std::string drop_why;          // why not
   std::vector<std::string> import_paths;
   bool jail = false;  // programs get their own namespaces, and some layers only there
+  int proc = -1;      // the folder /proc, which stays readable through this descriptor alone
 };
 
 // Makes this process and its children the first to go when the machine's memory runs out. Before
@@ -29,6 +30,9 @@ Layers lock_down(const LockdownConfig& config);
 
 // Tries the filter in a child: a refused call must end it. Throws StartError when it does not.
 Layer probe_filter(SyscallFilter& filter);
+
+// The same of a filter that stops for a tracer: without one, a refused call does nothing.
+Layer probe_tracing_filter(SyscallFilter& filter);
 
 // Whether a zygote can work under `filter`, made to be inherited, and a program under it and its
 // limits can make no process.

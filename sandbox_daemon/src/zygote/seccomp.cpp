@@ -36,6 +36,8 @@ uint32_t return_value(SyscallAction action) {
       return SECCOMP_RET_ERRNO | EAGAIN;
     case SyscallAction::kPretend:
       return SECCOMP_RET_ERRNO | 0;
+    case SyscallAction::kTrace:
+      return SECCOMP_RET_TRACE;
     case SyscallAction::kTrap:
       break;
   }
@@ -104,9 +106,9 @@ Interval tested(const SyscallRule& rule) {
   return interval;
 }
 
-std::vector<Interval> intervals_of(std::vector<SyscallRule> rules) {
+std::vector<Interval> intervals_of(std::vector<SyscallRule> rules, SyscallAction others) {
   std::ranges::sort(rules, {}, &SyscallRule::number);
-  std::vector<Interval> intervals = {plain(0, SyscallAction::kTrap)};
+  std::vector<Interval> intervals = {plain(0, others)};
   const auto begin_at = [&](Interval next) {
     if (intervals.back().first == next.first) intervals.pop_back();
     const bool same = !intervals.empty() && intervals.back().leaf.size() == 1 &&
@@ -116,7 +118,7 @@ std::vector<Interval> intervals_of(std::vector<SyscallRule> rules) {
   for (const auto& rule : rules) {
     const bool bare = rule.test.kind == ArgumentTest::Kind::kNone;
     begin_at(bare ? plain(rule.number, rule.action) : tested(rule));
-    begin_at(plain(rule.number + 1, SyscallAction::kTrap));
+    begin_at(plain(rule.number + 1, others));
   }
   return intervals;
 }
@@ -151,10 +153,10 @@ class TreeBuilder {
 
 }  // namespace
 
-SyscallFilter::SyscallFilter(const std::vector<SyscallRule>& rules) {
+SyscallFilter::SyscallFilter(const std::vector<SyscallRule>& rules, SyscallAction others) {
   code_ = {load(offsetof(seccomp_data, arch)), jump(BPF_JEQ, kArchitecture, 1, 0),
            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS), load(offsetof(seccomp_data, nr))};
-  TreeBuilder(code_, pid_at_).emit(intervals_of(rules));
+  TreeBuilder(code_, pid_at_).emit(intervals_of(rules, others));
   assert(code_.size() <= BPF_MAXINSNS);
 }
 

@@ -11,9 +11,18 @@
 
 namespace azr {
 
-// What the filter answers. A refusal (kTrap) raises SIGSYS; the others return an errno, and
-// kPretend success.
-enum class SyscallAction : uint8_t { kAllow, kTrap, kEperm, kErofs, kEnosys, kEagain, kPretend };
+// What the filter answers. A refusal (kTrap) raises SIGSYS, kTrace stops for whoever traces; the
+// others return an errno, and kPretend success.
+enum class SyscallAction : uint8_t {
+  kAllow,
+  kTrap,
+  kTrace,
+  kEperm,
+  kErofs,
+  kEnosys,
+  kEagain,
+  kPretend
+};
 
 // A condition on one argument's low (or, for pointers, whole) value.
 struct ArgumentTest {
@@ -50,8 +59,9 @@ std::vector<SyscallRule> program_rules(FilterUse use);
 
 class SyscallFilter {
  public:
-  // Every number outside `rules` is trapped.
-  explicit SyscallFilter(const std::vector<SyscallRule>& rules);
+  // Every number outside `rules` is trapped, or what else `others` says.
+  explicit SyscallFilter(const std::vector<SyscallRule>& rules,
+                         SyscallAction others = SyscallAction::kTrap);
 
   // Binds the rules about the own pid to `pid` and installs the filter in this thread, for good.
   bool install(pid_t pid);

@@ -1,0 +1,138 @@
+#include "runner.h"
+
+#include <fcntl.h>
+#include <pybind11/pybind11.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <ctime>
+
+#include "child.h"
+#include "frames.h"
+#include "program.h"
+#include "request.h"
+
+namespace azr {
+namespace {
+
+constexpr int kFailed = 1;  // exit status
+
+JobHeader g_job;
+const RunnerSetup* g_setup = nullptr;
+ucontext_t g_on_own_stack;
+UniqueFd g_pagemap;
+
+bool holds(const WritableMapping& mapping, const void* address) {
+  const auto at = reinterpret_cast<uintptr_t>(address);
+  return mapping.range.begin <= at && at < mapping.range.end;
+}
+
+// The file belongs to the process's user only while the process may be inspected.
+Pagemap own_pagemap(int proc) {
+  ::prctl(PR_SET_DUMPABLE, 1);
+  UniqueFd fd(::openat(proc, "self/pagemap", O_RDONLY | O_CLOEXEC));
+  ::prctl(PR_SET_DUMPABLE, 0);
+  if (!fd) ::_exit(kFailed);
+  g_pagemap.reset(::dup(fd.get()));
+  return Pagemap(std::move(fd));
+}
+
+// Everything but the mapping that `here` lies in, or that one alone.
+void share_mappings(const void* here, bool only_here) {
+  const Pagemap own(UniqueFd(::dup(g_pagemap.get())));
+  for (const auto& mapping : g_setup->mappings) {
+    if (holds(mapping, here) != only_here) continue;
+    if (!share(mapping, g_setup->memory_file, own)) ::_exit(kFailed);
+  }
+}
+
+void track_and_tell() {
+  const UniqueFd tracker = make_write_tracker();
+  for (const auto& mapping : g_setup->mappings) {
+    if (!tracker || !track_writes(tracker, mapping.range)) ::_exit(kFailed);
+  }
+  const UniqueFd self(::openat(g_setup->proc, "self", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const int handles[] = {g_pagemap.get(), tracker.get(), self.get()};
+  if (!send_message(g_setup->supervisor, MessageType::kReady, {}, handles)) ::_exit(kFailed);
+}
+
+// In the order in which nothing that comes later is needed.
+void lock_in() {
+  static constexpr Limits kNone{.timeout_ms = kMaxTimeoutMs};
+  if (!take_descriptors(-1) || !apply_program_limits(kNone, kMaxMemory, Tier::kRewind) ||
+      ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) {
+    ::_exit(kFailed);
+  }
+  ::raise(SIGSTOP);  // until the supervisor says what it wants to see
+  if (!g_setup->filter->install(::getpid())) ::_exit(kFailed);
+}
+
+// In assembly: the place is known by its address, and nothing is done before or after it.
+void stop() {
+  long result = kStopCall;
+  asm volatile("syscall" : "+a"(result) : : "rcx", "r11", "memory");
+}
+
+[[noreturn]] void serve(const Region& region) {
+  for (;;) {
+    stop();
+    RecordWriter records(region.output(), g_job.token);
+    const auto request = read_request({region.input().data(), g_job.request_bytes});
+    if (request) run_program(g_job, *request, records);
+  }
+}
+
+void on_own_stack() {
+  share_mappings(g_setup, /*only_here=*/true);  // the stack that was left
+  track_and_tell();
+  if (g_setup->inspectable) ::prctl(PR_SET_DUMPABLE, 1);
+  unblock_signals();
+  PyOS_AfterFork_Child();
+  const Region& region = *g_setup->region;
+  lock_in();
+  serve(region);
+}
+
+}  // namespace
+
+JobHeader& runner_job() { return g_job; }
+
+void become_runner(const RunnerSetup& setup) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  g_setup = &setup;  // lives on the stack
+  const Pagemap own = own_pagemap(setup.proc);
+  ::getcontext(&g_on_own_stack);
+  g_on_own_stack.uc_stack.ss_sp = setup.stack.data();
+  g_on_own_stack.uc_stack.ss_size = setup.stack.size();
+  ::makecontext(&g_on_own_stack, on_own_stack, 0);
+  share_mappings(&setup, /*only_here=*/false);
+  ::setcontext(&g_on_own_stack);
+  ::_exit(kFailed);
+}
+
+std::vector<SyscallRule> runner_rules() {
+  using Kind = ArgumentTest::Kind;
+  std::vector<SyscallRule> rules;
+  // A wait that is interrupted goes on by restart_syscall. Random numbers leave no trace but in the
+  // kernel's own pool.
+  for (const long number :
+       {SYS_read, SYS_write, SYS_futex, SYS_clock_nanosleep, SYS_nanosleep, SYS_restart_syscall,
+        SYS_sched_yield, SYS_getrandom, SYS_getpid, SYS_gettid, SYS_getppid, SYS_getuid,
+        SYS_geteuid, SYS_getgid, SYS_getegid}) {
+    rules.push_back({static_cast<uint32_t>(number), SyscallAction::kAllow, {}});
+  }
+  // Where the C library cannot read them without a call. Not CPU time: it tells of others.
+  rules.push_back({SYS_clock_gettime,
+                   SyscallAction::kAllow,
+                   {Kind::kOneOf,
+                    0,
+                    {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
+                     CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME},
+                    SyscallAction::kTrace}});
+  return rules;
+}
+
+}  // namespace azr

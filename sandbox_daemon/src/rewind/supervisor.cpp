@@ -1,0 +1,150 @@
+#include "supervisor.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <ctime>
+
+#include "channel.h"
+#include "error.h"
+#include "kernel_state.h"
+#include "runner.h"
+
+namespace azr {
+namespace {
+
+constexpr std::chrono::seconds kStartPatience{10};
+
+UniqueFd make_memory_file(const std::vector<WritableMapping>& mappings) {
+  UniqueFd file(::memfd_create("azr-runner", MFD_CLOEXEC));
+  const size_t bytes = mappings.back().offset + mappings.back().range.size();
+  if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) {
+    throw StartError("rewind: cannot make a memory file: " + errno_text());
+  }
+  return file;
+}
+
+// The two ends of what a runner tells its supervisor once.
+struct Pair {
+  Pair() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+      throw StartError("rewind: cannot make a socket pair: " + errno_text());
+    }
+    ours.reset(ends[0]);
+    theirs.reset(ends[1]);
+  }
+  UniqueFd ours, theirs;
+};
+
+}  // namespace
+
+Supervisor::Supervisor(const SupervisorConfig& config) : config_(config) {
+  try {
+    start(config);
+  } catch (const StartError&) {
+    kill();
+    throw;
+  }
+}
+
+Supervisor::~Supervisor() { kill(); }
+
+void Supervisor::start(const SupervisorConfig& config) {
+  auto mappings = writable_mappings(config.proc);
+  memory_file_ = make_memory_file(mappings);
+  Pair pair;
+  const RunnerSetup setup{.mappings = mappings,
+                          .memory_file = memory_file_.get(),
+                          .proc = config.proc,
+                          .region = config.region,
+                          .filter = config.filter,
+                          .stack = config.stack,
+                          .supervisor = pair.theirs.get(),
+                          .inspectable = config.paranoid};
+  pid_ = ::fork();
+  if (pid_ == 0) become_runner(setup);
+  if (pid_ < 0) throw StartError("rewind: cannot fork: " + errno_text());
+  pair.theirs.reset();
+  auto message = receive_message(pair.ours.get());
+  if (!message || message->fds.size() != 3) {
+    throw StartError(
+        "rewind: the kernel does not track writes for it (PAGEMAP_SCAN, userfaultfd; Linux 6.7)");
+  }
+  tracker_ = std::move(message->fds[1]);
+  proc_self_ = std::move(message->fds[2]);
+  pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  traced_.emplace(pid_);
+  if (!pidfd_ || ::clock_getcpuclockid(pid_, &cpu_clock_) != 0 || !traced_->adopt() ||
+      !traced_->resume()) {
+    throw StartError("rewind: cannot trace the runner: " + errno_text());
+  }
+  std::optional<Stop> stop;
+  while (!stop) stop = traced_->wait(kStartPatience);
+  if (stop->kind != Stop::Kind::kCall || stop->number != kStopCall || !traced_->read(registers_)) {
+    throw StartError("rewind: the runner did not come to its stop");
+  }
+  Traced::skip_call(registers_);
+  snapshot_ = std::make_unique<Snapshot>(std::move(mappings), memory_file_,
+                                         Pagemap(std::move(message->fds[0])));
+  if (config.paranoid) kernel_state_ = kernel_state(proc_self_.get());
+  job_ = snapshot_->view(reinterpret_cast<uintptr_t>(&runner_job()));
+  const std::string fault = rewind();
+  if (!fault.empty()) throw StartError("rewind: " + fault);
+}
+
+// Of everything there is: for a checker.
+std::string Supervisor::difference() const {
+  Registers now;
+  if (const auto address = snapshot_->first_difference()) {
+    return "memory differs at " + std::to_string(*address);
+  }
+  if (!traced_->read(now) || !(now == registers_)) return "registers differ";
+  if (kernel_state(proc_self_.get()) != kernel_state_) return "the kernel's state differs";
+  return "";
+}
+
+bool Supervisor::begin(const JobHeader& job) {
+  std::memcpy(job_, &job, sizeof job);
+  return traced_->resume();
+}
+
+std::optional<Stop> Supervisor::wait(std::chrono::nanoseconds patience) {
+  auto stop = traced_->wait(patience);
+  if (stop && stop->kind == Stop::Kind::kGone) pid_ = -1;
+  return stop;
+}
+
+std::string Supervisor::rewind() {
+  if (!snapshot_->restore()) return "cannot restore memory: " + errno_text();
+  if (!traced_->write(registers_)) return "cannot restore registers: " + errno_text();
+  return config_.paranoid ? difference() : "";
+}
+
+int64_t Supervisor::cpu_us() const {
+  timespec time{};
+  ::clock_gettime(cpu_clock_, &time);
+  return int64_t{time.tv_sec} * 1'000'000 + time.tv_nsec / 1000;
+}
+
+int64_t Supervisor::memory_kib() const {
+  struct stat info{};
+  ::fstat(memory_file_.get(), &info);
+  return info.st_blocks / 2;
+}
+
+void Supervisor::kill() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, __WALL);
+  pid_ = -1;
+}
+
+}  // namespace azr

@@ -1,0 +1,88 @@
+#include "traced.h"
+
+#include <elf.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+namespace azr {
+namespace {
+
+constexpr int kSeccompStop = SIGTRAP | (PTRACE_EVENT_SECCOMP << 8);
+
+sigset_t stop_signal() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  return set;
+}
+
+}  // namespace
+
+void block_stop_signal() {
+  const sigset_t set = stop_signal();
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+bool Registers::operator==(const Registers& other) const {
+  return std::memcmp(&general, &other.general, sizeof general) == 0 &&
+         extended_bytes == other.extended_bytes &&
+         std::memcmp(extended.data(), other.extended.data(), extended_bytes) == 0;
+}
+
+bool Traced::adopt() const {
+  int status = 0;
+  return ::waitpid(pid_, &status, __WALL) == pid_ && WIFSTOPPED(status) &&
+         WSTOPSIG(status) == SIGSTOP &&
+         ::ptrace(PTRACE_SETOPTIONS, pid_, nullptr, PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL) == 0;
+}
+
+bool Traced::resume() const { return ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr) == 0; }
+
+std::optional<Stop> Traced::wait(std::chrono::nanoseconds patience) const {
+  const sigset_t set = stop_signal();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(patience);
+  const timespec time{seconds.count(), (patience - seconds).count()};
+  ::sigtimedwait(&set, nullptr, &time);
+  int status = 0;
+  if (::waitpid(pid_, &status, WNOHANG | __WALL) != pid_) return std::nullopt;
+  return stop_of(status);
+}
+
+std::optional<Stop> Traced::stop_of(int status) const {
+  if (!WIFSTOPPED(status)) return Stop{Stop::Kind::kGone, status};
+  if (status >> 8 != kSeccompStop) return Stop{Stop::Kind::kSignal, WSTOPSIG(status)};
+  user_regs_struct general{};
+  iovec part{&general, sizeof general};
+  if (::ptrace(PTRACE_GETREGSET, pid_, NT_PRSTATUS, &part) != 0) return std::nullopt;
+  return Stop{Stop::Kind::kCall, static_cast<int>(general.orig_rax), general.rip};
+}
+
+bool Traced::read(Registers& registers) const {
+  iovec general{&registers.general, sizeof registers.general};
+  iovec extended{registers.extended.data(), registers.extended.size()};
+  if (::ptrace(PTRACE_GETREGSET, pid_, NT_PRSTATUS, &general) != 0 ||
+      ::ptrace(PTRACE_GETREGSET, pid_, NT_X86_XSTATE, &extended) != 0) {
+    return false;
+  }
+  registers.extended_bytes = extended.iov_len;
+  return true;
+}
+
+bool Traced::write(const Registers& registers) const {
+  iovec general{const_cast<user_regs_struct*>(&registers.general), sizeof registers.general};
+  iovec extended{const_cast<char*>(registers.extended.data()), registers.extended_bytes};
+  return ::ptrace(PTRACE_SETREGSET, pid_, NT_PRSTATUS, &general) == 0 &&
+         ::ptrace(PTRACE_SETREGSET, pid_, NT_X86_XSTATE, &extended) == 0;
+}
+
+void Traced::skip_call(Registers& registers) {
+  registers.general.orig_rax = static_cast<unsigned long long>(-1);
+  registers.general.rax = 0;
+}
+
+}  // namespace azr

@@ -1,0 +1,54 @@
+// A traced process: what it stops for, and its registers (ptrace(2)).
+#pragma once
+
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace azr {
+
+struct Stop {
+  enum class Kind { kCall, kSignal, kGone };
+  Kind kind;
+  int number;        // the system call; the signal; the wait status
+  uintptr_t at = 0;  // of a call: the place it comes back to
+};
+
+// All that a thread has in its processor.
+struct Registers {
+  user_regs_struct general{};
+  alignas(64) std::array<char, 16384> extended{};
+  size_t extended_bytes = 0;
+
+  bool operator==(const Registers& other) const;
+};
+
+// Stops are waited for as a signal that is never delivered. Call once, before there is a child.
+void block_stop_signal();
+
+class Traced {
+ public:
+  explicit Traced(pid_t pid) : pid_(pid) {}
+
+  // Of a process that asked to be traced and stopped itself: it will stop for what its filter
+  // traces and end with its tracer.
+  bool adopt() const;
+  bool resume() const;
+  // Nothing while it runs on after `patience`, or when a signal came for something else.
+  std::optional<Stop> wait(std::chrono::nanoseconds patience) const;
+  // Of a stopped process; false when it is gone.
+  bool read(Registers& registers) const;
+  bool write(const Registers& registers) const;
+  // The process will continue at the stop's place without the call.
+  static void skip_call(Registers& registers);
+
+ private:
+  std::optional<Stop> stop_of(int status) const;
+  pid_t pid_;
+};
+
+}  // namespace azr
