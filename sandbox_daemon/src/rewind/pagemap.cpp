@@ -12,7 +12,7 @@ namespace {
 // From the kernel's interface, spelled out because the build machine's headers may be older.
 constexpr int kUserModeOnly = 1;                            // UFFD_USER_MODE_ONLY
 constexpr uint64_t kWpShmem = 1 << 12, kWpAsync = 1 << 15;  // UFFD_FEATURE_WP_*
-constexpr uint64_t kWpAllowed = 1, kWritten = 2, kPresent = 8, kSwapped = 16;  // PAGE_IS_*
+constexpr uint64_t kWritten = 2, kPresent = 8, kSwapped = 16;  // PAGE_IS_*
 constexpr uint64_t kProtectMatching = 1;  // PM_SCAN_WP_MATCHING
 
 struct ScanArgument {  // struct pm_scan_arg
@@ -57,7 +57,7 @@ bool track_writes(const UniqueFd& tracker, AddressRange range) {
 
 long Pagemap::written(AddressRange range, std::span<PageRegion> found, uintptr_t& next) const {
   ScanArgument scan = scan_of(range);
-  scan.category_mask = scan.return_mask = kWpAllowed | kWritten;
+  scan.category_mask = scan.return_mask = kWritten;  // this alone: the kernel's short way
   return run(fd_.get(), scan, found, next);
 }
 
@@ -71,7 +71,7 @@ long Pagemap::populated(AddressRange range, std::span<PageRegion> found, uintptr
 bool Pagemap::mark_clean(AddressRange range) const {
   ScanArgument scan = scan_of(range);
   scan.flags = kProtectMatching;
-  scan.category_mask = kWpAllowed | kWritten;
+  scan.category_mask = kWritten;
   return ::ioctl(fd_.get(), kPagemapScan, &scan) >= 0;
 }
 

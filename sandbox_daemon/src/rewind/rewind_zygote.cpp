@@ -73,7 +73,7 @@ void RewindZygote::report(const Stop& stop, int64_t cpu_before) const {
   tell(MessageType::kDone, DoneReport{.wait_status = gone ? stop.number : 0,
                                       .cpu_us = cpu,
                                       .max_rss_kib = supervisor_->memory_kib(),
-                                      .faults = static_cast<int64_t>(supervisor_->written())});
+                                      .faults = 0});
 }
 
 void RewindZygote::replace() {

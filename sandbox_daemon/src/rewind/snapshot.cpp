@@ -1,10 +1,10 @@
 #include "snapshot.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cassert>
 #include <cstring>
 
 namespace azr {
@@ -12,28 +12,35 @@ namespace {
 
 constexpr size_t kFound = 4096;    // runs of pages that one look of the kernel may tell
 constexpr size_t kMostHot = 4096;  // pages
+// To ask the kernel about an extent costs as much as to copy this many pages, or to pass by ten times
+// as many.
+constexpr size_t kSmallMapping = 8, kSmallGap = 64;
 // Copying a page costs some 0.1 us, a fault, a copy and its protection 1.5 us: hot is what one
 // program in ten writes to.
 constexpr uint64_t kWindow = 64;
 constexpr uint8_t kHotHits = 6;
 // Programs of another kind may come: what is hot is learnt anew.
 constexpr uint64_t kForgetAfter = 16384;
+constexpr long kBlocks = kPage / 512;  // of a page, as stat(2) counts them
 
 alignas(kPage) constexpr char kZeros[kPage] = {};
 
-size_t file_pages(const std::vector<WritableMapping>& mappings) {
-  return (mappings.back().offset + mappings.back().range.size()) / kPage;
+// Calls visit(first, end) for every run of pages that the file holds in [from, to).
+template <typename Visit>
+void for_each_data(int file, size_t from, size_t to, Visit visit) {
+  while (from < to) {
+    const off_t at = ::lseek(file, static_cast<off_t>(from * kPage), SEEK_DATA);
+    if (at < 0 || static_cast<size_t>(at) >= to * kPage) return;
+    const off_t end = ::lseek(file, at, SEEK_HOLE);
+    from = std::min(static_cast<size_t>(end) / kPage, to);
+    visit(static_cast<size_t>(at) / kPage, from);
+  }
 }
 
-// Calls visit(first, end) for every run of pages that the file holds.
-template <typename Visit>
-void for_each_data(int file, Visit visit) {
-  off_t at = 0;
-  while ((at = ::lseek(file, at, SEEK_DATA)) >= 0) {
-    const off_t end = ::lseek(file, at, SEEK_HOLE);
-    visit(static_cast<size_t>(at) / kPage, static_cast<size_t>(end) / kPage);
-    at = end;
-  }
+size_t pages_of(const WritableMapping& mapping) { return mapping.range.size() / kPage; }
+
+size_t file_pages(const std::vector<WritableMapping>& mappings) {
+  return mappings.back().offset / kPage + pages_of(mappings.back());
 }
 
 }  // namespace
@@ -49,19 +56,51 @@ Snapshot::Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory
       hits_(file_pages(mappings_)),
       hot_(kMostHot),
       found_(kFound) {
+  for (const auto& mapping : mappings_) divide(mapping);
+  always_hot_ = hot_count_;
   save();
 }
 
+// Extents and gaps of a mapping; all of a small one is hot.
+void Snapshot::divide(const WritableMapping& mapping) {
+  const size_t first = mapping.offset / kPage, end = first + pages_of(mapping);
+  if (end - first <= kSmallMapping) {
+    for (size_t page = first; page < end; ++page) mark_hot(page);
+    return;
+  }
+  Pages extent{first, first};
+  for_each_data(file_, first, end, [&](size_t from, size_t to) {
+    if (from - extent.end > kSmallGap) {
+      add_extent(extent);
+      gaps_.push_back({extent.end, from});
+      extent.first = from;
+    }
+    extent.end = to;
+  });
+  add_extent(extent);
+  gaps_.push_back({extent.end, end});
+}
+
+void Snapshot::add_extent(Pages pages) {
+  if (pages.first < pages.end) extents_.push_back(pages);
+}
+
+// Every page of an extent and every hot page is in the file from now on, also those that were zeros.
 void Snapshot::save() {
-  for_each_data(file_, [this](size_t first, size_t end) { saved_count_ += end - first; });
+  saved_count_ = hot_count_;
+  for (const Pages& extent : extents_) saved_count_ += extent.end - extent.first;
   copies_ = Area<char>(saved_count_ * kPage);
   char* copy = copies_.data();
-  for_each_data(file_, [&](size_t first, size_t end) {
-    std::memcpy(copy, at(first), (end - first) * kPage);
-    for (size_t page = first; page < end; ++page, copy += kPage) saved_[page] = copy;
-  });
-  for (const auto& mapping : mappings_) {
-    if (!pagemap_.mark_clean(mapping.range)) {
+  const auto keep = [&](size_t page) {
+    std::memcpy(copy, at(page), kPage);
+    std::memcpy(at(page), copy, kPage);
+    saved_[page] = copy;
+    copy += kPage;
+  };
+  for (size_t i = 0; i < hot_count_; ++i) keep(hot_[i]);
+  for (const Pages& extent : extents_) {
+    for (size_t page = extent.first; page < extent.end; ++page) keep(page);
+    if (!pagemap_.mark_clean(addresses_of(extent))) {
       throw StartError("rewind: cannot protect memory: " + errno_text());
     }
   }
@@ -74,11 +113,13 @@ size_t Snapshot::page_of(uintptr_t address) const {
   return (mapping.offset + (address - mapping.range.begin)) / kPage;
 }
 
-uintptr_t Snapshot::address_of(size_t page) const {
+// Of pages in one mapping.
+AddressRange Snapshot::addresses_of(Pages pages) const {
   const auto after =
-      std::ranges::upper_bound(mappings_, page * kPage, {}, &WritableMapping::offset);
+      std::ranges::upper_bound(mappings_, pages.first * kPage, {}, &WritableMapping::offset);
   const WritableMapping& mapping = *std::prev(after);
-  return mapping.range.begin + (page * kPage - mapping.offset);
+  const uintptr_t begin = mapping.range.begin + (pages.first * kPage - mapping.offset);
+  return {begin, begin + (pages.end - pages.first) * kPage};
 }
 
 char* Snapshot::view(uintptr_t address) const { return at(page_of(address)) + address % kPage; }
@@ -89,56 +130,84 @@ void Snapshot::restore_page(size_t page) {
 
 bool Snapshot::restore() {
   for (size_t i = 0; i < hot_count_; ++i) restore_page(hot_[i]);
-  written_ = 0;
-  const uintptr_t end = mappings_.back().range.end;
-  for (uintptr_t next = mappings_.front().range.begin; next < end;) {
-    const long count = pagemap_.written({next, end}, found_.span(), next);
-    if (count < 0) return false;
-    for (long i = 0; i < count; ++i) {
-      if (!restore_written(found_[static_cast<size_t>(i)])) return false;
-    }
+  for (const Pages& extent : extents_) {
+    if (!restore_extent(extent)) return false;
   }
+  if (has_grown() && !empty_gaps()) return false;
   if (++restores_ % kWindow == 0) learn();
   return restores_ % kForgetAfter != 0 || forget_hot();
 }
 
-// Mappings that follow one another in memory do so in the file.
-bool Snapshot::restore_written(const PageRegion& region) {
-  const size_t first = page_of(region.begin);
-  const size_t end = first + (region.end - region.begin) / kPage;
-  const auto kind = [this](size_t page) {
-    return is_hot_[page] != 0 ? 0 : saved_[page] != nullptr ? 1 : 2;
-  };
-  for (size_t page = first; page < end;) {
-    size_t run_end = page + 1;
-    while (run_end < end && kind(run_end) == kind(page)) ++run_end;
-    const uintptr_t address = region.begin + (page - first) * kPage;
-    if (kind(page) != 0 && !restore_run(page, run_end, address)) return false;
-    page = run_end;
+bool Snapshot::restore_extent(const Pages& extent) {
+  const AddressRange range = addresses_of(extent);
+  for (uintptr_t next = range.begin; next < range.end;) {
+    const long count = pagemap_.written({next, range.end}, found_.span(), next);
+    if (count < 0) return false;
+    for (long i = 0; i < count; ++i) {
+      const PageRegion& region = found_[static_cast<size_t>(i)];
+      const size_t first = extent.first + (region.begin - range.begin) / kPage;
+      if (!restore_run({first, first + (region.end - region.begin) / kPage})) return false;
+    }
   }
   return true;
 }
 
-// Of pages that are all saved or all grown.
-bool Snapshot::restore_run(size_t first, size_t end, uintptr_t address) {
-  written_ += end - first;
-  for (size_t page = first; page < end; ++page) ++hits_[page];
-  if (saved_[first] == nullptr) return give_back(first, end);
-  for (size_t page = first; page < end; ++page) restore_page(page);
-  return pagemap_.mark_clean({address, address + (end - first) * kPage});
+// Of an extent; hot pages, which are always written, lie between others.
+bool Snapshot::restore_run(Pages run) {
+  for (size_t page = run.first; page < run.end; ++page) {
+    if (is_hot_[page] != 0) continue;
+    const size_t first = page;
+    for (; page < run.end && is_hot_[page] == 0; ++page) {
+      restore_page(page);
+      ++hits_[page];
+    }
+    if (!pagemap_.mark_clean(addresses_of({first, page}))) return false;
+  }
+  return true;
 }
 
-bool Snapshot::give_back(size_t first, size_t end) {
+// A page that was added to a file cannot be taken from it but by us.
+bool Snapshot::has_grown() const {
+  struct stat info{};
+  return ::fstat(file_, &info) != 0 ||
+         info.st_blocks != static_cast<long>(saved_count_ + hot_in_gaps_) * kBlocks;
+}
+
+bool Snapshot::empty_gaps() {
+  return std::ranges::all_of(gaps_, [this](const Pages& gap) { return empty_gap(gap); });
+}
+
+bool Snapshot::empty_gap(const Pages& gap) {
+  bool done = true;
+  for_each_data(file_, gap.first, gap.end, [&](size_t from, size_t to) {
+    for (size_t page = from; page < to; ++page) {
+      if (is_hot_[page] != 0) continue;
+      const size_t first = page;
+      for (; page < to && is_hot_[page] == 0; ++page) ++hits_[page];
+      done = give_back({first, page}) && done;
+    }
+  });
+  return done;
+}
+
+bool Snapshot::give_back(Pages run) {
   return ::fallocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                     static_cast<off_t>(first * kPage),
-                     static_cast<off_t>((end - first) * kPage)) == 0;
+                     static_cast<off_t>(run.first * kPage),
+                     static_cast<off_t>((run.end - run.first) * kPage)) == 0;
 }
 
+void Snapshot::mark_hot(size_t page) {
+  hot_[hot_count_++] = static_cast<uint32_t>(page);
+  is_hot_[page] = 1;
+}
+
+// A page of a gap is there from now on.
 void Snapshot::learn() {
   for (size_t page = 0; page < hits_.size(); ++page) {
     if (hits_[page] >= kHotHits && hot_count_ < kMostHot) {
-      hot_[hot_count_++] = static_cast<uint32_t>(page);
-      is_hot_[page] = 1;
+      mark_hot(page);
+      hot_in_gaps_ += saved_[page] == nullptr;
+      restore_page(page);
     }
     hits_[page] = 0;
   }
@@ -146,28 +215,28 @@ void Snapshot::learn() {
 
 bool Snapshot::forget_hot() {
   bool done = true;
-  for (size_t i = 0; i < hot_count_; ++i) {
+  for (size_t i = always_hot_; i < hot_count_; ++i) {
     const size_t page = hot_[i];
-    const uintptr_t address = address_of(page);
     is_hot_[page] = 0;
-    done = (saved_[page] == nullptr ? give_back(page, page + 1)
-                                    : pagemap_.mark_clean({address, address + kPage})) &&
+    done = (saved_[page] == nullptr ? give_back({page, page + 1})
+                                    : pagemap_.mark_clean(addresses_of({page, page + 1}))) &&
            done;
   }
-  hot_count_ = 0;
+  hot_count_ = always_hot_;
+  hot_in_gaps_ = 0;
   return done;
 }
 
 std::optional<uintptr_t> Snapshot::first_difference() const {
   std::optional<uintptr_t> found;
   size_t seen = 0;
-  for_each_data(file_, [&](size_t first, size_t end) {
+  for_each_data(file_, 0, saved_.size(), [&](size_t first, size_t end) {
     for (size_t page = first; page < end && !found; ++page) {
       seen += saved_[page] != nullptr;
       const char* was = saved_[page] != nullptr ? saved_[page] : kZeros;
       if (std::memcmp(at(page), was, kPage) == 0) continue;
       const char* differs = std::mismatch(was, was + kPage, at(page)).second;
-      found = address_of(page) + static_cast<uintptr_t>(differs - at(page));
+      found = addresses_of({page, page + 1}).begin + static_cast<uintptr_t>(differs - at(page));
     }
   });
   if (!found && seen != saved_count_) found = mappings_.front().range.begin;  // a page is gone

@@ -1,9 +1,9 @@
 // A runner's memory as it was when it first stopped, and the way back to it.
 //
-// Pages are of three kinds. *Saved* ones were there: what a program wrote is found by the kernel's
-// write tracking, copied back, and protected again. *Grown* ones were not: they are given back, and
-// read as zeros again. Those of either kind that nearly every program writes to become *hot*: they
-// are not tracked but copied (or zeroed) every time, which costs a tenth of a fault.
+// Small mappings, and pages that nearly every program writes to, are *hot*: they are copied back every
+// time, which costs a tenth of a fault. The other pages that were there lie in a few *extents*: what a
+// program wrote of them the kernel's write tracking tells. What was not there is a *gap*: a page that
+// appears in one is given back, and reads as zeros again; that there is one the file's size tells.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,6 @@ class Snapshot {
 
   // Makes the memory what it was. False when the kernel refused a step: the process is of no use.
   bool restore();
-  // Tracked pages that the last program had written to, hot ones not among them.
-  size_t written() const { return written_; }
   size_t saved() const { return saved_count_; }
 
   // The address of the first byte that is not what it was: looks at every page.
@@ -33,15 +31,25 @@ class Snapshot {
   char* view(uintptr_t address) const;
 
  private:
+  struct Pages {
+    size_t first, end;  // of the memory file
+  };
+
+  void divide(const WritableMapping& mapping);
+  void add_extent(Pages pages);
   void save();
-  bool restore_written(const PageRegion& region);
-  bool restore_run(size_t first, size_t end, uintptr_t address);
+  bool restore_extent(const Pages& extent);
+  bool restore_run(Pages run);
+  bool empty_gaps();
+  bool empty_gap(const Pages& gap);
+  bool give_back(Pages run);
   void restore_page(size_t page);
+  void mark_hot(size_t page);
   void learn();
   bool forget_hot();
-  bool give_back(size_t first, size_t end);
+  bool has_grown() const;
   size_t page_of(uintptr_t address) const;
-  uintptr_t address_of(size_t page) const;
+  AddressRange addresses_of(Pages pages) const;
   char* at(size_t page) const { return view_.data() + page * kPage; }
 
   std::vector<WritableMapping> mappings_;  // in order of their addresses and offsets
@@ -49,13 +57,14 @@ class Snapshot {
   Pagemap pagemap_;
   Area<char> view_;
   Area<char> copies_;
+  std::vector<Pages> extents_, gaps_;
   // By page of the memory file.
-  Area<const char*> saved_;  // null: was not there
+  Area<const char*> saved_;  // null: in a gap
   Area<uint8_t> is_hot_;
   Area<uint8_t> hits_;  // in this window
   Area<uint32_t> hot_;  // pages; the first hot_count_ of them
   Area<PageRegion> found_;
-  size_t hot_count_ = 0, saved_count_ = 0, written_ = 0;
+  size_t hot_count_ = 0, always_hot_ = 0, hot_in_gaps_ = 0, saved_count_ = 0;
   uint64_t restores_ = 0;
 };
 

@@ -47,7 +47,6 @@ class Supervisor {
 
   int64_t cpu_us() const;  // in all
   int64_t memory_kib() const;
-  size_t written() const { return snapshot_->written(); }
   size_t saved() const { return snapshot_->saved(); }
   int pidfd() const { return pidfd_.get(); }
   void kill();  // and wait for its end
