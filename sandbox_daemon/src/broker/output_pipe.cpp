@@ -39,8 +39,9 @@ OutputPipe::~OutputPipe() {
 
 void OutputPipe::begin(std::function<void()> on_data) {
   on_data_ = std::move(on_data);
-  ::fcntl(write_.get(), F_SETFL, 0);
 }
+
+void OutputPipe::reset_flags() { ::fcntl(write_.get(), F_SETFL, 0); }
 
 void OutputPipe::drain(size_t cap) {
   char buffer[kReadBytes];
@@ -51,9 +52,9 @@ void OutputPipe::drain(size_t cap) {
   }
 }
 
-std::string OutputPipe::end() {
+std::string OutputPipe::end(bool all_drained) {
   char buffer[kReadBytes];
-  while (read_some(read_.get(), buffer, sizeof buffer) > 0) {
+  while (!all_drained && read_some(read_.get(), buffer, sizeof buffer) > 0) {
   }
   on_data_ = nullptr;
   return std::exchange(data_, {});

@@ -19,14 +19,15 @@ class OutputPipe {
   bool valid() const { return static_cast<bool>(read_); }
   int write_end() const { return write_.get(); }
 
-  // A program begins: `on_data` runs after bytes came in through the loop. What the one before did
-  // to the flags of the stream is undone.
+  // A program begins: `on_data` runs after bytes came in through the loop.
   void begin(std::function<void()> on_data);
+  // Undoes what a program did to the flags of the stream.
+  void reset_flags();
   // Takes what is there now, at most `cap` bytes in all.
   void drain(size_t cap);
   const std::string& data() const { return data_; }
-  // The program is dead: its output, without what was not drained.
-  std::string end();
+  // The program has ended: its output, without what was not drained.
+  std::string end(bool all_drained);
 
  private:
   EventLoop& loop_;

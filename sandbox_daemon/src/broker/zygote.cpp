@@ -78,6 +78,10 @@ void Zygote::start(const Task& task, TimePoint deadline, Deliver deliver) {
   ++jobs_;
   const bool clean = region_->clear(region_fd_.get()) && limit_group(task.limits);
   write_request(task.request, region_->input());
+  if (config_.tier != Tier::kRewind) {  // there no program can change them
+    out_->reset_flags();
+    err_->reset_flags();
+  }
   run_ = std::make_unique<ZygoteRun>(loop_, task, deadline, *out_, *err_, std::move(deliver));
   const bool sent = clean && run_->send(process_.control.get());
   const auto patience = std::chrono::ceil<Milliseconds>(deadline - Clock::now()) + kEndPatience;
@@ -89,14 +93,13 @@ void Zygote::cancel() {
   if (run_) run_->kill(KillReason::kCancelled);
 }
 
+// One message: the loop calls again while there are more.
 void Zygote::on_control(uint32_t) {
-  while (state_ != State::kDead) {
-    auto message = receive_message(process_.control.get());
-    if (!message) {
-      if (errno != EAGAIN) on_death("it died");
-      return;
-    }
+  auto message = receive_message(process_.control.get());
+  if (message) {
     handle(*message);
+  } else if (errno != EAGAIN) {
+    on_death("it died");
   }
 }
 
