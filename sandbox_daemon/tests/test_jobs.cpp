@@ -161,9 +161,9 @@ void cuts_between_characters() {
 
 class NeverIdle : public Worker {
  public:
-  explicit NeverIdle(bool once) : idle_(once) {}
+  explicit NeverIdle(bool once, bool alive = true) : idle_(once), alive_(alive) {}
   bool idle() const override { return idle_; }
-  bool alive() const override { return true; }
+  bool alive() const override { return alive_; }
   void start(const Task&, TimePoint, Deliver deliver) override {
     idle_ = false;
     deliver_ = std::move(deliver);
@@ -172,7 +172,7 @@ class NeverIdle : public Worker {
   Deliver deliver_;
 
  private:
-  bool idle_;
+  bool idle_, alive_;
 };
 
 std::string pools_refusal(std::string_view text) {
@@ -221,6 +221,55 @@ void deadline_of_what_waits() {
   EXPECT(scheduler.idle());
 }
 
+// What the first tier cannot serve the fallback's worker does, also when nobody of the first lives.
+void falling_back() {
+  for (const bool alive : {true, false}) {
+    EventLoop loop;
+    Scheduler scheduler(loop);
+    NeverIdle rewinding(alive, alive), forking(true);
+    scheduler.add_worker(rewinding, 1, Tier::kRewind);
+    scheduler.add_worker(forking, 0, Tier::kFork);
+    int told = 0;
+    scheduler.on_unserved([&](const Unserved& why) { told += why.syscall == 9 ? 1 : 100; });
+    JobSpec spec;
+    spec.arguments = {"1"};
+    spec.pool = 1;
+    spec.fallback = 0;
+    std::optional<JobResult> result;
+    scheduler.submit(std::make_shared<Job>(
+        spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); }));
+    for (loop.call_after(Milliseconds(0), [] {}); alive && !rewinding.deliver_;) loop.run_once();
+    EXPECT(!alive || !forking.deliver_);
+    Outcome unserved;
+    unserved.unserved = Unserved{9};
+    if (alive) rewinding.deliver_(unserved);
+    while (!forking.deliver_) loop.run_once();
+    EXPECT(!scheduler.idle() && !result);
+    forking.deliver_(with_value("1"));
+    EXPECT(result && result->tier == Tier::kFork && result->outcome.verdict == Verdict::kOk);
+    EXPECT(told == (alive ? 1 : 0) && scheduler.idle());
+  }
+}
+
+PoolConfig pool_of(Tier tier) { return {std::string(kDefaultPool), 2, "", tier}; }
+
+// A job begins in the fastest tier that will do.
+void tiers() {
+  const std::vector<PoolConfig> both = {pool_of(Tier::kFork), pool_of(Tier::kRewind)};
+  const auto parsed = [&both](const Command& command) {
+    return parse_call(command, Limits{}, both);
+  };
+  const JobSpec plain = parsed({"CALL", "p", "f", "0"});
+  EXPECT(plain.pool == 1 && plain.fallback == 0u && plain.not_rewound.empty());
+  EXPECT(parsed({"CALL", "p", "f", "0", "TIER", "rewind"}).pool == 1);
+  const JobSpec forked = parsed({"CALL", "p", "f", "0", "TIER", "fork"});
+  EXPECT(forked.pool == 0 && !forked.fallback && forked.not_rewound.empty());
+  EXPECT(parsed({"CALL", "p", "f", "0", "MEMORY", "99999999"}).not_rewound == "memory_limit");
+  EXPECT(parse_run({"RUN", "p", "STDIN", "x"}, Limits{}, both).not_rewound == "stdin");
+  const JobSpec alone = parse_call({"CALL", "p", "f", "0"}, Limits{}, std::span(both).first(1));
+  EXPECT(alone.pool == 0 && !alone.fallback && alone.not_rewound.empty());
+}
+
 void levels() {
   Layers layers;
   for (const char* name : {"user_ns", "mount_ns", "pid_ns", "net_ns", "ipc_ns", "uts_ns", "root",
@@ -257,6 +306,8 @@ int main() {
   cuts_between_characters();
   deadline_of_what_waits();
   pools();
+  falling_back();
+  tiers();
   levels();
   return test_result();
 }

@@ -15,6 +15,12 @@ constexpr milliseconds kQuick{5};  // of a program that ends sooner the broker h
 // Beyond every deadline: the broker, whose they are, must have been stopped.
 constexpr milliseconds kBeyond{10'000};
 
+// Either it is no more, or it has used all the CPU time that a process may.
+bool ends_runner(const Stop& stop) {
+  return stop.kind == Stop::Kind::kGone ||
+         (stop.kind == Stop::Kind::kSignal && stop.number == SIGXCPU);
+}
+
 template <typename Body>
 void tell(MessageType type, const Body& body, std::span<const int> handles = {}) {
   if (!send_message(kControlFd, type, as_bytes(body), handles)) ::_exit(0);
@@ -43,12 +49,7 @@ void RewindZygote::run(const JobHeader& job) {
   }
   const Stop stop = wait_for_stop(job, cpu_before);
   report(stop, cpu_before);
-  if (stop.kind == Stop::Kind::kGone) return replace();
-  const std::string fault = supervisor_->rewind();
-  if (fault.empty()) return;
-  // Paranoid, or the kernel fails: nothing that this process served or holds is to be trusted.
-  send_message(kControlFd, MessageType::kFailed, "rewind: " + fault, {});
-  ::_exit(1);
+  if (ends_runner(stop) || !supervisor_->rewind()) replace();
 }
 
 Stop RewindZygote::wait_for_stop(const JobHeader& job, int64_t cpu_before) {
@@ -69,14 +70,19 @@ void RewindZygote::report(const Stop& stop, int64_t cpu_before) const {
     return tell(MessageType::kUnserved, Unserved{call ? stop.number : -1});
   }
   const bool gone = stop.kind == Stop::Kind::kGone;
-  const int64_t cpu = gone ? 0 : supervisor_->cpu_us() - cpu_before;
+  const int64_t cpu = gone ? stop.cpu_us : supervisor_->cpu_us();
   tell(MessageType::kDone, DoneReport{.wait_status = gone ? stop.number : 0,
-                                      .cpu_us = cpu,
+                                      .cpu_us = cpu - cpu_before,
                                       .max_rss_kib = supervisor_->memory_kib(),
                                       .faults = 0});
 }
 
+// With a fault nothing that this process served or holds is to be trusted.
 void RewindZygote::replace() {
+  if (!supervisor_->fault().empty()) {
+    send_message(kControlFd, MessageType::kFailed, "rewind: " + supervisor_->fault(), {});
+    ::_exit(1);
+  }
   supervisor_.reset();  // first: a new runner must not have a copy of its memory
   try {
     supervisor_ = std::make_unique<Supervisor>(config_);

@@ -96,8 +96,7 @@ void Supervisor::start(const SupervisorConfig& config) {
                                          Pagemap(std::move(message->fds[0])));
   if (config.paranoid) kernel_state_ = kernel_state(proc_self_.get());
   job_ = snapshot_->view(reinterpret_cast<uintptr_t>(&runner_job()));
-  const std::string fault = rewind();
-  if (!fault.empty()) throw StartError("rewind: " + fault);
+  if (!rewind()) throw StartError("rewind: " + fault_);
 }
 
 // Of everything there is: for a checker.
@@ -122,10 +121,19 @@ std::optional<Stop> Supervisor::wait(std::chrono::nanoseconds patience) {
   return stop;
 }
 
-std::string Supervisor::rewind() {
-  if (!snapshot_->restore()) return "cannot restore memory: " + errno_text();
-  if (!traced_->write(registers_)) return "cannot restore registers: " + errno_text();
-  return config_.paranoid ? difference() : "";
+bool Supervisor::fail(std::string fault) {
+  fault_ = std::move(fault);
+  return false;
+}
+
+// A kill that was meant for the program before may arrive when that has just stopped.
+bool Supervisor::rewind() {
+  if (!snapshot_->restore()) return fail("cannot restore memory: " + errno_text());
+  if (!traced_->write(registers_)) {
+    return fail(errno == ESRCH ? "" : "cannot restore registers: " + errno_text());
+  }
+  if (config_.paranoid) fault_ = difference();
+  return fault_.empty();
 }
 
 int64_t Supervisor::cpu_us() const {

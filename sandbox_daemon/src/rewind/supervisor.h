@@ -42,8 +42,10 @@ class Supervisor {
   bool is_done(const Stop& stop) const {
     return stop.kind == Stop::Kind::kCall && stop.at == registers_.general.rip;
   }
-  // Puts everything back. What is wrong, and the runner then of no use; empty: nothing.
-  std::string rewind();
+  // Puts everything back. False when the runner is of no use: it was killed, or something is wrong.
+  bool rewind();
+  // What is wrong; empty: nothing.
+  const std::string& fault() const { return fault_; }
 
   int64_t cpu_us() const;  // in all
   int64_t memory_kib() const;
@@ -54,6 +56,7 @@ class Supervisor {
  private:
   void start(const SupervisorConfig& config);
   std::string difference() const;
+  bool fail(std::string fault);
 
   const SupervisorConfig config_;
   UniqueFd memory_file_, pidfd_, tracker_;
@@ -65,6 +68,7 @@ class Supervisor {
   char* job_ = nullptr;  // in the runner
   Registers registers_;
   std::string kernel_state_;  // when paranoid
+  std::string fault_;
 };
 
 }  // namespace azr

@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -13,6 +14,11 @@ namespace azr {
 namespace {
 
 constexpr int kSeccompStop = SIGTRAP | (PTRACE_EVENT_SECCOMP << 8);
+
+int64_t cpu_us_of(const rusage& usage) {
+  const auto us = [](const timeval& t) { return int64_t{t.tv_sec} * 1'000'000 + t.tv_usec; };
+  return us(usage.ru_utime) + us(usage.ru_stime);
+}
 
 sigset_t stop_signal() {
   sigset_t set;
@@ -49,12 +55,13 @@ std::optional<Stop> Traced::wait(std::chrono::nanoseconds patience) const {
   const timespec time{seconds.count(), (patience - seconds).count()};
   ::sigtimedwait(&set, nullptr, &time);
   int status = 0;
-  if (::waitpid(pid_, &status, WNOHANG | __WALL) != pid_) return std::nullopt;
-  return stop_of(status);
+  rusage usage{};
+  if (::wait4(pid_, &status, WNOHANG | __WALL, &usage) != pid_) return std::nullopt;
+  return stop_of(status, usage);
 }
 
-std::optional<Stop> Traced::stop_of(int status) const {
-  if (!WIFSTOPPED(status)) return Stop{Stop::Kind::kGone, status};
+std::optional<Stop> Traced::stop_of(int status, const rusage& usage) const {
+  if (!WIFSTOPPED(status)) return Stop{Stop::Kind::kGone, status, 0, cpu_us_of(usage)};
   if (status >> 8 != kSeccompStop) return Stop{Stop::Kind::kSignal, WSTOPSIG(status)};
   user_regs_struct general{};
   iovec part{&general, sizeof general};

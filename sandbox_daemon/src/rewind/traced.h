@@ -1,6 +1,7 @@
 // A traced process: what it stops for, and its registers (ptrace(2)).
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/user.h>
 
@@ -16,6 +17,7 @@ struct Stop {
   Kind kind;
   int number;        // the system call; the signal; the wait status
   uintptr_t at = 0;  // of a call: the place it comes back to
+  int64_t cpu_us = 0;  // when gone: what the process has used in all
 };
 
 // All that a thread has in its processor.
@@ -47,7 +49,7 @@ class Traced {
   static void skip_call(Registers& registers);
 
  private:
-  std::optional<Stop> stop_of(int status) const;
+  std::optional<Stop> stop_of(int status, const rusage& usage) const;
   pid_t pid_;
 };
 
