@@ -78,6 +78,53 @@ def rate(path: str, job: Job, seconds: float) -> float:
     return done / passed
 
 
+def rate_of_many(path: str, jobs: list[Job], seconds: float) -> float:
+    """The same of different jobs, one after another and round again; each has one value."""
+    stream = _Marks(path, jobs)
+    begin, done = time.perf_counter(), 0
+    stream.send(DEPTH)
+    while (passed := time.perf_counter() - begin) < seconds:
+        completed = stream.receive()
+        stream.send(completed)
+        done += completed
+    stream.close()
+    return done / passed
+
+
+class _Marks:
+    """Sends jobs in turn and looks for their values in order: a wrong answer is missed for ever."""
+
+    def __init__(self, path: str, jobs: list[Job]):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(60)
+        self._socket.connect(path)
+        self._requests = [job.request for job in jobs]
+        self._marks = [job.mark for job in jobs]
+        self._sent = self._seen = 0
+        self._data = b""
+
+    def send(self, count: int) -> None:
+        turn = range(self._sent, self._sent + count)
+        self._socket.sendall(b"".join(self._requests[i % len(self._requests)] for i in turn))
+        self._sent += count
+
+    def receive(self) -> int:
+        self._data += self._socket.recv(1 << 18)
+        at, before = 0, self._seen
+        while self._seen < self._sent:
+            mark = self._marks[self._seen % len(self._marks)]
+            found = self._data.find(mark, at)
+            if found < 0:
+                break
+            at = found + len(mark)
+            self._seen += 1
+        self._data = self._data[at:]
+        return self._seen - before
+
+    def close(self) -> None:
+        self._socket.close()
+
+
 def latencies(path: str, job: Job, per_second: float, seconds: float) -> list[float]:
     """Seconds from each request's due time to its reply, at a rate that waits for no answer."""
     connection = Connection(path, job, patience=0.0005)

@@ -159,8 +159,8 @@ def hostile(rng: random.Random) -> Job:
     return Job(kind, ("CALL", source, "f", 1, "", *options), expected)
 
 
-def mixed(rng: random.Random) -> Job:
+def mixed(rng: random.Random, hostile_share: float = 0.01) -> Job:
     kind = rng.random()
-    if kind < 0.01:
+    if kind < hostile_share:
         return hostile(rng)
-    return script(rng) if kind < 0.06 else plain(rng)
+    return script(rng) if kind < hostile_share + 0.05 else plain(rng)

@@ -1,7 +1,8 @@
-"""Very many mixed programs, one in a hundred hostile, through several pipelined connections. Every
+"""Very many mixed programs, some of them hostile, through several pipelined connections. Every
 verdict and value is checked; what the daemon holds is counted before and after.
 
 usage: soak.py path/to/azr-sandboxd [--programs N] [--connections N] [--depth N] [--seed S]
+               [--hostile SHARE] [--rewind N] [--paranoid]
 Ends with status 1 when an answer was wrong or something leaked. Ctrl-C shows what there is.
 """
 
@@ -21,6 +22,9 @@ from typing import Any
 from daemon_process import Daemon, Figures, table
 from mixed_programs import HOSTILE, mixed
 
+POOL = (
+    4000  # different programs of a connection, made once: this interpreter computes their answers
+)
 WARM_UP = 500  # programs before the first count: buffers and pools have their size then
 GROWTH_KIB = 32 << 10  # more than allocators keep: 200,000 leaks of 200 bytes are
 
@@ -42,11 +46,14 @@ class Tally:
             self.faults += faults
 
 
-def worker(daemon: Daemon, count: int, depth: int, seed: str, tally: Tally) -> None:
+def worker(
+    daemon: Daemon, count: int, options: argparse.Namespace, seed: str, tally: Tally
+) -> None:
     rng = random.Random(seed)
+    pool = [mixed(rng, options.hostile) for _ in range(min(POOL, count))]
     with daemon.connect() as client:
         while count > 0 and not tally.stop.is_set():
-            jobs = [mixed(rng) for _ in range(min(depth, count))]
+            jobs = rng.choices(pool, k=min(options.depth, count))
             pipe = client.pipeline(transaction=False)
             for job in jobs:
                 pipe.execute_command(*job.words)
@@ -80,7 +87,7 @@ def load(daemon: Daemon, total: int, options: argparse.Namespace, name: str) -> 
     threads = [
         threading.Thread(
             target=watched_worker,
-            args=(daemon, share + (i < rest), options.depth, f"{name}{options.seed}.{i}", tally),
+            args=(daemon, share + (i < rest), options, f"{name}{options.seed}.{i}", tally),
         )
         for i in range(options.connections)
     ]
@@ -111,7 +118,9 @@ def leaks(before: Figures, after: Figures) -> list[str]:
     return found
 
 
-def report(tally: Tally, seconds: float, before: Figures, after: Figures, seed: int) -> bool:
+def report(
+    tally: Tally, seconds: float, before: Figures, after: Figures, rest: dict[str, Any]
+) -> bool:
     faults = tally.faults + leaks(before, after)
     rows: list[list[object]] = [["", "before", "after"]]
     for field in dataclasses.fields(Figures):
@@ -134,7 +143,7 @@ def report(tally: Tally, seconds: float, before: Figures, after: Figures, seed: 
         "kinds": dict(sorted(tally.kinds.items())),
         "before": dataclasses.asdict(before),
         "after": dataclasses.asdict(after),
-        "seed": seed,
+        **rest,
     }
     print(json.dumps(figures))
     return not faults
@@ -148,17 +157,24 @@ def main() -> int:
     parser.add_argument("--depth", type=int, default=64, help="programs in each pipeline")
     parser.add_argument("--zygotes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hostile", type=float, default=0.01, metavar="SHARE")
+    parser.add_argument("--rewind", type=int, default=0, help="rewind zygotes")
+    parser.add_argument("--paranoid", action="store_true", help="they compare everything each time")
     options = parser.parse_args()
+    words = ["--zygotes", str(options.zygotes), "--rewind", str(options.rewind)]
+    words += ["--paranoid"] if options.paranoid else []
     with tempfile.TemporaryDirectory(prefix="azr") as folder:
-        daemon = Daemon(options.daemon, f"{folder}/s", "--zygotes", str(options.zygotes))
+        daemon = Daemon(options.daemon, f"{folder}/s", *words)
         load(daemon, WARM_UP, options, "warm")
         before = Figures.of(daemon)
         tally, seconds = load(daemon, options.programs, options, "")
         after = Figures.of(daemon)
+        with daemon.connect() as client:
+            rest = {"seed": options.seed, "rewind": client.info("rewind")}
         status = daemon.end()
     if status != 0:
         tally.faults.append(f"the daemon ended with status {status}")
-    return 0 if report(tally, seconds, before, after, options.seed) else 1
+    return 0 if report(tally, seconds, before, after, rest) else 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@ checker compares every byte, register and trace in the kernel after each one."""
 
 from __future__ import annotations
 
-import builtins
 import random
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from .attacks.host import Host, standing_host
 from .conftest import PATIENT, Daemon, eventually, running
 from .equality import CASES, Case
 from .equality.generated import generated_cases
+from .leavings import EXCEPTIONS, LEAVINGS
 from .test_attacks import assert_end, attempt
 
 # What differs from run to run, or says which tier it was.
@@ -26,47 +26,6 @@ PRELOAD = (
     "math,itertools,collections,functools,re,string,heapq,json,random,copy,operator,typing,"
     "dataclasses,decimal,enum,contextlib,datetime,ctypes,gc,inspect,signal,struct,sys,threading,"
     "types,weakref"
-)
-
-POKE = "import ctypes, sys\ndef poke(x, at, byte=66): ctypes.memset(id(x) + at, byte, 1)\n"
-# Programs that leave something behind on purpose; a fork runs each of them to the same end.
-LEAVINGS = {
-    "interned string": POKE + "def f():\n  poke(sys.intern('sorted'), 49)\n  return 'sorted'",
-    "small int": POKE + "def f():\n  poke(7, 24, 9)\n  return 7 + 0",
-    "empty tuple": POKE + "def f():\n  poke((), 16, 0)\n  return len(())",
-    "type cache": "import abc\ndef f():\n  abc.ABC.x = 1\n  return [abc.ABC.x, int.__mro__ != 1]",
-    "method": POKE + "def f():\n  ctypes.pythonapi.PyType_Modified(ctypes.py_object(int))",
-    "reference counts": POKE + "def f():\n  for i in range(8): poke(None, i, 255)",
-    "open generator": "g = (i for i in range(9))\ndef f():\n  globals()['h'] = g\n  return next(g)",
-    "coroutine": "async def c(): pass\nx = c()\ndef f(): return type(x).__name__",
-    "cycle": "import gc\ndef f():\n  x = []\n  x.append(x)\n  gc.disable()\n  return gc.isenabled()",
-    "finalizer": "class A:\n  def __del__(self): print('end')\na = A()\ndef f(): return 1",
-    "weak reference": "import weakref\nclass A: pass\na = A()\nw = weakref.ref(a)\ndef f(): return w() is a",
-    "recursion limit": "import sys\ndef f():\n  sys.setrecursionlimit(50)\n  return g(0)\ndef g(n): return g(n + 1)",
-    "deep recursion": "def f(n=0): return f(n + 1)",
-    "deep values": "def f():\n  x = []\n  for _ in range(60): x = [x]\n  return x",
-    "much output": "def f():\n  print('x' * 300_000)\n  return 1",
-    "much memory": "x = [bytearray(1 << 20) for _ in range(40)]\ndef f(): return len(x)",
-    "all memory of its room": "x = []\ndef f():\n  for i in range(3_000_000): x.append([i])\n  return len(x)",
-    "many objects": "x = {i: str(i) for i in range(200_000)}\ndef f(): return len(x)",
-    "trace function": "import sys\ndef f():\n  sys.settrace(lambda *a: None)\n  return 1",
-    "modules": "import sys\nsys.modules.clear()\ndef f(): return len(sys.modules)",
-    "builtins": "import builtins\nbuiltins.__dict__.clear()\ndef f(): return 1",
-    "unhandled": "def f():\n  try: raise KeyError('a')\n  finally: raise ValueError('b')",
-    "lock": "import threading\nlock = threading.Lock()\nlock.acquire()\ndef f(): return lock.locked()",
-    "thread": "import threading\ndef f(): threading.Thread(target=print).start()",
-    "signal": "import signal\ndef f(): return signal.signal(10, signal.SIG_IGN) == signal.SIG_DFL",
-    "context": "import decimal\ndef f():\n  decimal.getcontext().prec = 3\n  return str(decimal.Decimal(1) / 3)",
-    "bad pointer": "import ctypes\ndef f(): ctypes.string_at(8)",
-    "stack": "import ctypes\ndef f(): ctypes.memset(ctypes.addressof(ctypes.c_int()) - 64, 0, 32)",
-    "machine state": "import ctypes\ndef f():\n  libm = ctypes.CDLL(None)\n  libm.fesetround(0x800)\n  return 0.1 + 0.2",
-    "exit": "import os\ndef f(): os._exit(0)",
-    "abort": "import os\ndef f(): os.abort()",
-}
-EXCEPTIONS = sorted(
-    name
-    for name, kind in vars(builtins).items()
-    if isinstance(kind, type) and issubclass(kind, BaseException)
 )
 
 

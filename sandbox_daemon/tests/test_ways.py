@@ -67,7 +67,11 @@ def test_check_names_what_is_missing(words: str, public: bool) -> None:
     done = check(words)
     lines = [line.split(maxsplit=2) for line in done.stdout.splitlines()]
     assert lines.pop() == ["level", level_without(WAYS[words])], done
-    off = {name: why for name, state, why in lines if state == "off" and name not in ("cgroup", "rewind")}
+    off = {
+        name: why
+        for name, state, why in lines
+        if state == "off" and name not in ("cgroup", "rewind")
+    }
     # Root becomes another user if that one can read the library, which mounts make sure of.
     stays = {"user"} if "no-namespaces" in words and not public else set()
     assert off.keys() == WAYS[words] | stays

@@ -37,7 +37,9 @@ class Sandbox:
     path: str  # of the socket, while the context is entered
 
     def __init__(self, zygotes: int = 0, require: str = "seccomp") -> None:
-        self._zygotes = zygotes or 2 * len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
+        self._zygotes = zygotes or 2 * cores
+        self._rewind = max(2, cores)  # two: programs are run twice over to be compared
         self._require = require
 
     def __enter__(self) -> Self:
@@ -70,7 +72,8 @@ class Sandbox:
     def _arguments(self) -> list[str]:
         return [
             *("--socket", self.path, "--parent-death"),
-            *("--zygotes", str(self._zygotes), "--require", self._require),
+            *("--zygotes", str(self._zygotes), "--rewind", str(self._rewind)),
+            *("--require", self._require),
         ]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.types import Answer, Judgement, Prompt, Task
@@ -36,3 +36,6 @@ class Game(Protocol):
 
     def seeds_from(self, task: Task) -> Sequence[Task]:
         """A seed task as a task of every kind it can serve (AZR: deduction seeds abduction)."""
+
+    def verification(self) -> Mapping[str, Any]:
+        """How answers were verified since the last call, for the metrics."""

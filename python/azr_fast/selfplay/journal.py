@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ class StepRecord:
     step: int
     update: UpdateStats | None = None
     parity: ParityReport | None = None
+    verification: Mapping[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     _since: float = field(default_factory=time.monotonic)
 
@@ -70,6 +71,7 @@ class Journal:
             "proposals": proposal_rates(answers),
             "solver": solver_rates(answers),
             "buffer": buffer,
+            "verification": record.verification,
             "update": asdict(record.update) if record.update else None,
             "parity": asdict(record.parity) if record.parity else None,
         }

@@ -127,6 +127,7 @@ class Trainer:
         record.parity = self.sync()
         record.lap("sync")
         self.done = step
+        record.verification = self.game.verification()
         self.journal.write(record, answers, batch, self.stream.stats, self._buffer_counts())
 
     def play(self, step: int) -> list[Judged]:

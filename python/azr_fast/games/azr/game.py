@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from azr_fast.config.schema import GameConfig
 from azr_fast.games.azr import tasks
@@ -13,6 +14,7 @@ from azr_fast.games.azr.grade import Grader
 from azr_fast.games.azr.prompts import Prompter
 from azr_fast.games.azr.refusal import Malformed, Refusal
 from azr_fast.sandbox.client import Client
+from azr_fast.sandbox.usage import Usage
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.types import Answer, Judgement, Prompt, Status, Task
 
@@ -31,6 +33,7 @@ class AzrGame:
         self._gate = Gate(config, repeated)
         self._grader = Grader(config, once)
         self._prompter = Prompter(config)
+        self._usage = Usage(client)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -64,6 +67,10 @@ class AzrGame:
         if task.kind in _TRIPLET_KINDS:
             return [Task(kind, task.key, task.payload, task.parents) for kind in _TRIPLET_KINDS]
         return [task]
+
+    def verification(self) -> Mapping[str, Any]:
+        """How many programs ran, and how the sandbox served them."""
+        return self._usage.since_last()
 
 
 def _judge(check: Callable[[Answer], Task | None], answer: Answer, failed: Status) -> Judgement:
