@@ -15,7 +15,7 @@
 #include "program.h"
 #include "request.h"
 #include "rewind_place.h"
-#include "runner.h"
+#include "rewind_rules.h"
 #include "side_by_side.h"
 #include "supervisor.h"
 

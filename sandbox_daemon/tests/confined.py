@@ -3,6 +3,7 @@
 no-namespaces  as the default profile of container engines: no namespace, no mount, no clone3
 no-landlock    as on a kernel without Landlock
 no-seccomp     as where no further filter may be installed
+no-userfaultfd as in containers, which forbid it
 user           as another user (65533); needs root
 mapped         as a user without capabilities, in a user namespace that holds this user only
 mapped-root    the same as its root, with all capabilities in there, as in a rootless container
@@ -36,6 +37,7 @@ REFUSED: dict[str, dict[int, int]] = {
         435: errno.ENOSYS,  # clone3
     },
     "no-landlock": dict.fromkeys((444, 445, 446), errno.ENOSYS),
+    "no-userfaultfd": {(323, 282)[COLUMN]: errno.EPERM},
     "no-seccomp": {(317, 277)[COLUMN]: errno.ENOSYS},
 }
 

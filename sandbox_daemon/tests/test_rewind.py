@@ -3,16 +3,29 @@ checker compares every byte, register and trace in the kernel after each one."""
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .attacks import ATTACKS
 from .attacks.host import Host, standing_host
-from .conftest import PATIENT, Daemon, eventually, running
+from .confined import launcher
+from .conftest import (
+    PATIENT,
+    Daemon,
+    children_of,
+    eventually,
+    executable,
+    next_program_is_fine,
+    running,
+)
 from .equality import CASES, Case
 from .equality.generated import generated_cases
 from .leavings import EXCEPTIONS, LEAVINGS
@@ -104,6 +117,72 @@ def test_same_answers_whatever_is_left_behind(paranoid: Daemon) -> None:
     assert [pair for pair in pairs if pair[1] != pair[2]] == []
     assert sum(reply["tier"] == "rewind" for reply in rewound) > len(EXCEPTIONS) + 15
     assert restarts(paranoid) == 0
+
+
+def test_where_it_cannot_be_had_forks_serve(folder: Path) -> None:
+    confinement = launcher("no-userfaultfd")
+    command = [*confinement, executable(), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "rewind        off  rewind: the kernel does not track writes for it" in done.stdout
+    with running(f"{folder}/s", "--rewind", "2", launcher=confinement) as one:
+        assert one.first_line.startswith("ready")
+        next_program_is_fine(one)
+        assert one.call("def f(): return 1", "")["tier"] == "fork"
+        assert one.stop() == 0
+        assert one.process.stderr is not None
+        assert "programs are run in forks" in one.process.stderr.read()
+
+
+def test_a_runner_that_is_killed_is_replaced(paranoid: Daemon) -> None:
+    endless = "def f():\n  while True: pass"
+    for _ in range(4):
+        reply = paranoid.call(endless, "", TIMEOUT=200)
+        assert (reply["verdict"], reply["tier"]) == ("timeout", "rewind")
+        reply = paranoid.call(endless, "", CPU=100)
+        assert (reply["verdict"], reply["message"]) == ("timeout", "CPU limit of 100 ms")
+        assert paranoid.call("def f(): return 1", "")["tier"] == "rewind"
+    for pid in [child for z in rewind_zygotes(paranoid) for child in children_of(z["pid"])]:
+        os.kill(pid, signal.SIGKILL)  # between programs, as a late kill does
+    one, both = "def f(): return 1", {"REPLICAS": 2}
+    assert paranoid.call(one, "", **both)["verdict"] == "ok"
+    assert paranoid.call(one, "", **both)["tier"] == "rewind"
+    assert restarts(paranoid) == 0
+
+
+def test_output_of_a_program_that_falls_back_is_there_once(paranoid: Daemon) -> None:
+    reply = paranoid.run("import os\nprint('once', flush=True)\nprint(os.getcwd())")
+    assert (reply["stdout"], reply["tier"]) == ("once\n/\n", "fork")
+
+
+def test_what_fell_back_is_counted_by_what_it_asked_for(paranoid: Daemon) -> None:
+    def counters() -> dict[str, int]:
+        with paranoid.connect() as client:
+            return dict(client.info("rewind"))
+
+    before = counters()
+    paranoid.call("import os\ndef f(): os.getcwd()", "")
+    paranoid.call("def f(): return len(bytearray(100 << 20))", "")
+    paranoid.call("import ctypes\ndef f(): ctypes.string_at(0)", "")
+    paranoid.run("print(input())", STDIN="x")
+    paranoid.call("def f(): return 1", "", MEMORY=100 << 20)
+    grown = {k: v - before.get(k, 0) for k, v in counters().items() if v != before.get(k, 0)}
+    asked = {"getcwd", "brk", "signal", "stdin", "memory_limit"}
+    assert grown == {f"fell_back_{what}": 1 for what in asked} | {"fell_back": 5}
+
+
+def test_replicas_run_in_runners_of_different_seeds(paranoid: Daemon) -> None:
+    program = "def f(): return hash('a')"
+    reply = paranoid.call(program, "", REPLICAS=2)
+    assert (reply["verdict"], reply["tier"]) == ("nondeterministic", "rewind")
+    same = [paranoid.call("def f(): return sorted({'a', 'b'})", "", REPLICAS=2) for _ in range(3)]
+    assert {(reply["verdict"], reply["tier"]) for reply in same} == {("ok", "rewind")}
+
+
+def test_isolated_cases_see_nothing_of_each_other(paranoid: Daemon) -> None:
+    program = "x = []\ndef f(i):\n  x.append(i)\n  return x"
+    reply = paranoid.call(program, "1", "2", "3", ISOLATE=1)
+    assert [result["value"] for result in reply["results"]] == ["[1]", "[2]", "[3]"]
+    assert reply["tier"] == "rewind"
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ struct Order {
   size_t page;  // of both, one after the other
   size_t offset;
   char byte;
+  bool by_kernel = false;  // a random byte, which a system call writes
 };
 
 char* mapped(size_t pages) {
@@ -52,8 +54,13 @@ WritableMapping mapping_of(char* at, size_t pages, size_t offset) {
     const auto order = from_bytes<Order>(message->body);
     const bool large = order->page < kLarge;
     const size_t page = large ? order->page : order->page - kLarge;
-    *reinterpret_cast<char*>(mappings[large ? 0 : 1].range.begin + page * kPage + order->offset) =
-        order->byte;
+    const uintptr_t at = mappings[large ? 0 : 1].range.begin + page * kPage + order->offset;
+    auto* const place = reinterpret_cast<char*>(at);
+    if (order->by_kernel) {
+      if (::getrandom(place, 1, 0) != 1) ::_exit(1);
+    } else {
+      *place = order->byte;
+    }
     send_message(socket, MessageType::kDone, {}, {});
   }
   ::_exit(0);
@@ -120,7 +127,7 @@ Order random_order(std::mt19937& random) {
   const size_t often[] = {1, 5, 6, 300, 901, kLarge + 1};
   const bool usual = random() % 4 != 0;
   return {usual ? often[random() % 6] : random() % (kLarge + kSmall), random() % kPage,
-          static_cast<char>(1 + random() % 100)};
+          static_cast<char>(1 + random() % 100), random() % 2 == 0};
 }
 
 void everything_is_undone() {

@@ -10,10 +10,10 @@ namespace azr {
 namespace {
 
 // From the kernel's interface, spelled out because the build machine's headers may be older.
-constexpr int kUserModeOnly = 1;                            // UFFD_USER_MODE_ONLY
-constexpr uint64_t kWpShmem = 1 << 12, kWpAsync = 1 << 15;  // UFFD_FEATURE_WP_*
+constexpr int kUserModeOnly = 1;                               // UFFD_USER_MODE_ONLY
+constexpr uint64_t kWpShmem = 1 << 12, kWpAsync = 1 << 15;     // UFFD_FEATURE_WP_*
 constexpr uint64_t kWritten = 2, kPresent = 8, kSwapped = 16;  // PAGE_IS_*
-constexpr uint64_t kProtectMatching = 1;  // PM_SCAN_WP_MATCHING
+constexpr uint64_t kProtectMatching = 1;                       // PM_SCAN_WP_MATCHING
 
 struct ScanArgument {  // struct pm_scan_arg
   uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;

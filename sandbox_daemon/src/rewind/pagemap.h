@@ -35,8 +35,8 @@ class Pagemap {
   // Of /proc/PID/pagemap.
   explicit Pagemap(UniqueFd fd) : fd_(std::move(fd)) {}
 
-  // The pages of `range`, all of it tracked, written since they were marked clean, as many runs as fit
-  // into `found`; `next` becomes where to go on. Negative on failure.
+  // The pages of `range`, all of it tracked, written since they were marked clean, as many runs as
+  // fit into `found`; `next` becomes where to go on. Negative on failure.
   long written(AddressRange range, std::span<PageRegion> found, uintptr_t& next) const;
   // The pages of a process's own, of all its memory: those that are in memory or swapped out.
   long populated(AddressRange range, std::span<PageRegion> found, uintptr_t& next) const;

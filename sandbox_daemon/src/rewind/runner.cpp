@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <ctime>
 
 #include "child.h"
 #include "frames.h"
 #include "program.h"
 #include "request.h"
+#include "rewind_rules.h"
 
 namespace azr {
 namespace {
@@ -111,28 +111,6 @@ void become_runner(const RunnerSetup& setup) {
   share_mappings(&setup, /*only_here=*/false);
   ::setcontext(&g_on_own_stack);
   ::_exit(kFailed);
-}
-
-std::vector<SyscallRule> runner_rules() {
-  using Kind = ArgumentTest::Kind;
-  std::vector<SyscallRule> rules;
-  // A wait that is interrupted goes on by restart_syscall. Random numbers leave no trace but in the
-  // kernel's own pool.
-  for (const long number :
-       {SYS_read, SYS_write, SYS_futex, SYS_clock_nanosleep, SYS_nanosleep, SYS_restart_syscall,
-        SYS_sched_yield, SYS_getrandom, SYS_getpid, SYS_gettid, SYS_getppid, SYS_getuid,
-        SYS_geteuid, SYS_getgid, SYS_getegid}) {
-    rules.push_back({static_cast<uint32_t>(number), SyscallAction::kAllow, {}});
-  }
-  // Where the C library cannot read them without a call. Not CPU time: it tells of others.
-  rules.push_back({SYS_clock_gettime,
-                   SyscallAction::kAllow,
-                   {Kind::kOneOf,
-                    0,
-                    {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
-                     CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME},
-                    SyscallAction::kTrace}});
-  return rules;
 }
 
 }  // namespace azr

@@ -3,11 +3,8 @@
 // nothing which would leave a trace in the kernel, and stops before each program.
 #pragma once
 
-#include <sys/syscall.h>
-
 #include <cstddef>
 #include <span>
-#include <vector>
 
 #include "channel.h"
 #include "region.h"
@@ -15,9 +12,6 @@
 #include "writable_memory.h"
 
 namespace azr {
-
-// A call that no kernel has: a runner's word that it is done. It stops there for its supervisor.
-inline constexpr long kStopCall = SYS_getpmsg;
 
 struct RunnerSetup {
   std::span<const WritableMapping> mappings;
@@ -29,9 +23,6 @@ struct RunnerSetup {
   int supervisor;         // a socket: takes descriptors of pagemap, write tracker and /proc/self
   bool inspectable;       // for a checker: the supervisor may look into /proc/PID
 };
-
-// What a runner may do without being stopped.
-std::vector<SyscallRule> runner_rules();
 
 // Where a supervisor writes the next job, in the runner's memory.
 JobHeader& runner_job();

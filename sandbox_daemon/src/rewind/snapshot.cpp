@@ -12,8 +12,8 @@ namespace {
 
 constexpr size_t kFound = 4096;    // runs of pages that one look of the kernel may tell
 constexpr size_t kMostHot = 4096;  // pages
-// To ask the kernel about an extent costs as much as to copy this many pages, or to pass by ten times
-// as many.
+// To ask the kernel about an extent costs as much as to copy this many pages, or to pass by ten
+// times as many.
 constexpr size_t kSmallMapping = 8, kSmallGap = 64;
 // Copying a page costs some 0.1 us, a fault, a copy and its protection 1.5 us: hot is what one
 // program in ten writes to.
@@ -85,7 +85,8 @@ void Snapshot::add_extent(Pages pages) {
   if (pages.first < pages.end) extents_.push_back(pages);
 }
 
-// Every page of an extent and every hot page is in the file from now on, also those that were zeros.
+// Every page of an extent and every hot page is in the file from now on, also those that were
+// zeros.
 void Snapshot::save() {
   saved_count_ = hot_count_;
   for (const Pages& extent : extents_) saved_count_ += extent.end - extent.first;

@@ -1,9 +1,10 @@
 // A runner's memory as it was when it first stopped, and the way back to it.
 //
-// Small mappings, and pages that nearly every program writes to, are *hot*: they are copied back every
-// time, which costs a tenth of a fault. The other pages that were there lie in a few *extents*: what a
-// program wrote of them the kernel's write tracking tells. What was not there is a *gap*: a page that
-// appears in one is given back, and reads as zeros again; that there is one the file's size tells.
+// Small mappings, and pages that nearly every program writes to, are *hot*: they are copied back
+// every time, which costs a tenth of a fault. The other pages that were there lie in a few
+// *extents*: what a program wrote of them the kernel's write tracking tells. What was not there is
+// a *gap*: a page that appears in one is given back, and reads as zeros again; that there is one
+// the file's size tells.
 #pragma once
 
 #include <cstdint>

@@ -15,6 +15,7 @@
 #include "channel.h"
 #include "error.h"
 #include "kernel_state.h"
+#include "rewind_rules.h"
 #include "runner.h"
 
 namespace azr {

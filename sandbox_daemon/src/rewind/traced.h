@@ -15,8 +15,8 @@ namespace azr {
 struct Stop {
   enum class Kind { kCall, kSignal, kGone };
   Kind kind;
-  int number;        // the system call; the signal; the wait status
-  uintptr_t at = 0;  // of a call: the place it comes back to
+  int number;          // the system call; the signal; the wait status
+  uintptr_t at = 0;    // of a call: the place it comes back to
   int64_t cpu_us = 0;  // when gone: what the process has used in all
 };
 

@@ -27,8 +27,8 @@
 #include "program_limits.h"
 #include "region.h"
 #include "rewind_place.h"
+#include "rewind_rules.h"
 #include "rewind_zygote.h"
-#include "runner.h"
 
 namespace azr {
 namespace {
@@ -128,11 +128,13 @@ void check(const Region& region) {
   LockdownConfig config = lockdown_config(options);
   config.proc = proc.get();
   Layers layers = lock_down(config);
+  pin_to_core(options.number("--core", 0, 0, UINT32_MAX));
   SyscallFilter filter(runner_rules(), SyscallAction::kTrace);
   layers.push_back(probe_tracing_filter(filter));
   layers.push_back(probe_limits());
   layers.push_back(oom_score);
-  pin_to_core(options.number("--core", 0, 0, UINT32_MAX));
+  SyscallFilter own(supervisor_rules(), SyscallAction::kTrace);
+  if (!own.install(::getpid())) throw StartError("rewind: the kernel refuses a filter");
   RewindZygote zygote({.proc = proc.get(),
                        .region = &region,
                        .filter = &filter,
