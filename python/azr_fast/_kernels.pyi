@@ -22,10 +22,15 @@ def statistics_rows(
 def policy_loss_rows(
     logits: torch.Tensor,
     targets: torch.Tensor,
-    coefficient: torch.Tensor,
-    entropy_weight: torch.Tensor,
     scale: torch.Tensor,
-    logp: torch.Tensor,
-    entropy: torch.Tensor,
+    per_token: torch.Tensor,
+    results: torch.Tensor,
+    correction: int,
+    dual: float,
+    cap: float,
+    kl_weight: float,
+    has_reference: bool,
     threads: int,
-) -> None: ...
+) -> None:
+    """`per_token` [7, C] and `results` [6, C]: see azr_fast.ops.objective. Writes results, and
+    d loss / d logits over the logits."""

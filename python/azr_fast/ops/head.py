@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from azr_fast.ops.checks import IDS, require, require_device, require_dtype
+from azr_fast.ops.checks import IDS, require, require_device, require_dtype, require_per_token
 from azr_fast.ops.rows import Rows, choose_rows
 
 CHUNK = 1024  # tokens: large enough for the products' full speed
@@ -68,13 +68,6 @@ def checked_head(
     return Head(hidden_NH, weight_VH, targets_N, scale_N, rows, chunk)
 
 
-def check_per_token(name: str, tensor: torch.Tensor, targets_N: torch.Tensor) -> None:
-    """Float32, one element per target, on the targets' device."""
-    require_dtype(name, tensor, (torch.float32,))
-    require(tensor.shape == targets_N.shape, f"one {name} per target is needed")
-    require_device(targets_N.device, **{name: tensor})
-
-
 def _check_products(hidden_NH: torch.Tensor, weight_VH: torch.Tensor) -> None:
     require(hidden_NH.ndim == weight_VH.ndim == 2, "hidden and weight must have two dimensions")
     require(hidden_NH.shape[1] == weight_VH.shape[1], "hidden and weight differ in width")
@@ -95,7 +88,7 @@ def _check_range(targets_N: torch.Tensor, vocabulary: int) -> None:
 def _scales(temperature: float | torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
     if not isinstance(temperature, torch.Tensor):
         temperature = torch.full_like(targets_N, temperature, dtype=torch.float32)
-    check_per_token("temperature", temperature, targets_N)
+    require_per_token("temperature", temperature, targets_N)
     scale_N = temperature.reciprocal()
     usable = (scale_N > 0) & scale_N.isfinite()
     require(bool(usable.all()), "temperatures must be positive and finite")

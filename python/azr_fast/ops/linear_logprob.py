@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from azr_fast.ops.head import CHUNK, Head, checked_head
 from azr_fast.ops.linear_policy_loss import one_pass
+from azr_fast.ops.objective import TokenObjective
 
 
 class TokenLogprobs(NamedTuple):
@@ -73,7 +74,7 @@ class _LinearLogprob(torch.autograd.Function):
         d_weight_VH = None
         if ctx.needs_input_grad[1]:
             d_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32)
-        result = one_pass(head, -d_logp_N, -d_entropy_N, d_weight_VH)
+        result = one_pass(head, TokenObjective.plain(-d_logp_N, -d_entropy_N), d_weight_VH)
         if d_weight_VH is not None:
             d_weight_VH = d_weight_VH.to(weight_VH.dtype)
         return result.d_hidden_NH, d_weight_VH, None

@@ -1,10 +1,11 @@
 """The language model's head, the policy loss and its gradient in one pass.
 
-On-policy, d loss / d log p of every token is known before the head runs. So each chunk of tokens
-goes through logits = hidden · weightᵀ, row statistics, logits → d logits in place, d hidden =
-d logits · weight and d weight += d logitsᵀ · hidden: three products where an autograd head that
-does not keep its [T, V] logits needs four. Memory beyond arguments and results: one chunk of logits
-and one block of d weight.
+The loss of a token depends on no other token. So each chunk of tokens goes through logits =
+hidden · weightᵀ, row statistics, each token's loss (`objective`), logits → d logits in place,
+d hidden = d logits · weight and d weight += d logitsᵀ · hidden: three products where an autograd
+head that does not keep its [T, V] logits needs four. Tokens whose loss is 0 whatever their
+log-probability take part in none, those whose gradient turns out 0 (clipped) in the first alone.
+Memory beyond arguments and results: one chunk of logits and one block of d weight.
 
 Numerics. Statistics are fp32 and `d weight` is summed in fp32 whatever the inputs' dtype. With fp32
 inputs log-probabilities and gradients are good to 2e-5. With bf16 inputs on a CPU the products come
@@ -23,18 +24,22 @@ from dataclasses import dataclass
 import torch
 
 from azr_fast.ops.checks import require, require_device, require_dtype
-from azr_fast.ops.head import CHUNK, Head, check_per_token, checked_head
+from azr_fast.ops.head import CHUNK, Chunk, Head, checked_head
+from azr_fast.ops.objective import CORRECTIONS, Objective, TokenObjective, TokenResults
 
 BLOCK = 16384  # words whose d weight is computed at a time
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyLoss:
-    """Results per token. Tokens of no weight at all and ignored targets are not computed: nan, and
-    no gradient."""
+    """Results per token. Tokens that cannot have a loss and ignored targets are not computed: nan
+    as log-probability and entropy, elsewhere 0."""
 
     logp_N: torch.Tensor  # float32, nats
     entropy_N: torch.Tensor  # float32, nats
+    loss_N: torch.Tensor  # float32; their sum is the loss
+    clipped_N: torch.Tensor  # bool: the correction bounds the token's weight
+    k3_N: torch.Tensor  # float32, nats; 0 without reference
     d_hidden_NH: torch.Tensor  # the hidden states' dtype
 
 
@@ -43,60 +48,70 @@ def linear_policy_loss(
     hidden_NH: torch.Tensor,
     weight_VH: torch.Tensor,
     targets_N: torch.Tensor,
-    coefficient_N: torch.Tensor,
-    entropy_weight_N: torch.Tensor,
+    objective: Objective,
     d_weight_VH: torch.Tensor,
     *,
     temperature: float | torch.Tensor = 1.0,
     implementation: str = "auto",
     chunk: int = CHUNK,
 ) -> PolicyLoss:
-    """The loss -sum(coefficient * log p(target) + entropy_weight * entropy) and its gradient.
+    """The objective's loss over all tokens and its gradient.
 
     The distribution is softmax(hidden · weightᵀ / temperature), with one temperature or one per
     token. `hidden_NH` and `weight_VH` are both bfloat16 or both float32, `targets_N` int32 or int64
-    (`IGNORED` where there is none), coefficients float32. d loss / d weight is *added* to
-    `d_weight_VH` (float32). `implementation`: auto | cpu | torch, see `choose_rows`.
+    (`IGNORED` where there is none). d loss / d weight is *added* to `d_weight_VH` (float32).
+    `implementation`: auto | triton | cpu | torch, see `dispatch.choose`.
     Raises ValueError for wrong shapes, dtypes or devices, targets outside the vocabulary,
-    temperatures that are not positive and coefficients that are not finite.
+    temperatures that are not positive, and what `Objective.checked` refuses.
     """
     head = checked_head(hidden_NH, weight_VH, targets_N, temperature, implementation, chunk)
-    for name, tensor in (("coefficient", coefficient_N), ("entropy_weight", entropy_weight_N)):
-        check_per_token(name, tensor, head.targets_N)
-        require(bool(tensor.isfinite().all()), f"{name} holds nan or inf: check the advantages")
     require_dtype("d_weight", d_weight_VH, (torch.float32,))
     require(d_weight_VH.shape == weight_VH.shape, "d_weight must have the shape of weight")
     require_device(weight_VH.device, d_weight=d_weight_VH)
-    return one_pass(head, coefficient_N, entropy_weight_N, d_weight_VH)
+    return one_pass(head, objective.checked(head.targets_N), d_weight_VH)
 
 
-def one_pass(
-    head: Head,
-    coefficient_N: torch.Tensor,
-    entropy_weight_N: torch.Tensor,
-    d_weight_VH: torch.Tensor | None,
-) -> PolicyLoss:
+def one_pass(head: Head, objective: TokenObjective, d_weight_VH: torch.Tensor | None) -> PolicyLoss:
     """`linear_policy_loss` on checked arguments; without d weight, one product less."""
-    logp_N, entropy_N = (torch.full_like(head.scale_N, torch.nan) for _ in range(2))
+    results_6N = head.scale_N.new_zeros(6, head.scale_N.numel())
+    results = TokenResults(*results_6N)
+    results.logp.fill_(torch.nan)
+    results.entropy.fill_(torch.nan)
     d_hidden_NH = torch.zeros_like(head.hidden_NH)
-    for chunk in head.chunks((coefficient_N != 0) | (entropy_weight_N != 0)):
-        index_C = chunk.index_C
-        logp_C, entropy_C = logp_N[index_C], entropy_N[index_C]
-        head.rows.policy_loss(
-            chunk.logits_CV,
-            head.targets_N[index_C],
-            coefficient_N[index_C],
-            entropy_weight_N[index_C],
-            head.scale_N[index_C],
-            logp_C,
-            entropy_C,
-        )
-        logp_N[index_C], entropy_N[index_C] = logp_C, entropy_C
+    for chunk in head.chunks(objective.needed()):
+        index_C, part = chunk.index_C, objective.at(chunk.index_C)
+        results_6C = results_6N.new_empty(6, index_C.numel())
+        per_row = head.targets_N[index_C], head.scale_N[index_C]
+        head.rows.policy_loss(chunk.logits_CV, *per_row, part, results_6C)
+        results_6N[:, index_C] = results_6C
+        if CORRECTIONS[part.correction] == "clip":
+            chunk = _without_still_rows(chunk, part, TokenResults(*results_6C).coefficient)
         d_logits_CV = chunk.logits_CV  # in the same place
-        d_hidden_NH[index_C] = d_logits_CV @ head.weight_VH
+        d_hidden_NH[chunk.index_C] = d_logits_CV @ head.weight_VH
         if d_weight_VH is not None:
             _add_product(d_weight_VH, d_logits_CV, chunk.hidden_CH)
-    return PolicyLoss(logp_N, entropy_N, d_hidden_NH)
+    clipped_N = results.clipped.bool()
+    return PolicyLoss(
+        results.logp, results.entropy, results.loss, clipped_N, results.k3, d_hidden_NH
+    )
+
+
+def _without_still_rows(
+    chunk: Chunk, objective: TokenObjective, coefficient_C: torch.Tensor
+) -> Chunk:
+    """The chunk less rows whose gradient is exactly 0: the last of the others take their places.
+
+    So at most as many rows are moved as are left out of two products, and no second buffer is
+    needed; each row's own results stay bitwise the same.
+    """
+    _, weight_C, entropy_weight_C, *_ = objective.unpacked()
+    moves_C = (coefficient_C != 0) | (weight_C * entropy_weight_C != 0)
+    count = int(moves_C.sum())
+    holes = (~moves_C[:count]).nonzero()[:, 0]
+    fillers = count + moves_C[count:].nonzero()[:, 0]
+    for rows in (chunk.index_C, chunk.hidden_CH, chunk.logits_CV):
+        rows[holes] = rows[fillers]
+    return Chunk(chunk.index_C[:count], chunk.hidden_CH[:count], chunk.logits_CV[:count])
 
 
 def _add_product(

@@ -1,28 +1,26 @@
 """What happens to a chunk of logits: statistics of each row, and logits → gradient in place.
 
-Two implementations behind one protocol. `TorchRows` is the oracle and runs on any device;
-`CpuRows` is the C++ kernel, one pass over rows that stay in the cache.
+Implementations behind one protocol. `TorchRows` is the oracle and runs on any device; `CpuRows` is
+the C++ kernel, one pass over rows that stay in the cache; `rows_triton.TritonRows` is the GPU's.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from importlib import import_module
+from typing import Protocol, cast
 
 import torch
 
-from azr_fast.errors import UserError
+from azr_fast.ops.dispatch import _kernels, choose
+from azr_fast.ops.objective import TokenObjective, TokenResults
 from azr_fast.ops.statistics import RowStatistics
-
-try:
-    from azr_fast import _kernels
-except ImportError:  # a source tree that was not built: the torch rows still work
-    _kernels = None  # type: ignore[assignment]
 
 
 class Rows(Protocol):
     """Works on logits [C, V] (bfloat16 or float32); per-row tensors are float32, targets int64.
 
-    Logits are divided by their row's temperature (`scale` = 1 / temperature) before the softmax.
+    Logits are multiplied by their row's `scale` = 1 / temperature before the softmax. All tensors
+    are contiguous, on one device, and checked; C and V are at least 1.
     """
 
     def statistics(
@@ -34,14 +32,12 @@ class Rows(Protocol):
         self,
         logits_CV: torch.Tensor,
         targets_C: torch.Tensor,
-        coefficient_C: torch.Tensor,
-        entropy_weight_C: torch.Tensor,
         scale_C: torch.Tensor,
-        logp_C: torch.Tensor,
-        entropy_C: torch.Tensor,
+        objective: TokenObjective,
+        results_6C: torch.Tensor,
     ) -> None:
-        """Write log-probability and entropy (nats) of each row, and overwrite the logits with
-        d loss / d logits of loss = -sum(coefficient * logp + entropy_weight * entropy).
+        """Write every element of the results, whose rows are those of `TokenResults`, and overwrite
+        the logits with d loss / d logits.
         """
 
 
@@ -63,11 +59,9 @@ class TorchRows:
         self,
         logits_CV: torch.Tensor,
         targets_C: torch.Tensor,
-        coefficient_C: torch.Tensor,
-        entropy_weight_C: torch.Tensor,
         scale_C: torch.Tensor,
-        logp_C: torch.Tensor,
-        entropy_C: torch.Tensor,
+        objective: TokenObjective,
+        results_6C: torch.Tensor,
     ) -> None:
         """See `Rows`. With p = softmax(z): d logp_t / dz_j = [j = t] - p_j and
         d entropy / dz_j = -p_j (log p_j + entropy).
@@ -75,11 +69,15 @@ class TorchRows:
         logp_CV = torch.log_softmax(logits_CV.float() * scale_C[:, None], 1)
         p_CV = logp_CV.exp()
         target = targets_C[:, None]
-        logp_C.copy_(logp_CV.gather(1, target)[:, 0])
-        torch.neg((p_CV * logp_CV).sum(1), out=entropy_C)
-        grad_CV = logp_CV.add_(entropy_C[:, None]).mul_(entropy_weight_C[:, None])
-        grad_CV.add_(coefficient_C[:, None]).mul_(p_CV)
-        grad_CV.scatter_add_(1, target, -coefficient_C[:, None])
+        logp_C, entropy_C = logp_CV.gather(1, target)[:, 0], -(p_CV * logp_CV).sum(1)
+        terms = objective.terms(logp_C, entropy_C)
+        results = TokenResults(
+            logp_C, entropy_C, terms.loss, terms.coefficient, terms.k3, terms.clipped.float()
+        )
+        torch.stack(results, out=results_6C)
+        grad_CV = logp_CV.add_(entropy_C[:, None]).mul_(terms.entropy_coefficient[:, None])
+        grad_CV.add_(terms.coefficient[:, None]).mul_(p_CV)
+        grad_CV.scatter_add_(1, target, -terms.coefficient[:, None])
         logits_CV.copy_(grad_CV.mul_(scale_C[:, None]))
 
 
@@ -107,39 +105,29 @@ class CpuRows:
         self,
         logits_CV: torch.Tensor,
         targets_C: torch.Tensor,
-        coefficient_C: torch.Tensor,
-        entropy_weight_C: torch.Tensor,
         scale_C: torch.Tensor,
-        logp_C: torch.Tensor,
-        entropy_C: torch.Tensor,
+        objective: TokenObjective,
+        results_6C: torch.Tensor,
     ) -> None:
         """See `Rows`."""
         _kernels.policy_loss_rows(
             logits_CV,
             targets_C,
-            coefficient_C,
-            entropy_weight_C,
             scale_C,
-            logp_C,
-            entropy_C,
+            objective.per_token_7N,
+            results_6C,
+            objective.correction,
+            objective.dual,
+            objective.cap,
+            objective.kl_weight,
+            objective.has_reference,
             torch.get_num_threads(),
         )
 
 
-def choose_rows(name: str, device: torch.device) -> Rows:
-    """`auto` is `cpu` for tensors on a CPU when the kernels are built, else `torch`.
-
-    Raises UserError when `cpu` is asked for and cannot be had.
-    """
-    if name == "auto":
-        name = "cpu" if device.type == "cpu" and _kernels is not None else "torch"
-    if name == "torch":
-        return TorchRows()
-    assert name == "cpu", name
-    if device.type != "cpu":
-        raise UserError(f"loss = cpu does not work on {device.type}: set update.loss to auto")
-    if _kernels is None:
-        raise UserError(
-            "azr_fast._kernels is not built: run pip install ., or set update.loss = torch"
-        )
-    return CpuRows()
+def choose_rows(implementation: str, device: torch.device) -> Rows:
+    """See `dispatch.choose`."""
+    chosen = choose(implementation, device)
+    if chosen == "triton":  # imports triton, which only a GPU's torch brings
+        return cast(Rows, import_module("azr_fast.ops.rows_triton").TritonRows())
+    return CpuRows() if chosen == "cpu" else TorchRows()
