@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -11,11 +12,7 @@ import torch
 from azr_fast.errors import UserError
 from azr_fast.ops.checks import require
 
-try:
-    from azr_fast import _kernels
-except ImportError:  # a source tree that was not built: the torch versions still work
-    _kernels = None  # type: ignore[assignment]
-
+KERNELS_BUILT = find_spec("azr_fast._kernels") is not None  # not so in a bare source tree
 DEVICES = {"triton": "cuda", "cpu": "cpu"}  # where an implementation works; torch's does anywhere
 
 
@@ -27,8 +24,8 @@ def choose(implementation: str, device: torch.device) -> str:
     for kernels that are not built.
     """
     if implementation == "auto":
-        own = "cpu" if _kernels is not None else "torch"
-        return {"cuda": "triton", "cpu": own}.get(device.type, "torch")
+        own = {"cuda": "triton", "cpu": "cpu" if KERNELS_BUILT else "torch"}
+        return own.get(device.type, "torch")
     require(
         implementation in ("triton", "cpu", "torch"),
         f"implementation must be auto, triton, cpu or torch, not {implementation}",
@@ -37,7 +34,7 @@ def choose(implementation: str, device: torch.device) -> str:
         raise UserError(
             f"implementation {implementation} does not work on {device.type}: use auto or torch"
         )
-    if implementation == "cpu" and _kernels is None:
+    if implementation == "cpu" and not KERNELS_BUILT:
         raise UserError("azr_fast._kernels is not built: run pip install ., or choose torch")
     return implementation
 

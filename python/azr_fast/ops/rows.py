@@ -1,7 +1,7 @@
 """What happens to a chunk of logits: statistics of each row, and logits → gradient in place.
 
-Implementations behind one protocol. `TorchRows` is the oracle and runs on any device; `CpuRows` is
-the C++ kernel, one pass over rows that stay in the cache; `rows_triton.TritonRows` is the GPU's.
+Implementations behind one protocol. `TorchRows` is the oracle and runs on any device,
+`rows_cpu.CpuRows` is the C++ kernel, `rows_triton.TritonRows` the GPU's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 import torch
 
-from azr_fast.ops.dispatch import _kernels, choose
+from azr_fast.ops.dispatch import choose
 from azr_fast.ops.objective import TokenObjective, TokenResults
 from azr_fast.ops.statistics import RowStatistics
 
@@ -81,53 +81,13 @@ class TorchRows:
         logits_CV.copy_(grad_CV.mul_(scale_C[:, None]))
 
 
-class CpuRows:
-    """The C++ kernel, on as many threads as torch uses."""
-
-    def statistics(
-        self, logits_CV: torch.Tensor, targets_C: torch.Tensor, scale_C: torch.Tensor
-    ) -> RowStatistics:
-        """See `Rows`."""
-        result = RowStatistics(*torch.empty(4, logits_CV.shape[0]))
-        _kernels.statistics_rows(
-            logits_CV,
-            targets_C,
-            scale_C,
-            result.shift_N,
-            result.exp_N,
-            result.y_exp_N,
-            result.target_y_N,
-            torch.get_num_threads(),
-        )
-        return result
-
-    def policy_loss(
-        self,
-        logits_CV: torch.Tensor,
-        targets_C: torch.Tensor,
-        scale_C: torch.Tensor,
-        objective: TokenObjective,
-        results_6C: torch.Tensor,
-    ) -> None:
-        """See `Rows`."""
-        _kernels.policy_loss_rows(
-            logits_CV,
-            targets_C,
-            scale_C,
-            objective.per_token_7N,
-            results_6C,
-            objective.correction,
-            objective.dual,
-            objective.cap,
-            objective.kl_weight,
-            objective.has_reference,
-            torch.get_num_threads(),
-        )
-
-
 def choose_rows(implementation: str, device: torch.device) -> Rows:
-    """See `dispatch.choose`."""
+    """See `dispatch.choose`. What only some machines have is imported here and not before."""
     chosen = choose(implementation, device)
-    if chosen == "triton":  # imports triton, which only a GPU's torch brings
-        return cast(Rows, import_module("azr_fast.ops.rows_triton").TritonRows())
-    return CpuRows() if chosen == "cpu" else TorchRows()
+    if chosen == "torch":
+        return TorchRows()
+    module, name = {
+        "cpu": ("azr_fast.ops.rows_cpu", "CpuRows"),
+        "triton": ("azr_fast.ops.rows_triton", "TritonRows"),
+    }[chosen]
+    return cast(Rows, getattr(import_module(module), name)())

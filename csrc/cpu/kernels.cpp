@@ -1,0 +1,16 @@
+// The table of one build's kernels.
+#include "cpu/rows.h"
+
+#define AZR_STRING(x) #x
+#define AZR_NAME(x) AZR_STRING(x)
+
+namespace azr::AZR_ISA {
+
+template <class Logit>
+constexpr RowKernels<Logit> row_kernels = {statistics<Logit>, gradient<Logit>, policy_loss<Logit>};
+
+extern const Kernels kernels;
+const Kernels kernels = {AZR_NAME(AZR_ISA), row_kernels<BFloat16>, row_kernels<Float16>,
+                         row_kernels<float>};
+
+}  // namespace azr::AZR_ISA
