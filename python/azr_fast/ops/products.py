@@ -47,9 +47,7 @@ def add_d_weight(
 ) -> None:
     """d weight += d logitsᵀ · hidden."""
     if _mixed(hidden_CH):
-        torch.addmm(
-            d_weight_VH, d_logits_CV.T, hidden_CH, out_dtype=torch.float32, out=d_weight_VH
-        )
+        torch.addmm(d_weight_VH, d_logits_CV.T, hidden_CH, out_dtype=torch.float32, out=d_weight_VH)
     elif hidden_CH.is_cuda:
         d_weight_VH.addmm_(d_logits_CV.T, hidden_CH)
     else:
