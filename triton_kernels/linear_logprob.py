@@ -48,7 +48,7 @@ CONFIGS = {
     "wide": Config(128, 256, 64, num_warps=8, num_stages=4, resident=1, group=16),
     "pair": Config(128, 128, 64, num_warps=4, num_stages=3, resident=2, group=16),
 }
-MERGE = (64, 16)  # tokens and tiles of words that a program of the merge reads at once
+MERGE = (32, 32)  # tokens and tiles of words that a program of the merge reads at once
 
 
 @triton.jit
