@@ -8,21 +8,21 @@ namespace azr {
 // times the scale.
 template <class Logit>
 void AZR_ISA::gradient(const Row<Logit>& row, const RowSoftmax& softmax, Slopes slopes, Logit* to) {
-  const float slope = slopes.entropy_coefficient * row.scale;
-  const float constant = slopes.coefficient * row.scale + slope * softmax.entropy;
-  const auto at = [&](Float x) {
+  const float slope = slopes.entropy_coefficient;
+  const float constant = slopes.coefficient + slope * softmax.entropy;
+  const auto unscaled = [&](Float x) {
     // Rounding can leave log p above 0 by an ulp or two, beyond what exp_nonpositive takes.
     Float logp = bounded((x - softmax.top) * row.scale - softmax.log_sum);
     logp = logp > 0 ? Float{} : logp;
     return exp_nonpositive(logp) * (slope * logp + constant);
   };
-  Float at_target = at(broadcast(to_float(row.logits[row.target])));
-  at_target[0] -= slopes.coefficient * row.scale;
+  const Float target = broadcast(to_float(row.logits[row.target]));
+  const Float at_target = (unscaled(target) - slopes.coefficient) * row.scale;
   for_each_vector(row.vocabulary, [&](int, std::int64_t begin, int lanes) {
     if (lanes == kLanes) {
-      store(to + begin, at(load(row.logits + begin)));
+      store(to + begin, unscaled(load(row.logits + begin)) * row.scale);
     } else {
-      store_some(to + begin, lanes, at(load_some(row.logits + begin, lanes, 0)));
+      store_some(to + begin, lanes, unscaled(load_some(row.logits + begin, lanes, 0)) * row.scale);
     }
   });
   store_some(to + row.target, 1, at_target);

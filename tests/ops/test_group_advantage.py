@@ -1,4 +1,4 @@
-"""Advantages against exact fractions: torch and the Triton kernel, interpreted, on the same cases;
+"""Advantages against exact fractions: torch, C++ and the Triton kernel, interpreted, on the same cases;
 the output is full of nan before the call."""
 
 import math
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from azr_fast.config.schema import AdvantageConfig
-from azr_fast.ops.group_advantage import ESTIMATORS, Arithmetic, group_advantage, torch_launch
+from azr_fast.ops.group_advantage import ESTIMATORS, cpu_launch, group_advantage, torch_launch
 from azr_fast.selfplay.advantage import leave_one_out, normalise
 
 KERNEL = "azr_fast.triton_kernels.group_advantage"
@@ -21,24 +21,21 @@ CASES += [(name, True) for name, plain in ESTIMATORS.items() if not plain.leave_
 estimators = pytest.mark.parametrize(("estimator", "token_weighted"), CASES)
 
 
-@pytest.fixture(params=["torch", "triton, interpreted"])
+@pytest.fixture(params=["torch", "cpu", "triton, interpreted"])
 def advantages(request):
     """rewards, groups, lengths, estimator, token_weighted → advantage of each token."""
 
-    def on_torch(*tensors, arithmetic):
-        torch_launch(*tensors, arithmetic)
-        return tensors
-
-    def interpreted(*tensors, arithmetic):
+    def interpreted(*tensors, **arithmetic):
         interpreter = request.getfixturevalue("interpreter")
-        return interpreter(f"{KERNEL}:launch", *tensors, **asdict(arithmetic))[1]
+        tensors[-1].copy_(interpreter(f"{KERNEL}:launch", *tensors, **arithmetic)[1][-1])
 
-    launch = on_torch if request.param == "torch" else interpreted
+    launch = {"torch": torch_launch, "cpu": cpu_launch}.get(request.param, interpreted)
 
     def call(rewards, groups, lengths, estimator, token_weighted=False):
-        plain = asdict(ESTIMATORS[estimator]) | {"token_weighted": token_weighted}
+        arithmetic = asdict(ESTIMATORS[estimator]) | {"token_weighted": token_weighted}
         out = torch.full((int(lengths.sum()),), torch.nan)
-        return launch(rewards, groups, lengths, out, arithmetic=Arithmetic(**plain))[-1]
+        launch(rewards, groups, lengths, out, **arithmetic)
+        return out
 
     return call
 
@@ -215,9 +212,6 @@ BAD = {
     "lengths must not be negative": {"lengths_S": ids_4 - 1},
     "estimator must be one of trr++, grpo, global, dr_grpo, rloo, not gae": {"estimator": "gae"},
     "rloo weighs no sequence by its tokens": {"estimator": "rloo", "token_weighted": True},
-    "Triton kernels do not run on cpu: use implementation auto or torch": {
-        "implementation": "triton"
-    },
 }
 
 

@@ -8,6 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from azr_fast.ops.head import IGNORED
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
+from azr_fast.ops.objective import Objective
 
 SAME = 2e-6  # two ways of the same sums in fp32
 
@@ -128,8 +129,10 @@ def test_two_runs_are_bitwise_equal(implementation, dtype, seed):
 @implementations
 def test_the_one_pass_loss_says_the_same(implementation, seed):
     case = inputs(seed, 37, 24, 1000)
+    *head, coefficient, entropy_weight = case
     d_weight = torch.zeros_like(case[1])
-    loss = linear_policy_loss(*case, d_weight, implementation=implementation)
+    objective = Objective(coefficient, torch.ones(37), entropy_weight)
+    loss = linear_policy_loss(*head, objective, d_weight, implementation=implementation)
     expected = loss.logp_N, loss.entropy_N, loss.d_hidden_NH, d_weight
     for a, b in zip(run(*case, implementation=implementation), expected, strict=True):
         assert error(a, b.double()) < SAME

@@ -1,13 +1,14 @@
-"""Log-probabilities from given logits against fp64 autograd: the torch rows and the Triton kernels,
-interpreted, on the same cases; every output is full of nan before the call."""
+"""Log-probabilities from given logits against fp64 autograd: the torch rows, the C++ kernels and the
+Triton kernels, interpreted, on the same cases; every output is full of nan before the call."""
 
 import subprocess
 import sys
 
 import pytest
 import torch
+from builds import ISAS, use_isa
 
-from azr_fast.ops.selective_logprob import TorchRows, choose_rows, selective_logprob
+from azr_fast.ops.selective_logprob import CpuRows, TorchRows, choose_rows, selective_logprob
 
 IGNORED = -100
 KERNEL = "azr_fast.triton_kernels.selective_logprob"
@@ -20,16 +21,19 @@ ROUNDED = GRAD | {torch.bfloat16: 1e-5 + 2**-8}
 dtypes = pytest.mark.parametrize("dtype", GRAD, ids=str)
 
 
-@pytest.fixture(params=["torch", "triton, interpreted"])
-def call(request):
+@pytest.fixture(params=["torch", *ISAS, "triton, interpreted"])
+def call(request, monkeypatch):
     """Calls `forward` or `backward` of an implementation: arguments in, arguments out."""
-    if request.param == "torch":
+    if request.param in ISAS:
+        use_isa(request.param, monkeypatch)
+    if request.param != "triton, interpreted":
+        rows = TorchRows() if request.param == "torch" else CpuRows()
 
-        def on_torch(function, *arguments):
-            getattr(TorchRows(), function)(*arguments)
+        def here(function, *arguments):
+            getattr(rows, function)(*arguments)
             return arguments
 
-        return on_torch
+        return here
     interpreter = request.getfixturevalue("interpreter")
     return lambda function, *arguments: interpreter(f"{KERNEL}:{function}", *arguments)[1]
 
@@ -241,10 +245,6 @@ BAD = {
     "temperature must be float32, not torch.float64": {"temperature": torch.ones(4).double()},
     "temperature is not differentiable: detach it": {
         "temperature": torch.ones(4, requires_grad=True)
-    },
-    "implementation must be auto, triton or torch, not cuda": {"implementation": "cuda"},
-    "Triton kernels do not run on cpu: use implementation auto or torch": {
-        "implementation": "triton"
     },
 }
 

@@ -17,7 +17,7 @@ Suffixes: S sequences, N tokens of all sequences.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import cast
 
 import torch
@@ -61,8 +61,9 @@ def group_advantage(
     """The advantage of each token, float32 [N], sequences one after the other.
 
     Rewards are float32 or float64, group keys any int32 or int64 (`global` does not look at them),
-    lengths int32 or int64. `implementation`: auto | triton | cpu | torch. Raises ValueError for wrong
-    shapes, dtypes or devices, unknown estimators, negative lengths and rewards that are not finite.
+    lengths int32 or int64. `implementation`: auto | triton | cpu | torch, see `dispatch.choose`.
+    Raises ValueError for wrong shapes, dtypes or devices, unknown estimators, negative lengths and
+    rewards that are not finite.
     """
     _check(rewards_S, groups_S, lengths_S)
     arithmetic = _arithmetic(estimator, token_weighted)
@@ -94,7 +95,8 @@ def cpu_launch(
     from azr_fast import _kernels
 
     ids = groups_S.long(), lengths_S.long()
-    _kernels.group_advantage(rewards_S.double(), *ids, advantage_N, **arithmetic)
+    options = astuple(Arithmetic(**arithmetic))
+    _kernels.group_advantage(rewards_S.double(), *ids, advantage_N, *options)
 
 
 def torch_launch(
