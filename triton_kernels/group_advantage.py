@@ -32,7 +32,7 @@ class Config(NamedTuple):
 
 # Not measured; chosen so that nothing spills. Few sequences are long and want a program each; many
 # share what a program has read and converted.
-CONFIGS = {"few": Config(1, 256, 1024, 4), "many": Config(8, 128, 512, 4)}
+CONFIGS = {"few": Config(1, 256, 1024, 4), "many": Config(8, 256, 1024, 8)}
 MANY = 1024  # sequences
 
 
