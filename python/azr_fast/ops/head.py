@@ -8,9 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from azr_fast.ops.checks import IDS, require, require_device, require_dtype, require_per_token
-from azr_fast.ops.rows import Rows, choose_rows
+from azr_fast.ops.products import logits, new_logits
+from azr_fast.ops.rows import Rows, choose_rows, head_statistics
+from azr_fast.ops.statistics import RowStatistics
 
-CHUNK = 1024  # tokens: large enough for the products' full speed
+# Tokens: large enough for the products' full speed; on a GPU, where fp32 d weight is read and
+# written once a chunk, large enough for that to be a small part (by arithmetic, not measured).
+CHUNK = {"cpu": 1024, "cuda": 4096}
 IGNORED = -100  # a target that is none, as in torch's cross_entropy
 
 
@@ -36,15 +40,32 @@ class Head:
 
     def chunks(self, kept_N: torch.Tensor) -> Iterator[Chunk]:
         """Those tokens that `kept_N` names and whose targets are not ignored, in order."""
-        kept_K = (kept_N & (self.targets_N != IGNORED)).nonzero()[:, 0]
-        count, vocabulary = kept_K.numel(), self.weight_VH.shape[0]
-        buffer_CV = self.hidden_NH.new_empty(min(self.chunk, count), vocabulary)
-        for begin in range(0, count, self.chunk):
-            index_C = kept_K[begin : begin + self.chunk]
+        parts = self._parts(kept_N)
+        rows = max((part.numel() for part in parts), default=0)
+        buffer_CV = new_logits(self.hidden_NH, rows, self.weight_VH.shape[0])
+        for index_C in parts:
             hidden_CH = self.hidden_NH[index_C]
             logits_CV = buffer_CV[: hidden_CH.shape[0]]
-            torch.mm(hidden_CH, self.weight_VH.T, out=logits_CV)
+            logits(hidden_CH, self.weight_VH, logits_CV)
             yield Chunk(index_C, hidden_CH, logits_CV)
+
+    def statistics(self) -> Iterator[tuple[torch.Tensor, RowStatistics]]:
+        """Of all tokens whose targets are not ignored, in order: indices and statistics."""
+        all_N = torch.ones_like(self.targets_N, dtype=torch.bool)
+        fused = head_statistics(self.rows, self.hidden_NH.dtype)
+        if fused is None:
+            for chunk in self.chunks(all_N):
+                per_row = self.targets_N[chunk.index_C], self.scale_N[chunk.index_C]
+                yield chunk.index_C, self.rows.statistics(chunk.logits_CV, *per_row)
+            return
+        for index_C in self._parts(all_N):
+            per_row = self.targets_N[index_C], self.scale_N[index_C]
+            yield index_C, fused(self.hidden_NH[index_C], self.weight_VH, *per_row)
+
+    def _parts(self, kept_N: torch.Tensor) -> list[torch.Tensor]:
+        """Indices of the kept tokens with a target, a chunk at a time."""
+        kept_K = (kept_N & (self.targets_N != IGNORED)).nonzero()[:, 0]
+        return [kept_K[i : i + self.chunk] for i in range(0, kept_K.numel(), self.chunk)]
 
 
 def checked_head(
@@ -53,7 +74,7 @@ def checked_head(
     targets_N: torch.Tensor,
     temperature: float | torch.Tensor,
     implementation: str,
-    chunk: int,
+    chunk: int | None,
 ) -> Head:
     """ValueError, before anything is computed, for what would give a wrong number."""
     _check_products(hidden_NH, weight_VH)
@@ -62,6 +83,8 @@ def checked_head(
     require_device(hidden_NH.device, weight=weight_VH, targets=targets_N)
     targets_N = targets_N.long()
     _check_range(targets_N, weight_VH.shape[0])
+    if chunk is None:
+        chunk = CHUNK.get(hidden_NH.device.type, 1024)
     require(chunk > 0, f"chunk must be positive, not {chunk}")
     scale_N = _scales(temperature, targets_N)
     rows = choose_rows(implementation, hidden_NH.device)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd.function import once_differentiable
 
-from azr_fast.ops.head import CHUNK, Head, checked_head
+from azr_fast.ops.head import Head, checked_head
 from azr_fast.ops.linear_policy_loss import one_pass
 from azr_fast.ops.objective import TokenObjective
 
@@ -34,7 +34,7 @@ def linear_logprob(
     *,
     temperature: float | torch.Tensor = 1.0,
     implementation: str = "auto",
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> TokenLogprobs:
     """Log p of each token's target and entropy of its distribution, differentiable once.
 
@@ -55,11 +55,7 @@ class _LinearLogprob(torch.autograd.Function):
         ctx.save_for_backward(hidden_NH, weight_VH)
         ctx.head = head
         logp_N, entropy_N = torch.zeros_like(head.scale_N), torch.zeros_like(head.scale_N)
-        for chunk in head.chunks(torch.ones_like(head.targets_N, dtype=torch.bool)):
-            index_C = chunk.index_C
-            statistics = head.rows.statistics(
-                chunk.logits_CV, head.targets_N[index_C], head.scale_N[index_C]
-            )
+        for index_C, statistics in head.statistics():
             logp_N[index_C], entropy_N[index_C] = statistics.logp(), statistics.entropy()
         return logp_N, entropy_N
 

@@ -24,10 +24,9 @@ from dataclasses import dataclass
 import torch
 
 from azr_fast.ops.checks import require, require_device, require_dtype
-from azr_fast.ops.head import CHUNK, Chunk, Head, checked_head
+from azr_fast.ops.head import Chunk, Head, checked_head
 from azr_fast.ops.objective import CORRECTIONS, Objective, TokenObjective, TokenResults
-
-BLOCK = 16384  # words whose d weight is computed at a time
+from azr_fast.ops.products import add_d_weight, over
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def linear_policy_loss(
     *,
     temperature: float | torch.Tensor = 1.0,
     implementation: str = "auto",
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> PolicyLoss:
     """The objective's loss over all tokens and its gradient.
 
@@ -82,14 +81,15 @@ def one_pass(head: Head, objective: TokenObjective, d_weight_VH: torch.Tensor | 
         index_C, part = chunk.index_C, objective.at(chunk.index_C)
         results_6C = results_6N.new_empty(6, index_C.numel())
         per_row = head.targets_N[index_C], head.scale_N[index_C]
-        head.rows.policy_loss(chunk.logits_CV, *per_row, part, results_6C)
+        d_logits_CV = over(chunk.logits_CV, chunk.hidden_CH.dtype)
+        head.rows.policy_loss(chunk.logits_CV, *per_row, part, results_6C, d_logits_CV)
         results_6N[:, index_C] = results_6C
         if CORRECTIONS[part.correction] == "clip":
             chunk = _without_still_rows(chunk, part, TokenResults(*results_6C).coefficient)
-        d_logits_CV = chunk.logits_CV  # in the same place
+            d_logits_CV = d_logits_CV[: chunk.index_C.numel()]
         d_hidden_NH[chunk.index_C] = d_logits_CV @ head.weight_VH
         if d_weight_VH is not None:
-            _add_product(d_weight_VH, d_logits_CV, chunk.hidden_CH)
+            add_d_weight(d_weight_VH, d_logits_CV, chunk.hidden_CH)
     clipped_N = results.clipped.bool()
     return PolicyLoss(
         results.logp, results.entropy, results.loss, clipped_N, results.k3, d_hidden_NH
@@ -112,14 +112,3 @@ def _without_still_rows(
     for rows in (chunk.index_C, chunk.hidden_CH, chunk.logits_CV):
         rows[holes] = rows[fillers]
     return Chunk(chunk.index_C[:count], chunk.hidden_CH[:count], chunk.logits_CV[:count])
-
-
-def _add_product(
-    d_weight_VH: torch.Tensor, d_logits_CV: torch.Tensor, hidden_CH: torch.Tensor
-) -> None:
-    """d weight += d logitsᵀ · hidden, by blocks of words: as fast, and no second [V, H]."""
-    product_BH = hidden_CH.new_empty(min(BLOCK, d_weight_VH.shape[0]), hidden_CH.shape[1])
-    for begin in range(0, d_weight_VH.shape[0], BLOCK):
-        d_logits_BC = d_logits_CV[:, begin : begin + BLOCK].T
-        product = torch.mm(d_logits_BC, hidden_CH, out=product_BH[: d_logits_BC.shape[0]])
-        d_weight_VH[begin : begin + BLOCK] += product

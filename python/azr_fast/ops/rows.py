@@ -6,6 +6,7 @@ Implementations behind one protocol. `TorchRows` is the oracle and runs on any d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -20,7 +21,8 @@ class Rows(Protocol):
     """Works on logits [C, V] (bfloat16 or float32); per-row tensors are float32, targets int64.
 
     Logits are multiplied by their row's `scale` = 1 / temperature before the softmax. All tensors
-    are contiguous, on one device, and checked; C and V are at least 1.
+    are on one device and checked, C and V at least 1. All are contiguous, but rows of logits on a
+    GPU may be further apart than V.
     """
 
     def statistics(
@@ -35,9 +37,10 @@ class Rows(Protocol):
         scale_C: torch.Tensor,
         objective: TokenObjective,
         results_6C: torch.Tensor,
+        d_logits_CV: torch.Tensor | None = None,
     ) -> None:
-        """Write every element of the results, whose rows are those of `TokenResults`, and overwrite
-        the logits with d loss / d logits.
+        """Write every element of the results, whose rows are those of `TokenResults`, and
+        d loss / d logits: over the logits, or what `products.over` makes of them.
         """
 
 
@@ -62,6 +65,7 @@ class TorchRows:
         scale_C: torch.Tensor,
         objective: TokenObjective,
         results_6C: torch.Tensor,
+        d_logits_CV: torch.Tensor | None = None,
     ) -> None:
         """See `Rows`. With p = softmax(z): d logp_t / dz_j = [j = t] - p_j and
         d entropy / dz_j = -p_j (log p_j + entropy).
@@ -78,7 +82,8 @@ class TorchRows:
         grad_CV = logp_CV.add_(entropy_C[:, None]).mul_(terms.entropy_coefficient[:, None])
         grad_CV.add_(terms.coefficient[:, None]).mul_(p_CV)
         grad_CV.scatter_add_(1, target, -terms.coefficient[:, None])
-        logits_CV.copy_(grad_CV.mul_(scale_C[:, None]))
+        written_CV = logits_CV if d_logits_CV is None else d_logits_CV
+        written_CV.copy_(grad_CV.mul_(scale_C[:, None]))
 
 
 def choose_rows(implementation: str, device: torch.device) -> Rows:
@@ -91,3 +96,12 @@ def choose_rows(implementation: str, device: torch.device) -> Rows:
         "triton": ("azr_fast.ops.rows_triton", "TritonRows"),
     }[chosen]
     return cast(Rows, getattr(import_module(module), name)())
+
+
+HeadStatistics = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], RowStatistics]
+
+
+def head_statistics(rows: Rows, dtype: torch.dtype) -> HeadStatistics | None:
+    """hidden [C, H], weight [V, H], targets, scale → statistics of logits that are not written:
+    the GPU's kernel for bfloat16; None where there is none."""
+    return getattr(rows, "head_statistics", None) if dtype == torch.bfloat16 else None

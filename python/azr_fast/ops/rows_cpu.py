@@ -36,8 +36,10 @@ class CpuRows:
         scale_C: torch.Tensor,
         objective: TokenObjective,
         results_6C: torch.Tensor,
+        d_logits_CV: torch.Tensor | None = None,
     ) -> None:
-        """See `rows.Rows`."""
+        """See `rows.Rows`; over the logits."""
+        assert d_logits_CV is None or d_logits_CV.dtype == logits_CV.dtype
         _kernels.policy_loss_rows(
             logits_CV,
             targets_C,

@@ -1,0 +1,40 @@
+"""What tests run in the interpreter's process: memory that kernels are given is full of nan."""
+
+import torch
+
+from azr_fast.ops import linear_policy_loss as op
+from azr_fast.ops.head import Head
+from azr_fast.ops.products import over
+from azr_fast.ops.rows_triton import TritonRows
+from azr_fast.ops.statistics import RowStatistics
+from azr_fast.triton_kernels import linear_logprob
+
+torch.use_deterministic_algorithms(True)  # fills what torch.empty returns with nan
+
+
+def head_statistics(hidden, weight, targets, scale, config, programs):
+    assert torch.empty(1).isnan()
+    statistics = RowStatistics(
+        *linear_logprob.statistics(hidden, weight, targets, scale, config, programs)
+    )
+    return statistics.logp(), statistics.entropy(), statistics.shift_N
+
+
+def row_statistics(logits, targets, scale):
+    statistics = TritonRows().statistics(logits, targets, scale)
+    return statistics.logp(), statistics.entropy(), statistics.shift_N
+
+
+def policy_loss(logits, targets, scale, objective, dtype=None):
+    """Results [6, C] and d logits, which as another dtype lie over the same rows."""
+    results = torch.empty(6, targets.numel())
+    d_logits = over(logits, dtype or logits.dtype)
+    TritonRows().policy_loss(logits, targets, scale, objective, results, d_logits)
+    return results, d_logits.clone()
+
+
+def one_pass(hidden, weight, targets, scale, objective, chunk):
+    """The whole operation, its rows by the kernels."""
+    d_weight = torch.zeros(weight.shape)
+    head = Head(hidden, weight, targets, scale, TritonRows(), chunk)
+    return op.one_pass(head, objective, d_weight), d_weight
