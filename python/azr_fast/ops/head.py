@@ -112,6 +112,7 @@ def _scales(temperature: float | torch.Tensor, targets_N: torch.Tensor) -> torch
     if not isinstance(temperature, torch.Tensor):
         temperature = torch.full_like(targets_N, temperature, dtype=torch.float32)
     require_per_token("temperature", temperature, targets_N)
+    require(not temperature.requires_grad, "temperature is not differentiable: detach it")
     scale_N = temperature.reciprocal()
     usable = (scale_N > 0) & scale_N.isfinite()
     require(bool(usable.all()), "temperatures must be positive and finite")

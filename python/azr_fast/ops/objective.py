@@ -153,7 +153,7 @@ class Objective:
         self._check_scalars()
         per_token = {
             "advantage": self.advantage_N,
-            "weight": self.weight_N,
+            "token weight": self.weight_N,
             "entropy_weight": self.entropy_weight,
             "behaviour_logp": 0.0 if self.behaviour_logp_N is None else self.behaviour_logp_N,
             "low": self.low,
