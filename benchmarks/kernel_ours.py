@@ -71,10 +71,7 @@ def chunk_and_statistics(inputs: Inputs, rounded: bool = False) -> Outcome:
     """A product per chunk of tokens and one kernel over its logits, which stay fp32 on a GPU
     unless they are to be rounded to bfloat16, as torch's plain product does."""
     rows = choose_rows("auto", inputs.hidden_TH.device)
-    logp, scale = (
-        torch.empty_like(inputs.advantage_T),
-        torch.ones(CHUNK, device=rows_device(inputs)),
-    )
+    logp, scale = torch.empty_like(inputs.advantage_T), torch.ones_like(inputs.advantage_T)
     buffer = new_logits(inputs.hidden_TH, CHUNK, inputs.shape.vocabulary)
     for begin in range(0, inputs.shape.tokens, CHUNK):
         part = slice(begin, begin + CHUNK)
@@ -84,12 +81,8 @@ def chunk_and_statistics(inputs: Inputs, rounded: bool = False) -> Outcome:
         else:
             logits_CV = buffer[: hidden.shape[0]]
             logits(hidden, inputs.weight_VH, logits_CV)
-        logp[part] = rows.statistics(logits_CV, targets, scale[: hidden.shape[0]]).logp()
+        logp[part] = rows.statistics(logits_CV, targets, scale[part]).logp()
     return Outcome(logp)
-
-
-def rows_device(inputs: Inputs) -> torch.device:
-    return inputs.hidden_TH.device
 
 
 def selective(logits_TV: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:

@@ -107,23 +107,23 @@ def ceilings(device: torch.device, reduced: bool) -> dict[str, float]:
     }
 
 
-def first_run(run: Run, device: torch.device) -> tuple[Outcome, float]:
-    """What it computes, and its peak of extra memory in MiB (nan on a CPU)."""
+def first_run(run: Run, device: torch.device) -> tuple[Outcome, Row]:
+    """What it computes, and on a GPU its peak of extra memory in MiB."""
     if device.type != "cuda":
-        return run(), float("nan")
+        return run(), {}
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     outcome = run()
     torch.cuda.synchronize()
-    return outcome, (torch.cuda.max_memory_allocated() - before) / 2**20
+    return outcome, {"extra_mib": (torch.cuda.max_memory_allocated() - before) / 2**20}
 
 
 def attempt(run: Run, device: torch.device, check: Callable[[Outcome], Row]) -> Row:
     """The first run's row, or why there is none."""
     try:
-        outcome, memory_mib = first_run(run, device)
-        return check(outcome) | {"extra_mib": memory_mib}
+        outcome, memory = first_run(run, device)
+        return check(outcome) | memory
     except Exception as reason:  # a contestant's failure is a result
         return {"failed": f"{type(reason).__name__}: {reason}".splitlines()[0][:200]}
 
@@ -216,9 +216,9 @@ def advantage_table(
     return compete(runs, device, check, 1e3 * 4 * tokens / limits["bytes_per_s"], repeats)
 
 
-def report(name: str, table: Table) -> None:
-    goal = next((ms for key, ms in GOALS_MS.items() if name.startswith(key)), None)
-    print(f"\n{name}" + (f" (goal {goal:g} ms)" if goal else ""))
+def report(name: str, table: Table, goals: dict[str, float]) -> None:
+    goal = next((f" (goal {ms:g} ms)" for key, ms in goals.items() if name.startswith(key)), "")
+    print(f"\n{name}{goal}")
     for contestant, row in table.items():
         cells = [f"{key} {value:.4g}" for key, value in row.items() if isinstance(value, float)]
         print(f"  {contestant:34s} {row.get('failed') or '  '.join(cells)}", flush=True)
@@ -253,7 +253,7 @@ def main() -> None:
     print(f"  bf16 products {limits['flop_per_s'] / 1e12:.3g} TFLOP/s")
 
     def finish(name: str, table: Table) -> None:
-        report(name, table)
+        report(name, table, {} if options.reduced else GOALS_MS)
         results["tables"][name] = table
         if options.output:
             options.output.write_text(json.dumps(results, indent=1) + "\n")
