@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 import torch
 from kernel_cases import CLIP, Inputs, Outcome
@@ -104,6 +105,16 @@ def selective_with(block: int, num_warps: int) -> Callable[..., torch.Tensor]:
             return selective(logits_TV, targets_T)
 
     return run
+
+
+def selective_cuda(logits_TV: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:
+    """The kernel written in CUDA C++, if it was built: -DAZR_CUDA=ON."""
+    kernels = import_module("azr_fast._kernels_cuda")
+    outputs = [torch.empty(targets_T.shape, device=logits_TV.device) for _ in range(4)]
+    stream = torch.cuda.current_stream().cuda_stream
+    scale = torch.ones_like(outputs[0])
+    kernels.selective_forward(logits_TV, targets_T, scale, -100, *outputs, stream)
+    return outputs[0]
 
 
 @contextmanager

@@ -74,6 +74,7 @@ SELECTIVE = {
     OURS: ours.selective,
     "ours, tiles of 2048, 8 warps": ours.selective_with(2048, 8),
     "ours, tiles of 8192, 16 warps": ours.selective_with(8192, 16),
+    "ours, CUDA C++": ours.selective_cuda,
 } | peers.SELECTIVE
 ADVANTAGE = {OURS: ours.advantage, "plain torch": ours.torch_advantage}
 
