@@ -16,8 +16,8 @@ BLOCK = 16384  # words whose d weight is computed at a time on a CPU
 ALIGN = 64  # elements: a GPU's rows of logits begin at full memory sectors, whatever V is
 
 
-def _mixed(hidden_CH: torch.Tensor) -> bool:
-    return hidden_CH.is_cuda and hidden_CH.dtype == torch.bfloat16
+def _mixed(factor: torch.Tensor) -> bool:
+    return factor.is_cuda and factor.dtype == torch.bfloat16
 
 
 def new_logits(hidden_NH: torch.Tensor, rows: int, vocabulary: int) -> torch.Tensor:
@@ -40,6 +40,14 @@ def logits(hidden_CH: torch.Tensor, weight_VH: torch.Tensor, out_CV: torch.Tenso
 def over(logits_CV: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Where d logits [C, V] go: into the logits' rows, from where each begins."""
     return logits_CV.view(dtype)[:, : logits_CV.shape[1]]
+
+
+def d_hidden(d_logits_CV: torch.Tensor, weight_VH: torch.Tensor) -> torch.Tensor:
+    """d logits · weight. cuBLAS may add parts of a sum over V in bf16, unless asked for fp32."""
+    if _mixed(d_logits_CV):
+        product_CH = torch.mm(d_logits_CV, weight_VH, out_dtype=torch.float32)
+        return product_CH.to(weight_VH.dtype)
+    return d_logits_CV @ weight_VH
 
 
 def add_d_weight(
