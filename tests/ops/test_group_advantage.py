@@ -100,8 +100,11 @@ def test_against_exact_fractions(
 
 
 @pytest.mark.parametrize(("estimator", "token_weighted"), [("trr++", True), ("rloo", False)])
-def test_more_sequences_than_a_block_holds(advantages, generator, estimator, token_weighted):
-    case = random_case(generator, 300, 3)
+@pytest.mark.parametrize("sequences", [300, 1101])
+def test_more_sequences_than_a_block_holds(
+    advantages, generator, estimator, token_weighted, sequences
+):
+    case = random_case(generator, sequences, 3)
     assert_exact(advantages(*case, estimator, token_weighted), case, estimator, token_weighted)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from head_cases import error, inputs, temperatures
+from head_cases import GRAD_OF_FEW, error, inputs, temperatures
+from head_cases import oracle as head_oracle
 
 from azr_fast.ops.statistics import RowStatistics, merge
 from azr_fast.triton_kernels.linear_logprob import CONFIGS, Config
@@ -155,3 +156,29 @@ def test_shards_of_the_vocabulary_merge(interpreter, seed):
     whole = merge(shards)
     expected = oracle(hidden, weight, targets)
     assert_close((whole.logp(), whole.entropy(), whole.shift_N), expected)
+
+
+def test_the_whole_operation(interpreter, seed):
+    """Forward by the fused kernel, backward by the row kernel between products."""
+    hidden, weight, targets = case(seed, 21, 24, 300)
+    scale = temperatures(seed, 21).reciprocal()
+    ones = torch.ones(21)
+    expected = head_oracle(hidden, weight, targets, -ones, -ones, scale.double().reciprocal())
+    targets[4] = -100
+    kept = targets != -100
+    arguments = hidden, weight, targets, scale, 8
+    logp, entropy, d_hidden, d_weight = interpreter("triton_calls:logprob", *arguments)[0]
+    assert error(logp[kept], expected[0][kept]) <= LOGP
+    assert error(entropy[kept], expected[1][kept]) <= ENTROPY
+    for value in (logp, entropy, d_hidden):
+        assert not value[4].any()
+    assert error(d_hidden[kept], expected[2][kept]) <= GRAD_OF_FEW[torch.bfloat16]
+    only = head_oracle(
+        hidden[kept],
+        weight,
+        targets[kept],
+        -ones[kept],
+        -ones[kept],
+        scale[kept].double().reciprocal(),
+    )
+    assert error(d_weight, only[3]) <= GRAD_OF_FEW[torch.bfloat16]

@@ -7,6 +7,8 @@ import torch
 from head_cases import error, temperatures
 
 from azr_fast.ops.objective import Objective, TokenResults
+from azr_fast.ops.rows import choose_rows, head_statistics
+from azr_fast.ops.rows_triton import TritonRows
 
 LOGP, ENTROPY = 2e-5, 1e-4
 # Rounded to the logits' dtype: the interpreter cuts bf16 off where a GPU rounds.
@@ -15,6 +17,7 @@ OBJECTIVES = {
     "none": {},
     "entropy": {"entropy_weight": 0.02},
     "clip": {"correction": "clip"},
+    "clip, entropy": {"correction": "clip", "entropy_weight": 0.02},
     "clip, dual": {"correction": "clip", "low": 0.1, "high": 0.3, "dual": 1.2},
     "truncate": {"correction": "truncate", "cap": 1.1},
     "kl": {"correction": "truncate", "kl_weight": 0.1, "entropy_weight": 0.01},
@@ -223,3 +226,11 @@ def test_the_whole_operation(interpreter, seed, options):
     assert torch.equal(got.clipped_N[kept], expected.clipped[kept].bool())
     assert error(got.d_hidden_NH, d_logits @ weight.double()) < 2e-5
     assert error(d_weight, d_logits.T @ hidden.double()) < 2e-5
+
+
+def test_a_gpu_gets_these_rows():
+    rows = choose_rows("auto", torch.device("cuda"))
+    assert isinstance(rows, TritonRows)
+    assert head_statistics(rows, torch.bfloat16) == rows.head_statistics
+    assert head_statistics(rows, torch.float32) is None
+    assert head_statistics(choose_rows("auto", torch.device("cpu")), torch.bfloat16) is None

@@ -170,7 +170,7 @@ def test_group_advantage(config, estimator, token_weighted, ids, rewards, tmp_pa
             "sequences": "i32",
         },
         {name.upper(): value for name, value in plain.items()}
-        | {"BLOCK_S": block.block_s, "BLOCK_N": block.block_n},
+        | {"ROWS": block.rows, "BLOCK_S": block.block_s, "BLOCK_N": block.block_n},
         [name for name in kernel.arg_names if name.endswith("_ptr")],
         block.num_warps,
         tmp_path,

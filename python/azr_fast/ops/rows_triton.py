@@ -51,10 +51,16 @@ class TritonRows:
         """Of hidden · weightᵀ, whose logits are not written; both are bfloat16, on a GPU."""
         kernel = triton_kernel("linear_logprob")
         config = kernel.CONFIGS["wide"]
-        gpu = torch.cuda.get_device_properties(hidden_CH.device)
-        programs = gpu.multi_processor_count * config.resident
+        programs = config.resident * _multiprocessors(hidden_CH.device)
         with on_device_of(hidden_CH):
             result_4C = kernel.statistics(
                 hidden_CH, weight_VH, targets_C, scale_C, config, programs
             )
         return RowStatistics(*result_4C)
+
+
+def _multiprocessors(device: torch.device) -> int:
+    """One where kernels are interpreted."""
+    if device.type != "cuda":
+        return 1
+    return torch.cuda.get_device_properties(device).multi_processor_count
