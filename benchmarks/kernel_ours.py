@@ -14,7 +14,7 @@ from azr_fast.ops.group_advantage import torch_launch
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.ops.objective import Objective
-from azr_fast.ops.products import logits, new_logits
+from azr_fast.ops.products import choose_products
 from azr_fast.ops.rows import choose_rows
 from azr_fast.ops.selective_logprob import choose_rows as choose_selective
 
@@ -73,7 +73,8 @@ def chunk_and_statistics(inputs: Inputs, rounded: bool = False) -> Outcome:
     unless they are to be rounded to bfloat16, as torch's plain product does."""
     rows = choose_rows("auto", inputs.hidden_TH.device)
     logp, scale = torch.empty_like(inputs.advantage_T), torch.ones_like(inputs.advantage_T)
-    buffer = new_logits(inputs.hidden_TH, CHUNK, inputs.shape.vocabulary)
+    products = choose_products("auto", inputs.hidden_TH)
+    buffer = products.new_logits(inputs.hidden_TH, CHUNK, inputs.shape.vocabulary)
     for begin in range(0, inputs.shape.tokens, CHUNK):
         part = slice(begin, begin + CHUNK)
         hidden, targets = inputs.hidden_TH[part], inputs.targets_T[part]
@@ -81,7 +82,7 @@ def chunk_and_statistics(inputs: Inputs, rounded: bool = False) -> Outcome:
             logits_CV = hidden @ inputs.weight_VH.T
         else:
             logits_CV = buffer[: hidden.shape[0]]
-            logits(hidden, inputs.weight_VH, logits_CV)
+            products.logits(hidden, inputs.weight_VH, logits_CV)
         logp[part] = rows.statistics(logits_CV, targets, scale[part]).logp()
     return Outcome(logp)
 

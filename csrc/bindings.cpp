@@ -19,13 +19,19 @@ namespace nb = nanobind;
 
 namespace {
 
-using Logits = nb::ndarray<nb::ndim<2>, nb::device::cpu>;
+using Matrix = nb::ndarray<nb::ndim<2>, nb::device::cpu>;
+using Result = nb::ndarray<float, nb::ndim<2>, nb::device::cpu>;
+using Logits = Matrix;
 using Table = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Column = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = Column<float>;
 using Ids = Column<const std::int64_t>;
 
+constexpr nb::dlpack::dtype kBFloat16{static_cast<std::uint8_t>(nb::dlpack::dtype_code::Bfloat), 16,
+                                      1};
+constexpr nb::dlpack::dtype kFloat16{static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16,
+                                     1};
 constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::min();  // a target that is none
 
 void require(bool condition, const char* message) {
@@ -35,13 +41,10 @@ void require(bool condition, const char* message) {
 // Calls function(kernels) with the kernels for the logits' type.
 template <class Function>
 void with_kernels(const Logits& logits, const Function& function) {
-  const auto is = [&](nb::dlpack::dtype_code code, std::uint8_t bits) {
-    return logits.dtype() == nb::dlpack::dtype{static_cast<std::uint8_t>(code), bits, 1};
-  };
   const azr::Kernels& kernels = azr::best_kernels();
-  if (is(nb::dlpack::dtype_code::Bfloat, 16)) return function(kernels.bf16);
-  if (is(nb::dlpack::dtype_code::Float, 16)) return function(kernels.f16);
-  require(is(nb::dlpack::dtype_code::Float, 32), "logits must be bfloat16, float16 or float32");
+  if (logits.dtype() == kBFloat16) return function(kernels.bf16);
+  if (logits.dtype() == kFloat16) return function(kernels.f16);
+  require(logits.dtype() == nb::dtype<float>(), "logits must be bfloat16, float16 or float32");
   function(kernels.f32);
 }
 
@@ -71,7 +74,7 @@ void for_each_row(const Logits& logits, const Ids& targets, const Floats& scale,
   const auto rows = static_cast<std::int64_t>(logits.shape(0));
   const auto vocabulary = static_cast<std::int64_t>(logits.shape(1));
   const nb::gil_scoped_release unlocked;
-  azr::parallel_for(rows, threads, [&](std::int64_t i) {
+  azr::parallel_for(rows, threads, [&](std::int64_t i, std::int64_t) {
     body(azr::Row<Logit>{.logits = data + i * logits.stride(0),
                          .vocabulary = vocabulary,
                          .target = targets.data()[i],
@@ -118,22 +121,39 @@ bool holds(const Table& table, const Logits& logits) {
   return table.shape(0) == sizeof(Struct) / sizeof(float) && table.shape(1) == logits.shape(0);
 }
 
+template <class Logit, class Gradient>
+void policy_loss_rows_of(azr::PolicyLoss<Logit, Gradient>* kernel, const Logits& logits,
+                         const Ids& targets, const Floats& scale, const Table& per_token,
+                         const Table& results, const Logits& d_logits,
+                         const azr::Objective& objective, int threads) {
+  auto* const to = static_cast<Gradient*>(d_logits.data());
+  for_each_row<Logit>(logits, targets, scale, threads, [&](const auto& row, std::int64_t i) {
+    const auto token = gather<azr::Token>(per_token, i);
+    scatter(kernel(row, objective, token, to + i * d_logits.stride(0)), results, i);
+  });
+}
+
 void policy_loss_rows(const Logits& logits, const Ids& targets, const Floats& scale,
-                      const Table& per_token, const Table& results, int correction, float dual,
-                      float cap, float kl_weight, bool has_reference, int threads) {
+                      const Table& per_token, const Table& results, const Logits& d_logits,
+                      int correction, float dual, float cap, float kl_weight, bool has_reference,
+                      int threads) {
   check(logits, targets, scale, kNone, {}, threads);
+  check(d_logits, targets, scale, kNone, {}, threads);
+  require(d_logits.shape(1) == logits.shape(1), "d_logits must have the logits' shape");
   require(holds<azr::Token>(per_token, logits), "per_token must have shape [7, rows]");
   require(holds<azr::TokenResults>(results, logits), "results must have shape [6, rows]");
   require(correction >= 0 && correction <= 2, "correction must be 0, 1 or 2");
   const azr::Objective objective{static_cast<azr::Correction>(correction), dual, cap, kl_weight,
                                  has_reference};
-  with_kernels(logits, [&]<class Logit>(const azr::RowKernels<Logit>& kernels) {
-    for_each_row<Logit>(logits, targets, scale, threads, [&](const auto& row, std::int64_t i) {
-      auto* const in_place = const_cast<Logit*>(row.logits);
-      const auto token = gather<azr::Token>(per_token, i);
-      scatter(kernels.policy_loss(row, objective, token, in_place), results, i);
-    });
-  });
+  const auto run = [&](auto* kernel) {
+    policy_loss_rows_of(kernel, logits, targets, scale, per_token, results, d_logits, objective,
+                        threads);
+  };
+  if (logits.dtype() == nb::dtype<float>() && d_logits.dtype() == kBFloat16) {
+    return run(azr::best_kernels().policy_loss_f32_to_bf16);
+  }
+  require(d_logits.dtype() == logits.dtype(), "d_logits must have the logits' dtype or bfloat16");
+  with_kernels(logits, [&](const auto& kernels) { run(kernels.policy_loss); });
 }
 
 void selective_forward(const Logits& logits, const Ids& targets, const Floats& scale,
@@ -174,6 +194,26 @@ void selective_backward(const Logits& logits, const Ids& targets, const Floats& 
   });
 }
 
+azr::Bf16Operand operand(const Matrix& matrix) {
+  require(matrix.dtype() == kBFloat16, "operands must be bfloat16");
+  require(matrix.stride(0) == 1 || matrix.stride(1) == 1, "operands must be contiguous one way");
+  return {static_cast<const azr::BFloat16*>(matrix.data()), matrix.stride(0), matrix.stride(1)};
+}
+
+void bf16_product(const Matrix& a, const Matrix& b, const Result& c, bool add, int threads) {
+  const auto product = azr::best_kernels().bf16_product;
+  require(product != nullptr, "this processor has no bf16 dot product: use torch");
+  require(a.shape(1) == b.shape(1), "operands must have the same depth");
+  require(c.shape(0) == a.shape(0) && c.shape(1) == b.shape(0), "c must have shape [m, n]");
+  require(c.stride(1) == 1 || c.shape(1) == 1, "columns of c must be contiguous");
+  require(threads > 0, "threads must be positive");
+  const auto size = [](std::size_t n) { return static_cast<std::int64_t>(n); };
+  const azr::Bf16Product arguments{size(a.shape(0)), size(b.shape(0)), size(a.shape(1)), operand(a),
+                                   operand(b),       c.data(),         c.stride(0),      add};
+  const nb::gil_scoped_release unlocked;
+  product(arguments, threads);
+}
+
 void group_advantage(const Column<const double>& rewards, const Ids& groups, const Ids& lengths,
                      const Floats& advantages, bool one_group, bool token_weighted,
                      bool leave_one_out, bool scaled) {
@@ -201,9 +241,9 @@ NB_MODULE(_kernels, module) {
              nb::arg("scale"), in_place("shift"), in_place("exp"), in_place("y_exp"),
              in_place("target_y"), nb::arg("threads"));
   module.def("policy_loss_rows", &policy_loss_rows, in_place("logits"), nb::arg("targets"),
-             nb::arg("scale"), nb::arg("per_token"), in_place("results"), nb::arg("correction"),
-             nb::arg("dual"), nb::arg("cap"), nb::arg("kl_weight"), nb::arg("has_reference"),
-             nb::arg("threads"));
+             nb::arg("scale"), nb::arg("per_token"), in_place("results"), in_place("d_logits"),
+             nb::arg("correction"), nb::arg("dual"), nb::arg("cap"), nb::arg("kl_weight"),
+             nb::arg("has_reference"), nb::arg("threads"));
   module.def("selective_forward", &selective_forward, in_place("logits"), nb::arg("targets"),
              nb::arg("scale"), nb::arg("ignored"), in_place("logp"), in_place("entropy"),
              in_place("top"), in_place("log_sum"), nb::arg("threads"));
@@ -211,6 +251,9 @@ NB_MODULE(_kernels, module) {
              nb::arg("scale"), nb::arg("ignored"), nb::arg("entropy"), nb::arg("top"),
              nb::arg("log_sum"), nb::arg("d_logp"), nb::arg("d_entropy"), in_place("d_logits"),
              nb::arg("threads"));
+  module.def("has_bf16_product", [] { return azr::best_kernels().bf16_product != nullptr; });
+  module.def("bf16_product", &bf16_product, in_place("a"), in_place("b"), in_place("c"),
+             nb::arg("add"), nb::arg("threads"));
   module.def("group_advantage", &group_advantage, nb::arg("rewards"), nb::arg("groups"),
              nb::arg("lengths"), in_place("advantages"), nb::arg("one_group"),
              nb::arg("token_weighted"), nb::arg("leave_one_out"), nb::arg("scaled"));

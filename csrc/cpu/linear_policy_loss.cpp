@@ -64,9 +64,9 @@ TokenResults terms(float logp, float entropy, const Objective& objective, const 
 
 }  // namespace
 
-template <class Logit>
+template <class Logit, class Gradient>
 TokenResults AZR_ISA::policy_loss(const Row<Logit>& row, const Objective& objective,
-                                  const Token& token, Logit* to) {
+                                  const Token& token, Gradient* to) {
   const RowStatistics sums = statistics(row);
   const float log_sum = std::log(sums.exp), entropy = log_sum - sums.y_exp / sums.exp;
   const TokenResults results = terms(sums.target_y - log_sum, entropy, objective, token);
@@ -79,6 +79,7 @@ namespace AZR_ISA {
 template TokenResults policy_loss(const Row<BFloat16>&, const Objective&, const Token&, BFloat16*);
 template TokenResults policy_loss(const Row<Float16>&, const Objective&, const Token&, Float16*);
 template TokenResults policy_loss(const Row<float>&, const Objective&, const Token&, float*);
+template TokenResults policy_loss(const Row<float>&, const Objective&, const Token&, BFloat16*);
 }  // namespace AZR_ISA
 
 }  // namespace azr

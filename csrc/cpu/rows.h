@@ -3,13 +3,11 @@
 
 #include <cstdint>
 
+#include "cpu/bf16_product.h"
 #include "cpu/objective.h"
 
 namespace azr {
 
-struct BFloat16 {
-  std::uint16_t bits;
-};
 using Float16 = _Float16;
 
 template <class Logit>
@@ -41,13 +39,17 @@ struct Slopes {
   float entropy_coefficient;
 };
 
-// The functions of one build. `statistics` reads logits. `gradient` writes d loss / d logits,
-// `policy_loss` is both with the objective's terms in between; `to` may be the logits' own place.
+// A token's loss, and the gradient of its row; `to` may begin where the row does.
+template <class Logit, class Gradient>
+using PolicyLoss = TokenResults(const Row<Logit>&, const Objective&, const Token&, Gradient* to);
+
+// What one build has for a type of logits: `statistics` reads them, `gradient` writes d loss /
+// d logits, `policy_loss` does both with the objective's terms in between.
 template <class Logit>
 struct RowKernels {
   RowStatistics (*statistics)(const Row<Logit>&);
   void (*gradient)(const Row<Logit>&, const RowSoftmax&, Slopes, Logit* to);
-  TokenResults (*policy_loss)(const Row<Logit>&, const Objective&, const Token&, Logit* to);
+  PolicyLoss<Logit, Logit>* policy_loss;
 };
 
 struct Kernels {
@@ -55,6 +57,8 @@ struct Kernels {
   RowKernels<BFloat16> bf16;
   RowKernels<Float16> f16;
   RowKernels<float> f32;
+  PolicyLoss<float, BFloat16>* policy_loss_f32_to_bf16;
+  void (*bf16_product)(const Bf16Product&, int threads);  // null where torch's is as good
 };
 
 // The fastest build that this processor can run, or the one that AZR_ISA in the environment names
@@ -65,11 +69,12 @@ const Kernels& best_kernels();
 namespace AZR_ISA {
 template <class Logit>
 RowStatistics statistics(const Row<Logit>& row);
-template <class Logit>
-void gradient(const Row<Logit>& row, const RowSoftmax& softmax, Slopes slopes, Logit* to);
-template <class Logit>
+template <class Logit, class Gradient>
+void gradient(const Row<Logit>& row, const RowSoftmax& softmax, Slopes slopes, Gradient* to);
+template <class Logit, class Gradient>
 TokenResults policy_loss(const Row<Logit>& row, const Objective& objective, const Token& token,
-                         Logit* to);
+                         Gradient* to);
+void bf16_product(const Bf16Product& product, int threads);
 }  // namespace AZR_ISA
 #endif
 

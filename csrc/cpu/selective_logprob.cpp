@@ -5,9 +5,10 @@
 namespace azr {
 
 // With p = e^(log p) and H the entropy, d loss / d logit is p (c + w (log p + H)) - c [target],
-// times the scale.
-template <class Logit>
-void AZR_ISA::gradient(const Row<Logit>& row, const RowSoftmax& softmax, Slopes slopes, Logit* to) {
+// times the scale. Written from the row's begin on, a narrower gradient never overtakes the logits.
+template <class Logit, class Gradient>
+void AZR_ISA::gradient(const Row<Logit>& row, const RowSoftmax& softmax, Slopes slopes,
+                       Gradient* to) {
   const float slope = slopes.entropy_coefficient;
   const float constant = slopes.coefficient + slope * softmax.entropy;
   const auto unscaled = [&](Float x) {
@@ -31,5 +32,6 @@ void AZR_ISA::gradient(const Row<Logit>& row, const RowSoftmax& softmax, Slopes 
 template void AZR_ISA::gradient(const Row<BFloat16>&, const RowSoftmax&, Slopes, BFloat16*);
 template void AZR_ISA::gradient(const Row<Float16>&, const RowSoftmax&, Slopes, Float16*);
 template void AZR_ISA::gradient(const Row<float>&, const RowSoftmax&, Slopes, float*);
+template void AZR_ISA::gradient(const Row<float>&, const RowSoftmax&, Slopes, BFloat16*);
 
 }  // namespace azr

@@ -26,6 +26,7 @@ def policy_loss_rows(
     scale: torch.Tensor,
     per_token: torch.Tensor,
     results: torch.Tensor,
+    d_logits: torch.Tensor,
     correction: int,
     dual: float,
     cap: float,
@@ -34,7 +35,17 @@ def policy_loss_rows(
     threads: int,
 ) -> None:
     """`per_token` [7, C] and `results` [6, C]: see azr_fast.ops.objective. Writes results, and
-    d loss / d logits over the logits."""
+    d loss / d logits in the logits' dtype, or of float32 logits in bfloat16; its rows may begin
+    where those of the logits do."""
+
+def has_bf16_product() -> bool:
+    """Whether `bf16_product` runs here: it needs AVX-512-BF16."""
+
+def bf16_product(
+    a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, add: bool, threads: int
+) -> None:
+    """c [m, n] (+)= a [m, k] · b [n, k]ᵀ for bfloat16 a and b, float32 c. Each is contiguous one
+    way, c along its rows. The result does not depend on the number of threads."""
 
 def selective_forward(
     logits: torch.Tensor,

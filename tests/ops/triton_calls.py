@@ -5,7 +5,7 @@ import torch
 from azr_fast.ops import linear_policy_loss as op
 from azr_fast.ops.head import Head
 from azr_fast.ops.linear_logprob import _LinearLogprob
-from azr_fast.ops.products import over
+from azr_fast.ops.products import TorchProducts, over
 from azr_fast.ops.rows_triton import TritonRows
 from azr_fast.ops.statistics import RowStatistics
 from azr_fast.triton_kernels import linear_logprob
@@ -37,14 +37,14 @@ def policy_loss(logits, targets, scale, objective, dtype=None):
 def one_pass(hidden, weight, targets, scale, objective, chunk):
     """The whole operation, its rows by the kernels."""
     d_weight = torch.zeros(weight.shape)
-    head = Head(hidden, weight, targets, scale, TritonRows(), chunk)
+    head = Head(hidden, weight, targets, scale, TritonRows(), TorchProducts(), chunk)
     return op.one_pass(head, objective, d_weight), d_weight
 
 
 def logprob(hidden, weight, targets, scale, chunk):
     """The whole operation forward and backward, with a gradient of 1 for each result."""
     hidden, weight = (t.detach().requires_grad_() for t in (hidden, weight))
-    head = Head(hidden, weight, targets, scale, TritonRows(), chunk)
+    head = Head(hidden, weight, targets, scale, TritonRows(), TorchProducts(), chunk)
     logp, entropy = _LinearLogprob.apply(hidden, weight, head)
     (logp.sum() + entropy.sum()).backward()
     return logp.detach(), entropy.detach(), hidden.grad, weight.grad

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from azr_fast.ops.checks import IDS, require, require_device, require_dtype, require_per_token
-from azr_fast.ops.products import logits, new_logits
+from azr_fast.ops.products import Products, choose_products
 from azr_fast.ops.rows import Rows, choose_rows, head_statistics
 from azr_fast.ops.statistics import RowStatistics
 
-# Tokens: large enough for the products' full speed; on a GPU, where fp32 d weight is read and
-# written once a chunk, large enough for that to be a small part (by arithmetic, not measured).
-CHUNK = {"cpu": 1024, "cuda": 4096}
 IGNORED = -100  # a target that is none, as in torch's cross_entropy
 
 
@@ -36,17 +33,18 @@ class Head:
     targets_N: torch.Tensor  # int64
     scale_N: torch.Tensor  # float32, 1 / temperature
     rows: Rows
+    products: Products
     chunk: int
 
     def chunks(self, kept_N: torch.Tensor) -> Iterator[Chunk]:
         """Those tokens that `kept_N` names and whose targets are not ignored, in order."""
         parts = self._parts(kept_N)
         rows = max((part.numel() for part in parts), default=0)
-        buffer_CV = new_logits(self.hidden_NH, rows, self.weight_VH.shape[0])
+        buffer_CV = self.products.new_logits(self.hidden_NH, rows, self.weight_VH.shape[0])
         for index_C in parts:
             hidden_CH = self.hidden_NH[index_C]
             logits_CV = buffer_CV[: hidden_CH.shape[0]]
-            logits(hidden_CH, self.weight_VH, logits_CV)
+            self.products.logits(hidden_CH, self.weight_VH, logits_CV)
             yield Chunk(index_C, hidden_CH, logits_CV)
 
     def statistics(self) -> Iterator[tuple[torch.Tensor, RowStatistics]]:
@@ -83,12 +81,12 @@ def checked_head(
     require_device(hidden_NH.device, weight=weight_VH, targets=targets_N)
     targets_N = targets_N.long()
     _check_range(targets_N, weight_VH.shape[0])
-    if chunk is None:
-        chunk = CHUNK.get(hidden_NH.device.type, 1024)
+    products = choose_products(implementation, hidden_NH)
+    chunk = products.chunk if chunk is None else chunk
     require(chunk > 0, f"chunk must be positive, not {chunk}")
     scale_N = _scales(temperature, targets_N)
     rows = choose_rows(implementation, hidden_NH.device)
-    return Head(hidden_NH, weight_VH, targets_N, scale_N, rows, chunk)
+    return Head(hidden_NH, weight_VH, targets_N, scale_N, rows, products, chunk)
 
 
 def _check_products(hidden_NH: torch.Tensor, weight_VH: torch.Tensor) -> None:

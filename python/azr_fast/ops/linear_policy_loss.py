@@ -26,7 +26,7 @@ import torch
 from azr_fast.ops.checks import require, require_device, require_dtype
 from azr_fast.ops.head import Chunk, Head, checked_head
 from azr_fast.ops.objective import CORRECTIONS, Objective, TokenObjective, TokenResults
-from azr_fast.ops.products import add_d_weight, d_hidden, over
+from azr_fast.ops.products import over
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ def one_pass(head: Head, objective: TokenObjective, d_weight_VH: torch.Tensor | 
         if CORRECTIONS[part.correction] == "clip":
             chunk = _without_still_rows(chunk, part, TokenResults(*results_6C).coefficient)
             d_logits_CV = d_logits_CV[: chunk.index_C.numel()]
-        d_hidden_NH[chunk.index_C] = d_hidden(d_logits_CV, head.weight_VH)
+        d_hidden_NH[chunk.index_C] = head.products.d_hidden(d_logits_CV, head.weight_VH)
         if d_weight_VH is not None:
-            add_d_weight(d_weight_VH, d_logits_CV, chunk.hidden_CH)
+            head.products.add_d_weight(d_weight_VH, d_logits_CV, chunk.hidden_CH)
     clipped_N = results.clipped.bool()
     return PolicyLoss(
         results.logp, results.entropy, results.loss, clipped_N, results.k3, d_hidden_NH

@@ -38,14 +38,14 @@ class CpuRows:
         results_6C: torch.Tensor,
         d_logits_CV: torch.Tensor | None = None,
     ) -> None:
-        """See `rows.Rows`; over the logits."""
-        assert d_logits_CV is None or d_logits_CV.dtype == logits_CV.dtype
+        """See `rows.Rows`."""
         _kernels.policy_loss_rows(
             logits_CV,
             targets_C,
             scale_C,
             objective.per_token_7N,
             results_6C,
+            logits_CV if d_logits_CV is None else d_logits_CV,
             objective.correction,
             objective.dual,
             objective.cap,
