@@ -11,6 +11,7 @@ from azr_fast import _kernels
 from azr_fast.errors import UserError
 from azr_fast.ops import dispatch
 from azr_fast.ops.objective import TokenResults
+from azr_fast.ops.products import over
 from azr_fast.ops.rows import TorchRows, choose_rows
 from azr_fast.ops.rows_cpu import CpuRows
 
@@ -97,6 +98,20 @@ def test_extreme_temperatures_do_not_count_lanes_beyond_the_row(scale):
         assert logp == pytest.approx(0.0 if scale > 1 else -(torch.tensor(3.0).log().item()))
 
 
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("vocabulary", [1, 7, 64, 65, 1000])
+def test_a_narrower_gradient_goes_over_the_logits_it_is_of(vocabulary, seed):
+    logits, targets, scale = make_rows(seed, vocabulary, torch.float32)
+    objective = make_objective("clip with all", seed, torch.full((9,), -3.0)).checked(targets)
+    apart, among = (torch.full((6, 9), torch.nan) for _ in range(2))
+    wide = logits.clone()
+    CpuRows().policy_loss(wide, targets, scale, objective, apart)
+    narrow = over(logits, torch.bfloat16)
+    CpuRows().policy_loss(logits, targets, scale, objective, among, narrow)
+    assert torch.equal(apart, among)
+    assert torch.equal(narrow, wide.bfloat16())
+
+
 def test_the_kernel_writes_every_result(seed):
     logits, targets, scale = make_rows(seed, 131, torch.float32)
     poisoned = [torch.full((9,), torch.nan) for _ in range(4)]
@@ -116,7 +131,7 @@ def test_the_kernel_writes_to_no_copy():
         per_token = torch.zeros(7, 4)
         with pytest.raises(TypeError):
             _kernels.policy_loss_rows(
-                logits, targets, good, per_token, wrong, 0, 1.0, 1.0, 0.0, False, 1
+                logits, targets, good, per_token, wrong, logits, 0, 1.0, 1.0, 0.0, False, 1
             )
 
 
@@ -150,6 +165,8 @@ def test_the_kernel_refuses_before_it_writes(message, bad):
         ("per_token must have shape", {"per_token": torch.zeros(7, 5)}),
         ("results must have shape", {"results": torch.zeros(6, 3)}),
         ("correction must be 0, 1 or 2", {"correction": 3}),
+        ("d_logits must have the logits' shape", {"d_logits": torch.ones(4, 6)}),
+        ("d_logits must have the logits' dtype", {"d_logits": torch.ones(4, 7).half()}),
     ],
 )
 def test_the_loss_refuses_before_it_writes(message, bad):
@@ -160,6 +177,7 @@ def test_the_loss_refuses_before_it_writes(message, bad):
         "scale": torch.ones(4),
         "per_token": torch.zeros(7, 4),
         "results": results,
+        "d_logits": logits,
         "correction": 0,
     }
     options = {"dual": 1.0, "cap": 1.0, "kl_weight": 0.0, "has_reference": False, "threads": 1}

@@ -7,12 +7,16 @@ head that does not keep its [T, V] logits needs four. Tokens whose loss is 0 wha
 log-probability take part in none, those whose gradient turns out 0 (clipped) in the first alone.
 Memory beyond arguments and results: one chunk of logits and one block of d weight.
 
-Numerics. Statistics are fp32 and `d weight` is summed in fp32 whatever the inputs' dtype. With fp32
-inputs log-probabilities and gradients are good to 2e-5. With bf16 inputs on a CPU the products come
-from oneDNN, which rounds logits, d logits and each chunk's d weight to bf16 (torch has no bf16
-product with fp32 output there): log-probabilities are good to 3e-2 and gradients to 1e-2. All
-are relative Frobenius errors over some hundred tokens at logits of standard deviation 3 (tests/ops
-hold them).
+Numerics. Statistics are fp32 and `d weight` is summed in fp32 whatever the inputs' dtype. Errors,
+relative Frobenius over some hundred tokens at logits of standard deviation 3 (tests/ops hold them):
+
+    inputs, products                             log p   entropy   gradients
+    fp32                                          2e-5      1e-4        1e-5
+    bf16, a GPU's, or ours with AVX-512-BF16      2e-5      1e-4        3e-3
+    bf16, torch's on a CPU                        3e-2      3e-2        1e-2
+
+torch's bf16 products on a CPU (oneDNN) round logits, d logits and each chunk's d weight to bf16;
+the others keep logits in fp32 and round only d logits, for the two products that read them.
 
 Suffixes: N tokens, H hidden width, V vocabulary, C tokens of a chunk, B words of a block.
 """

@@ -132,8 +132,11 @@ class CpuProducts:
     def add_d_weight(
         self, d_weight_VH: torch.Tensor, d_logits_CV: torch.Tensor, hidden_CH: torch.Tensor
     ) -> None:
-        """See `Products`."""
-        self._run(d_logits_CV.T, hidden_CH.T, d_weight_VH, add=True)
+        """See `Products`. Where d weight's rows are not contiguous, by way of a second one."""
+        sum_VH = d_weight_VH if d_weight_VH.stride(1) == 1 else d_weight_VH.contiguous()
+        self._run(d_logits_CV.T, hidden_CH.T, sum_VH, add=True)
+        if sum_VH is not d_weight_VH:
+            d_weight_VH.copy_(sum_VH)
 
     def _run(
         self, a_MK: torch.Tensor, b_NK: torch.Tensor, c_MN: torch.Tensor, add: bool = False
