@@ -32,7 +32,7 @@ test: lint types test-cpp test-python  ## everything: lint, types, C++ tests, py
 lint: $(VENV)/dev  ## ruff, clang-format, who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	git ls-files '*.cpp' '*.h' '*.cc' | xargs -r $(BIN)/clang-format --dry-run --Werror
+	git ls-files '*.cpp' '*.h' '*.cc' '*.cu' | xargs -r $(BIN)/clang-format --dry-run --Werror
 	PYTHONPATH=python $(BIN)/lint-imports
 
 types: $(VENV)/dev  ## mypy, strict
@@ -60,7 +60,7 @@ test-python: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest
 format: $(VENV)/dev  ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	git ls-files '*.cpp' '*.h' '*.cc' | xargs -r $(BIN)/clang-format -i
+	git ls-files '*.cpp' '*.h' '*.cc' '*.cu' | xargs -r $(BIN)/clang-format -i
 
 bench: $(VENV)/installed  ## time the policy head and the update against plain implementations
 	$(BIN)/python benchmarks/linear_policy_loss.py

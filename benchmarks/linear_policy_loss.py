@@ -35,7 +35,10 @@ from torch.utils.checkpoint import checkpoint
 from azr_fast import _kernels
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
-from azr_fast.ops.rows import CpuRows, Rows, TorchRows
+from azr_fast.ops.objective import Objective
+from azr_fast.ops.products import over
+from azr_fast.ops.rows import Rows, TorchRows
+from azr_fast.ops.rows_cpu import CpuRows
 
 CHUNK = 256  # tokens, of the rival that is chunked by hand
 
@@ -60,6 +63,10 @@ class Inputs(NamedTuple):
     coefficient: torch.Tensor
     entropy_weight: torch.Tensor
 
+    def objective(self) -> Objective:
+        """Reward times log-probability, with an entropy bonus."""
+        return Objective(self.coefficient, torch.ones_like(self.coefficient), self.entropy_weight)
+
     def leaves(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states and weight for autograd, without gradients of earlier runs."""
         return self.hidden.detach().requires_grad_(), self.weight.detach().requires_grad_()
@@ -78,11 +85,16 @@ def make_inputs(tokens: int, width: int, vocabulary: int) -> Inputs:
 
 
 def one_pass(inputs: Inputs, d_weight: torch.Tensor) -> None:
-    linear_policy_loss(*inputs, d_weight, implementation="cpu")
+    policy_loss(inputs, d_weight, "cpu")
 
 
-def one_pass_torch_rows(inputs: Inputs, d_weight: torch.Tensor) -> None:
-    linear_policy_loss(*inputs, d_weight, implementation="torch")
+def one_pass_in_torch(inputs: Inputs, d_weight: torch.Tensor) -> None:
+    policy_loss(inputs, d_weight, "torch")
+
+
+def policy_loss(inputs: Inputs, d_weight: torch.Tensor, implementation: str) -> None:
+    head, objective = inputs[:3], inputs.objective()
+    linear_policy_loss(*head, objective, d_weight, implementation=implementation)
 
 
 def autograd_form(inputs: Inputs, d_weight: torch.Tensor) -> None:
@@ -132,10 +144,10 @@ def finish(loss: torch.Tensor, weight: torch.Tensor, d_weight: torch.Tensor) -> 
 
 
 Contestant = Callable[[Inputs, torch.Tensor], None]
-OURS, PLAIN = "ours: one pass, C++ rows", "(a) logits, log_softmax, autograd"
+OURS, PLAIN = "ours: one pass, C++", "(a) logits, log_softmax, autograd"
 CONTESTANTS: dict[str, Contestant] = {
     OURS: one_pass,
-    "ours: one pass, torch rows": one_pass_torch_rows,
+    "ours: one pass, torch": one_pass_in_torch,
     "ours: linear_logprob, autograd": autograd_form,
     PLAIN: plain,
     f"(b) {CHUNK}-token chunks, checkpoint": chunked,
@@ -184,14 +196,15 @@ def measure_head(inputs: Inputs, repeats: int) -> dict[str, dict[str, float]]:
 
 
 def measure_rows(inputs: Inputs, repeats: int) -> dict[str, dict[str, float]]:
-    """What lies between the products: 256 rows of logits to statistics and gradient."""
-    logits = inputs.hidden[:256] @ inputs.weight.T
-    work, logp, entropy = torch.empty_like(logits), torch.empty(256), torch.empty(256)
+    """What lies between the products: 256 rows of fp32 logits to statistics and bf16 gradient."""
+    logits = (inputs.hidden[:256] @ inputs.weight.T).float()
+    work, results = torch.empty_like(logits), torch.empty(6, 256)
+    part = inputs.objective().checked(inputs.targets).at(torch.arange(256))
 
     def run(rows: Rows) -> None:
         work.copy_(logits)
-        per_row = (inputs.targets, inputs.coefficient, inputs.entropy_weight)
-        rows.policy_loss(work, *(t[:256] for t in per_row), torch.ones(256), logp, entropy)
+        per_row = inputs.targets[:256], torch.ones(256), part
+        rows.policy_loss(work, *per_row, results, over(work, torch.bfloat16))
 
     runs = {"C++ rows": lambda: run(CpuRows()), "torch rows": lambda: run(TorchRows())}
     measure(runs, 1)

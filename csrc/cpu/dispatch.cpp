@@ -1,4 +1,4 @@
-// Picks the build of the row kernels at run time.
+// Picks the build of the kernels at run time.
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
@@ -9,9 +9,9 @@
 
 namespace azr {
 
-#define AZR_DECLARE(isa)           \
-  namespace isa {                  \
-  extern const RowKernels kernels; \
+#define AZR_DECLARE(isa)        \
+  namespace isa {               \
+  extern const Kernels kernels; \
   }
 #ifdef AZR_HAS_avx512bf16
 AZR_DECLARE(avx512bf16)
@@ -24,8 +24,8 @@ AZR_DECLARE(portable)
 namespace {
 
 // Fastest first; `portable` runs everywhere.
-std::vector<const RowKernels*> usable_kernels() {
-  std::vector<const RowKernels*> usable;
+std::vector<const Kernels*> usable_kernels() {
+  std::vector<const Kernels*> usable;
 #ifdef AZR_HAS_avx512bf16
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
@@ -34,7 +34,8 @@ std::vector<const RowKernels*> usable_kernels() {
   }
 #endif
 #ifdef AZR_HAS_avx2
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("f16c")) {
     usable.push_back(&avx2::kernels);
   }
 #endif
@@ -44,10 +45,10 @@ std::vector<const RowKernels*> usable_kernels() {
 
 }  // namespace
 
-const RowKernels& best_row_kernels() {
-  static const std::vector<const RowKernels*> usable = usable_kernels();
+const Kernels& best_kernels() {
+  static const std::vector<const Kernels*> usable = usable_kernels();
   const char* wanted = std::getenv("AZR_ISA");
-  for (const RowKernels* kernels : usable) {
+  for (const Kernels* kernels : usable) {
     if (wanted == nullptr || std::strcmp(kernels->isa, wanted) == 0) return *kernels;
   }
   throw std::invalid_argument("AZR_ISA=" + std::string(wanted) + " cannot run here: unset it");

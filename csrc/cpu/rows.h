@@ -1,55 +1,81 @@
-// Kernels over the rows of a chunk of logits, and the choice between their builds.
+// Kernels over rows of logits, one row per token, and the choice between their builds.
 #pragma once
 
 #include <cstdint>
 
+#include "cpu/bf16_product.h"
+#include "cpu/objective.h"
+
 namespace azr {
 
-struct BFloat16 {
-  std::uint16_t bits;
-};
+using Float16 = _Float16;
 
-// One row per token.
 template <class Logit>
 struct Row {
-  Logit* logits;            // [vocabulary]
+  const Logit* logits;      // [vocabulary], however aligned
   std::int64_t vocabulary;  // at least 1
   std::int64_t target;      // in [0, vocabulary)
   float scale;              // 1 / temperature, applied to the logits before the softmax
 };
 
-// With y = scaled logit - shift.
+// With y = (logit - top) * scale.
 struct RowStatistics {
-  float shift;     // the largest scaled logit
+  float top;       // the largest logit
   float exp;       // sum of e^y
   float y_exp;     // sum of y e^y
   float target_y;  // y of the target
 };
 
-// Of one row, in the objective coefficient * log p(target) + entropy_weight * entropy.
-struct Objective {
+// A row's softmax: log p = y - log_sum.
+struct RowSoftmax {
+  float top;
+  float log_sum;  // log of the sum of e^y
+  float entropy;  // nats
+};
+
+// d loss / d log p(target) is -coefficient, d loss / d entropy is -entropy_coefficient.
+struct Slopes {
   float coefficient;
-  float entropy_weight;
+  float entropy_coefficient;
 };
 
-// Nats.
-struct TokenResult {
-  float logp;
-  float entropy;
-};
+// A token's loss, and the gradient of its row; `to` may begin where the row does.
+template <class Logit, class Gradient>
+using PolicyLoss = TokenResults(const Row<Logit>&, const Objective&, const Token&, Gradient* to);
 
-// The functions of one build. `statistics` reads logits; `policy_loss` also overwrites them with
-// the gradient of the negative objective.
+// What one build has for a type of logits: `statistics` reads them, `gradient` writes d loss /
+// d logits, `policy_loss` does both with the objective's terms in between.
+template <class Logit>
 struct RowKernels {
+  RowStatistics (*statistics)(const Row<Logit>&);
+  void (*gradient)(const Row<Logit>&, const RowSoftmax&, Slopes, Logit* to);
+  PolicyLoss<Logit, Logit>* policy_loss;
+};
+
+struct Kernels {
   const char* isa;
-  RowStatistics (*statistics_bf16)(const Row<BFloat16>&);
-  RowStatistics (*statistics_f32)(const Row<float>&);
-  TokenResult (*policy_loss_bf16)(const Row<BFloat16>&, Objective);
-  TokenResult (*policy_loss_f32)(const Row<float>&, Objective);
+  RowKernels<BFloat16> bf16;
+  RowKernels<Float16> f16;
+  RowKernels<float> f32;
+  PolicyLoss<float, BFloat16>* policy_loss_f32_to_bf16;
+  void (*bf16_product)(const Bf16Product&, int threads);  // null where torch's is as good
 };
 
 // The fastest build that this processor can run, or the one that AZR_ISA in the environment names
 // (for tests of the others). Throws std::invalid_argument when that one cannot run here.
-const RowKernels& best_row_kernels();
+const Kernels& best_kernels();
+
+#ifdef AZR_ISA  // the templates of a build, each defined for all logits' types in its own file
+namespace AZR_ISA {
+template <class Logit>
+RowStatistics statistics(const Row<Logit>& row);
+template <class Logit, class Gradient>
+void gradient(const Row<Logit>& row, const RowSoftmax& softmax, Slopes slopes, Gradient* to);
+template <class Logit, class Gradient>
+TokenResults policy_loss(const Row<Logit>& row, const Objective& objective, const Token& token,
+                         Gradient* to);
+void bf16_product(const Bf16Product& product, int threads);
+}  // namespace AZR_ISA
+#endif
 
 }  // namespace azr

@@ -12,7 +12,9 @@ import torch
 from hypothesis import settings
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for head_cases
+sys.path.insert(0, str(HERE))  # for head_cases and its like
+
+from builds import ISAS, use_isa  # noqa: E402
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -29,6 +31,12 @@ def seed():
 @pytest.fixture
 def generator(seed):
     return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(params=ISAS)
+def isa(request, monkeypatch):
+    """Each build of the C++ kernels."""
+    use_isa(request.param, monkeypatch)
 
 
 class Interpreter:

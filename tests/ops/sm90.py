@@ -9,16 +9,18 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+CUOBJDUMP, PTXAS = TOOLS / "cuobjdump", TOOLS / "ptxas"
 
 
 class Binary(NamedTuple):
     ptx: str
     registers: int
     stack: int  # bytes; what spills goes there
+    shared: int  # bytes
 
 
-def compile_kernel(kernel, types, constants, aligned, num_warps, tmp_path):
+def compile_kernel(kernel, types, constants, aligned, num_warps, tmp_path, num_stages=3):
     """`types` and `constants` by name of argument; `aligned` ones are multiples of 16."""
     names = kernel.arg_names
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
@@ -29,7 +31,9 @@ def compile_kernel(kernel, types, constants, aligned, num_warps, tmp_path):
         {(names.index(name),): [["tt.divisibility", 16]] for name in aligned},
     )
     compiled = triton.compile(
-        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": num_warps}
+        source,
+        target=GPUTarget("cuda", 90, 32),
+        options={"num_warps": num_warps, "num_stages": num_stages},
     )
     cubin = tmp_path / "kernel.cubin"
     cubin.write_bytes(compiled.asm["cubin"])
@@ -37,4 +41,13 @@ def compile_kernel(kernel, types, constants, aligned, num_warps, tmp_path):
         [CUOBJDUMP, "--dump-resource-usage", cubin], capture_output=True, text=True, check=True
     ).stdout
     (registers, stack) = re.search(r"REG:(\d+) STACK:(\d+)", usage).groups()
-    return Binary(compiled.asm["ptx"], int(registers), int(stack))
+    return Binary(compiled.asm["ptx"], int(registers), int(stack), compiled.metadata.shared)
+
+
+def ptxas_warnings(binary, tmp_path):
+    """What the assembler has to say, as that it puts products one after the other."""
+    source = tmp_path / "kernel.ptx"
+    source.write_text(binary.ptx)
+    command = [PTXAS, "--gpu-name=sm_90a", source, "-o", tmp_path / "again.cubin"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr

@@ -8,6 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from azr_fast.ops.head import IGNORED
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
+from azr_fast.ops.objective import Objective
 
 SAME = 2e-6  # two ways of the same sums in fp32
 
@@ -29,7 +30,7 @@ def run(hidden, weight, targets, coefficient, entropy_weight, **options):
 def test_against_fp64_autograd(implementation, dtype, tokens, width, vocabulary, seed):
     case = inputs(seed, tokens, width, vocabulary, dtype)
     got = run(*case, implementation=implementation, chunk=32)
-    assert_close(got, oracle(*case), dtype)
+    assert_close(got, oracle(*case), dtype, implementation)
     assert [value.dtype for value in got] == [torch.float32, torch.float32, dtype, dtype]
 
 
@@ -38,7 +39,7 @@ def test_against_fp64_autograd(implementation, dtype, tokens, width, vocabulary,
 def test_one_temperature_for_all_tokens(implementation, temperature, seed):
     case = inputs(seed, 37, 24, 1000)
     got = run(*case, implementation=implementation, temperature=temperature)
-    assert_close(got, oracle(*case, temperature), torch.float32)
+    assert_close(got, oracle(*case, temperature), torch.float32, implementation)
 
 
 @implementations
@@ -46,7 +47,7 @@ def test_one_temperature_for_all_tokens(implementation, temperature, seed):
 def test_a_temperature_per_token(implementation, dtype, seed):
     case, temperature_N = inputs(seed, 37, 24, 1000, dtype, 1.5), temperatures(seed, 37)
     got = run(*case, implementation=implementation, temperature=temperature_N, chunk=16)
-    assert_close(got, oracle(*case, temperature_N), dtype)
+    assert_close(got, oracle(*case, temperature_N), dtype, implementation)
 
 
 @implementations
@@ -63,7 +64,9 @@ def test_logits_far_from_zero(implementation, level, seed):
 def test_targets_in_the_first_and_last_column(implementation, seed):
     hidden, weight, _, *coefficients = inputs(seed, 4, 16, 131)
     case = hidden, weight, torch.tensor([0, 130, 130, 0]), *coefficients
-    assert_close(run(*case, implementation=implementation), oracle(*case), torch.float32)
+    assert_close(
+        run(*case, implementation=implementation), oracle(*case), torch.float32, implementation
+    )
 
 
 @implementations
@@ -86,7 +89,12 @@ def test_ignored_targets_are_zero_and_without_gradient(implementation, seed):
         hidden, weight, some, *coefficients, implementation=implementation
     )
     expected = oracle(hidden[kept], weight, targets[kept], *(c[kept] for c in coefficients))
-    assert_close((logp[kept], entropy[kept], d_hidden[kept], d_weight), expected, torch.float32)
+    assert_close(
+        (logp[kept], entropy[kept], d_hidden[kept], d_weight),
+        expected,
+        torch.float32,
+        implementation,
+    )
     ignored = some == IGNORED
     assert not torch.cat([logp[ignored], entropy[ignored], d_hidden[ignored].flatten()]).any()
     none = run(hidden, weight, torch.full_like(targets, IGNORED), *coefficients)
@@ -114,7 +122,7 @@ def test_strided_inputs(implementation, seed):
     )
     assert not any(t.is_contiguous() for t in strided)
     got = run(*strided, implementation=implementation, temperature=torch.ones(18)[::2])
-    assert_close(got, oracle(hidden, weight, targets, *coefficients), torch.float32)
+    assert_close(got, oracle(hidden, weight, targets, *coefficients), torch.float32, implementation)
 
 
 @implementations
@@ -128,8 +136,10 @@ def test_two_runs_are_bitwise_equal(implementation, dtype, seed):
 @implementations
 def test_the_one_pass_loss_says_the_same(implementation, seed):
     case = inputs(seed, 37, 24, 1000)
+    *head, coefficient, entropy_weight = case
     d_weight = torch.zeros_like(case[1])
-    loss = linear_policy_loss(*case, d_weight, implementation=implementation)
+    objective = Objective(coefficient, torch.ones(37), entropy_weight)
+    loss = linear_policy_loss(*head, objective, d_weight, implementation=implementation)
     expected = loss.logp_N, loss.entropy_N, loss.d_hidden_NH, d_weight
     for a, b in zip(run(*case, implementation=implementation), expected, strict=True):
         assert error(a, b.double()) < SAME
@@ -166,7 +176,7 @@ def test_the_logits_are_never_whole(implementation, seed):
     case = inputs(seed, tokens, width, vocabulary)
     with LargestTensor() as largest:
         run(*case, implementation=implementation, chunk=chunk)
-    assert largest.elements == chunk * vocabulary
+    assert chunk * vocabulary <= largest.elements < chunk * (vocabulary + 100)
 
 
 def test_gradients_go_where_they_are_asked_for(seed):

@@ -6,10 +6,19 @@ from dataclasses import asdict
 import pytest
 
 from azr_fast.ops.group_advantage import ESTIMATORS
-from azr_fast.triton_kernels import group_advantage, selective_logprob
+from azr_fast.ops.objective import CORRECTIONS
+from azr_fast.triton_kernels import (
+    group_advantage,
+    linear_logprob,
+    linear_policy_loss,
+    row_statistics,
+    selective_logprob,
+)
+from azr_fast.triton_kernels.row_walk import BACKWARD, FORWARD
 
-from .sm90 import compile_kernel
+from .sm90 import compile_kernel, ptxas_warnings
 
+SHARED_MEMORY = 227 * 1024  # bytes of a multiprocessor that programs can have
 LOAD_128, STORE_128 = "ld.global.v4.b32", "st.global.v4.b32"
 dtypes = pytest.mark.parametrize("dtype", ["bf16", "fp16", "fp32"])
 ids = pytest.mark.parametrize("ids", ["i32", "i64"])
@@ -22,9 +31,10 @@ def _no_cache(tmp_path, monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
 
 
-def compile_logprob(kernel, config, dtype, ids, odd, tmp_path, **constants):
+def compile_logprob(kernel, config, dtype, ids, odd, tmp_path, gradient=None, **constants):
     types = {name: "*fp32" if name.endswith("_ptr") else "i32" for name in kernel.arg_names}
-    types |= {"logits_ptr": f"*{dtype}", "d_logits_ptr": f"*{dtype}", "targets_ptr": f"*{ids}"}
+    types |= {"logits_ptr": f"*{dtype}", "d_logits_ptr": f"*{gradient or dtype}"}
+    types |= {"targets_ptr": f"*{ids}"} | dict.fromkeys(("dual", "cap", "kl_weight"), "fp32")
     rows = {"stride", "d_stride", "vocabulary"}
     aligned = [name for name in kernel.arg_names if name.endswith("_ptr")]
     if not odd:
@@ -35,11 +45,11 @@ def compile_logprob(kernel, config, dtype, ids, odd, tmp_path, **constants):
 
 @dtypes
 @odd
-@pytest.mark.parametrize("config", selective_logprob.FORWARD)
+@pytest.mark.parametrize("config", FORWARD)
 def test_logprob_forward(config, dtype, odd, tmp_path):
     binary = compile_logprob(
         selective_logprob.logprob_forward,
-        selective_logprob.FORWARD[config],
+        FORWARD[config],
         dtype, "i64", odd, tmp_path,
     )  # fmt: skip
     assert binary.stack == 0
@@ -49,12 +59,12 @@ def test_logprob_forward(config, dtype, odd, tmp_path):
 
 @dtypes
 @odd
-@pytest.mark.parametrize("config", selective_logprob.BACKWARD)
+@pytest.mark.parametrize("config", BACKWARD)
 @pytest.mark.parametrize("alike", [True, False])
 def test_logprob_backward(config, dtype, odd, alike, tmp_path):
     binary = compile_logprob(
         selective_logprob.logprob_backward,
-        selective_logprob.BACKWARD[config],
+        BACKWARD[config],
         dtype, "i64", odd, tmp_path,
         ALIKE=alike,
     )  # fmt: skip
@@ -62,6 +72,84 @@ def test_logprob_backward(config, dtype, odd, alike, tmp_path):
     assert binary.registers <= 80
     assert STORE_128 in binary.ptx
     assert (LOAD_128 in binary.ptx) or not alike
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp32"])
+@odd
+@pytest.mark.parametrize("config", FORWARD)
+def test_row_statistics(config, dtype, odd, tmp_path):
+    kernel = row_statistics.row_statistics
+    binary = compile_logprob(kernel, FORWARD[config], dtype, "i64", odd, tmp_path)
+    assert binary.stack == 0
+    assert binary.registers <= 80
+    assert LOAD_128 in binary.ptx
+
+
+@pytest.mark.parametrize(
+    ("logits", "gradient"), [("bf16", "bf16"), ("fp32", "fp32"), ("fp32", "bf16")]
+)
+@odd
+@pytest.mark.parametrize("config", BACKWARD)
+@pytest.mark.parametrize("correction", range(len(CORRECTIONS)), ids=CORRECTIONS)
+@pytest.mark.parametrize("has_reference", [True, False], ids=["k3", "no k3"])
+def test_policy_loss(config, logits, gradient, odd, correction, has_reference, tmp_path):
+    binary = compile_logprob(
+        linear_policy_loss.policy_loss_rows,
+        BACKWARD[config],
+        logits, "i64", odd, tmp_path, gradient,
+        CORRECTION=correction,
+        HAS_REFERENCE=has_reference,
+        ALIKE=logits == gradient or not odd,
+    )  # fmt: skip
+    assert binary.stack == 0
+    assert binary.registers <= 64  # four programs of 256 threads on a multiprocessor
+    assert LOAD_128 in binary.ptx
+    assert STORE_128 in binary.ptx
+
+
+def compile_head(config, ids, tmp_path):
+    kernel = linear_logprob.head_tiles
+    types = {name: "*fp32" if name.endswith("_ptr") else "i32" for name in kernel.arg_names}
+    types |= {
+        "hidden": f"tensordesc<bf16[{config.block_t}, {config.block_h}]>",
+        "weight": f"tensordesc<bf16[{config.block_v}, {config.block_h}]>",
+        "targets_ptr": f"*{ids}",
+    }
+    constants = {
+        "BLOCK_T": config.block_t,
+        "BLOCK_V": config.block_v,
+        "BLOCK_H": config.block_h,
+        "GROUP": config.group,
+        "UPCAST": False,
+    }
+    aligned = [name for name in kernel.arg_names if name.endswith("_ptr")]
+    options = config.num_warps, tmp_path, config.num_stages
+    return compile_kernel(kernel, types, constants, aligned, *options)
+
+
+@ids
+@pytest.mark.parametrize("config", linear_logprob.CONFIGS)
+def test_head_tiles(config, ids, tmp_path):
+    """Products by the tensor cores (wgmma) that run on while the next tiles come by TMA."""
+    some = linear_logprob.CONFIGS[config]
+    binary = compile_head(some, ids, tmp_path)
+    assert binary.stack == 0
+    assert binary.registers * 32 * some.num_warps * some.resident <= 65536
+    assert binary.shared * some.resident <= SHARED_MEMORY
+    assert "wgmma.mma_async" in binary.ptx
+    assert "wgmma.wait_group.sync.aligned 1" in binary.ptx
+    assert "cp.async.bulk.tensor" in binary.ptx
+    assert "warn" not in ptxas_warnings(binary, tmp_path)
+
+
+def test_merge_of_tiles(tmp_path):
+    kernel, (block_t, block_w) = linear_logprob.merge_tiles, linear_logprob.MERGE
+    types = {name: "*fp32" if name.endswith("_ptr") else "i32" for name in kernel.arg_names}
+    aligned = [name for name in kernel.arg_names if name.endswith("_ptr")] + ["tokens"]
+    constants = {"BLOCK_T": block_t, "BLOCK_W": block_w}
+    binary = compile_kernel(kernel, types, constants, aligned, 4, tmp_path)
+    assert binary.stack == 0
+    assert LOAD_128 in binary.ptx
 
 
 @pytest.mark.parametrize("rewards", ["fp32", "fp64"])
@@ -82,7 +170,7 @@ def test_group_advantage(config, estimator, token_weighted, ids, rewards, tmp_pa
             "sequences": "i32",
         },
         {name.upper(): value for name, value in plain.items()}
-        | {"BLOCK_S": block.block_s, "BLOCK_N": block.block_n},
+        | {"ROWS": block.rows, "BLOCK_S": block.block_s, "BLOCK_N": block.block_n},
         [name for name in kernel.arg_names if name.endswith("_ptr")],
         block.num_warps,
         tmp_path,
@@ -104,6 +192,6 @@ def test_numbers_that_are_one_become_constants(kernel, constants, ids, tmp_path)
     """As Triton does at a launch: a vocabulary of 1, a temperature per token, ignore_index = 1."""
     ones = {"stride", "d_stride", "temperature_stride", "vocabulary", "ignore_index"}
     constants = constants | dict.fromkeys(ones & set(kernel.arg_names), 1)
-    config = selective_logprob.FORWARD["narrow"]
+    config = FORWARD["narrow"]
     binary = compile_logprob(kernel, config, "bf16", ids, True, tmp_path, **constants)
     assert binary.stack == 0

@@ -193,7 +193,7 @@ class UpdateConfig(Section):
     pack_tokens: PositiveInt = Field(
         default=16384, description="most tokens in one packed sequence"
     )
-    loss: Literal["auto", "cpu", "torch"] = Field(
+    loss: Literal["auto", "triton", "cpu", "torch"] = Field(
         default="auto", description="implementation of the one-pass policy loss"
     )
     recompute: bool = Field(default=False, description="recompute activations in the backward pass")

@@ -23,3 +23,10 @@ def require_device(device: torch.device, **tensors: torch.Tensor) -> None:
     """Every tensor lies on the device."""
     for name, tensor in tensors.items():
         require(tensor.device == device, f"{name} is on {tensor.device}, not on {device}")
+
+
+def require_per_token(name: str, tensor: torch.Tensor, targets_N: torch.Tensor) -> None:
+    """Float32, one element per target, on the targets' device."""
+    require_dtype(name, tensor, (torch.float32,))
+    require(tensor.shape == targets_N.shape, f"one {name} per target is needed")
+    require_device(targets_N.device, **{name: tensor})

@@ -16,13 +16,16 @@ Suffixes: S sequences, N tokens of all sequences.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, astuple, dataclass
+from typing import cast
 
 import torch
 
 from azr_fast.ops.checks import IDS, require, require_device, require_dtype
 from azr_fast.ops.dispatch import choose, on_device_of, triton_kernel
 
+Launch = Callable[..., None]  # rewards, groups, lengths, advantages to write, Arithmetic's fields
 LARGEST = 1e150  # rewards whose squares fp64 can hold
 
 
@@ -58,23 +61,42 @@ def group_advantage(
     """The advantage of each token, float32 [N], sequences one after the other.
 
     Rewards are float32 or float64, group keys any int32 or int64 (`global` does not look at them),
-    lengths int32 or int64. `implementation`: auto | triton | torch. Raises ValueError for wrong
-    shapes, dtypes or devices, unknown estimators, negative lengths and rewards that are not finite.
+    lengths int32 or int64. `implementation`: auto | triton | cpu | torch, see `dispatch.choose`.
+    Raises ValueError for wrong shapes, dtypes or devices, unknown estimators, negative lengths and
+    rewards that are not finite.
     """
     _check(rewards_S, groups_S, lengths_S)
     arithmetic = _arithmetic(estimator, token_weighted)
-    use_triton = choose(implementation, rewards_S.device) == "triton"
+    launch = _launches(choose(implementation, rewards_S.device))
     tokens = int(lengths_S.sum().item())
     advantage_N = torch.empty(tokens, dtype=torch.float32, device=rewards_S.device)
     if not tokens:
         return advantage_N
     inputs = rewards_S.contiguous(), groups_S.contiguous(), lengths_S.contiguous()
-    if use_triton:
-        with on_device_of(rewards_S):
-            triton_kernel("group_advantage").launch(*inputs, advantage_N, **asdict(arithmetic))
-    else:
-        torch_launch(*inputs, advantage_N, arithmetic)
+    with on_device_of(rewards_S):
+        launch(*inputs, advantage_N, **asdict(arithmetic))
     return advantage_N
+
+
+def _launches(implementation: str) -> Launch:
+    if implementation == "triton":
+        return cast(Launch, triton_kernel("group_advantage").launch)
+    return cpu_launch if implementation == "cpu" else torch_launch
+
+
+def cpu_launch(
+    rewards_S: torch.Tensor,
+    groups_S: torch.Tensor,
+    lengths_S: torch.Tensor,
+    advantage_N: torch.Tensor,
+    **arithmetic: bool,
+) -> None:
+    """The C++ kernel."""
+    from azr_fast import _kernels
+
+    ids = groups_S.long(), lengths_S.long()
+    options = astuple(Arithmetic(**arithmetic))
+    _kernels.group_advantage(rewards_S.double(), *ids, advantage_N, *options)
 
 
 def torch_launch(
@@ -82,9 +104,10 @@ def torch_launch(
     groups_S: torch.Tensor,
     lengths_S: torch.Tensor,
     advantage_N: torch.Tensor,
-    arithmetic: Arithmetic,
+    **options: bool,
 ) -> None:
     """The formulas: the oracle. A group is an index into tensors of per-group sums."""
+    arithmetic = Arithmetic(**options)
     keys = torch.zeros_like(groups_S) if arithmetic.one_group else groups_S
     group_S = torch.unique(keys, return_inverse=True)[1]
     # Relative to the group's lowest: equal rewards and groups of one are exactly 0, large rewards

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
-from azr_fast.ops.checks import IDS, require, require_device, require_dtype
-from azr_fast.ops.rows import Rows, choose_rows
+from azr_fast.ops.checks import IDS, require, require_device, require_dtype, require_per_token
+from azr_fast.ops.products import Products, choose_products
+from azr_fast.ops.rows import Rows, choose_rows, head_statistics
+from azr_fast.ops.statistics import RowStatistics
 
-CHUNK = 1024  # tokens: large enough for the products' full speed
 IGNORED = -100  # a target that is none, as in torch's cross_entropy
 
 
@@ -32,19 +33,37 @@ class Head:
     targets_N: torch.Tensor  # int64
     scale_N: torch.Tensor  # float32, 1 / temperature
     rows: Rows
+    products: Products
     chunk: int
 
     def chunks(self, kept_N: torch.Tensor) -> Iterator[Chunk]:
         """Those tokens that `kept_N` names and whose targets are not ignored, in order."""
-        kept_K = (kept_N & (self.targets_N != IGNORED)).nonzero()[:, 0]
-        count, vocabulary = kept_K.numel(), self.weight_VH.shape[0]
-        buffer_CV = self.hidden_NH.new_empty(min(self.chunk, count), vocabulary)
-        for begin in range(0, count, self.chunk):
-            index_C = kept_K[begin : begin + self.chunk]
+        parts = self._parts(kept_N)
+        rows = max((part.numel() for part in parts), default=0)
+        buffer_CV = self.products.new_logits(self.hidden_NH, rows, self.weight_VH.shape[0])
+        for index_C in parts:
             hidden_CH = self.hidden_NH[index_C]
             logits_CV = buffer_CV[: hidden_CH.shape[0]]
-            torch.mm(hidden_CH, self.weight_VH.T, out=logits_CV)
+            self.products.logits(hidden_CH, self.weight_VH, logits_CV)
             yield Chunk(index_C, hidden_CH, logits_CV)
+
+    def statistics(self) -> Iterator[tuple[torch.Tensor, RowStatistics]]:
+        """Of all tokens whose targets are not ignored, in order: indices and statistics."""
+        all_N = torch.ones_like(self.targets_N, dtype=torch.bool)
+        fused = head_statistics(self.rows, self.hidden_NH.dtype)
+        if fused is None:
+            for chunk in self.chunks(all_N):
+                per_row = self.targets_N[chunk.index_C], self.scale_N[chunk.index_C]
+                yield chunk.index_C, self.rows.statistics(chunk.logits_CV, *per_row)
+            return
+        for index_C in self._parts(all_N):
+            per_row = self.targets_N[index_C], self.scale_N[index_C]
+            yield index_C, fused(self.hidden_NH[index_C], self.weight_VH, *per_row)
+
+    def _parts(self, kept_N: torch.Tensor) -> list[torch.Tensor]:
+        """Indices of the kept tokens with a target, a chunk at a time."""
+        kept_K = (kept_N & (self.targets_N != IGNORED)).nonzero()[:, 0]
+        return [kept_K[i : i + self.chunk] for i in range(0, kept_K.numel(), self.chunk)]
 
 
 def checked_head(
@@ -53,7 +72,7 @@ def checked_head(
     targets_N: torch.Tensor,
     temperature: float | torch.Tensor,
     implementation: str,
-    chunk: int,
+    chunk: int | None,
 ) -> Head:
     """ValueError, before anything is computed, for what would give a wrong number."""
     _check_products(hidden_NH, weight_VH)
@@ -62,17 +81,12 @@ def checked_head(
     require_device(hidden_NH.device, weight=weight_VH, targets=targets_N)
     targets_N = targets_N.long()
     _check_range(targets_N, weight_VH.shape[0])
+    products = choose_products(implementation, hidden_NH)
+    chunk = products.chunk if chunk is None else chunk
     require(chunk > 0, f"chunk must be positive, not {chunk}")
     scale_N = _scales(temperature, targets_N)
     rows = choose_rows(implementation, hidden_NH.device)
-    return Head(hidden_NH, weight_VH, targets_N, scale_N, rows, chunk)
-
-
-def check_per_token(name: str, tensor: torch.Tensor, targets_N: torch.Tensor) -> None:
-    """Float32, one element per target, on the targets' device."""
-    require_dtype(name, tensor, (torch.float32,))
-    require(tensor.shape == targets_N.shape, f"one {name} per target is needed")
-    require_device(targets_N.device, **{name: tensor})
+    return Head(hidden_NH, weight_VH, targets_N, scale_N, rows, products, chunk)
 
 
 def _check_products(hidden_NH: torch.Tensor, weight_VH: torch.Tensor) -> None:
@@ -95,7 +109,8 @@ def _check_range(targets_N: torch.Tensor, vocabulary: int) -> None:
 def _scales(temperature: float | torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
     if not isinstance(temperature, torch.Tensor):
         temperature = torch.full_like(targets_N, temperature, dtype=torch.float32)
-    check_per_token("temperature", temperature, targets_N)
+    require_per_token("temperature", temperature, targets_N)
+    require(not temperature.requires_grad, "temperature is not differentiable: detach it")
     scale_N = temperature.reciprocal()
     usable = (scale_N > 0) & scale_N.isfinite()
     require(bool(usable.all()), "temperatures must be positive and finite")

@@ -1,6 +1,7 @@
 """Log-probability and entropy of targets from hidden states, without the [N, V] logits.
 
-The forward pass is one product per chunk of tokens and a pass over its logits. The backward pass
+The forward pass is one product per chunk of tokens and a pass over its logits; on a GPU, of a
+bfloat16 head, one kernel that writes no logits. The backward pass
 computes each chunk's logits again and is then the one pass of `linear_policy_loss`, with the
 incoming gradients as coefficients: four products in all. Precision: see there.
 
@@ -15,8 +16,9 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd.function import once_differentiable
 
-from azr_fast.ops.head import CHUNK, Head, checked_head
+from azr_fast.ops.head import Head, checked_head
 from azr_fast.ops.linear_policy_loss import one_pass
+from azr_fast.ops.objective import TokenObjective
 
 
 class TokenLogprobs(NamedTuple):
@@ -33,7 +35,7 @@ def linear_logprob(
     *,
     temperature: float | torch.Tensor = 1.0,
     implementation: str = "auto",
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> TokenLogprobs:
     """Log p of each token's target and entropy of its distribution, differentiable once.
 
@@ -54,11 +56,7 @@ class _LinearLogprob(torch.autograd.Function):
         ctx.save_for_backward(hidden_NH, weight_VH)
         ctx.head = head
         logp_N, entropy_N = torch.zeros_like(head.scale_N), torch.zeros_like(head.scale_N)
-        for chunk in head.chunks(torch.ones_like(head.targets_N, dtype=torch.bool)):
-            index_C = chunk.index_C
-            statistics = head.rows.statistics(
-                chunk.logits_CV, head.targets_N[index_C], head.scale_N[index_C]
-            )
+        for index_C, statistics in head.statistics():
             logp_N[index_C], entropy_N[index_C] = statistics.logp(), statistics.entropy()
         return logp_N, entropy_N
 
@@ -73,7 +71,7 @@ class _LinearLogprob(torch.autograd.Function):
         d_weight_VH = None
         if ctx.needs_input_grad[1]:
             d_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32)
-        result = one_pass(head, -d_logp_N, -d_entropy_N, d_weight_VH)
+        result = one_pass(head, TokenObjective.plain(-d_logp_N, -d_entropy_N), d_weight_VH)
         if d_weight_VH is not None:
             d_weight_VH = d_weight_VH.to(weight_VH.dtype)
         return result.d_hidden_NH, d_weight_VH, None

@@ -1,17 +1,22 @@
 """The language model's head, the policy loss and its gradient in one pass.
 
-On-policy, d loss / d log p of every token is known before the head runs. So each chunk of tokens
-goes through logits = hidden · weightᵀ, row statistics, logits → d logits in place, d hidden =
-d logits · weight and d weight += d logitsᵀ · hidden: three products where an autograd head that
-does not keep its [T, V] logits needs four. Memory beyond arguments and results: one chunk of logits
-and one block of d weight.
+The loss of a token depends on no other token. So each chunk of tokens goes through logits =
+hidden · weightᵀ, row statistics, each token's loss (`objective`), logits → d logits in place,
+d hidden = d logits · weight and d weight += d logitsᵀ · hidden: three products where an autograd
+head that does not keep its [T, V] logits needs four. Tokens whose loss is 0 whatever their
+log-probability take part in none, those whose gradient turns out 0 (clipped) in the first alone.
+Memory beyond arguments and results: one chunk of logits and one block of d weight.
 
-Numerics. Statistics are fp32 and `d weight` is summed in fp32 whatever the inputs' dtype. With fp32
-inputs log-probabilities and gradients are good to 2e-5. With bf16 inputs on a CPU the products come
-from oneDNN, which rounds logits, d logits and each chunk's d weight to bf16 (torch has no bf16
-product with fp32 output there): log-probabilities are good to 3e-2 and gradients to 1e-2. All
-are relative Frobenius errors over some hundred tokens at logits of standard deviation 3 (tests/ops
-hold them).
+Numerics. Statistics are fp32 and `d weight` is summed in fp32 whatever the inputs' dtype. Errors,
+relative Frobenius over some hundred tokens at logits of standard deviation 3 (tests/ops hold them):
+
+    inputs, products                             log p   entropy   gradients
+    fp32                                          2e-5      1e-4        1e-5
+    bf16, a GPU's, or ours with AVX-512-BF16      2e-5      1e-4        3e-3
+    bf16, torch's on a CPU                        3e-2      3e-2        1e-2
+
+torch's bf16 products on a CPU (oneDNN) round logits, d logits and each chunk's d weight to bf16;
+the others keep logits in fp32 and round only d logits, for the two products that read them.
 
 Suffixes: N tokens, H hidden width, V vocabulary, C tokens of a chunk, B words of a block.
 """
@@ -23,18 +28,21 @@ from dataclasses import dataclass
 import torch
 
 from azr_fast.ops.checks import require, require_device, require_dtype
-from azr_fast.ops.head import CHUNK, Head, check_per_token, checked_head
-
-BLOCK = 16384  # words whose d weight is computed at a time
+from azr_fast.ops.head import Chunk, Head, checked_head
+from azr_fast.ops.objective import CORRECTIONS, Objective, TokenObjective, TokenResults
+from azr_fast.ops.products import over
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyLoss:
-    """Results per token. Tokens of no weight at all and ignored targets are not computed: nan, and
-    no gradient."""
+    """Results per token. Tokens that cannot have a loss and ignored targets are not computed: nan
+    as log-probability and entropy, elsewhere 0."""
 
     logp_N: torch.Tensor  # float32, nats
     entropy_N: torch.Tensor  # float32, nats
+    loss_N: torch.Tensor  # float32; their sum is the loss
+    clipped_N: torch.Tensor  # bool: the correction bounds the token's weight
+    k3_N: torch.Tensor  # float32, nats; 0 without reference
     d_hidden_NH: torch.Tensor  # the hidden states' dtype
 
 
@@ -43,68 +51,68 @@ def linear_policy_loss(
     hidden_NH: torch.Tensor,
     weight_VH: torch.Tensor,
     targets_N: torch.Tensor,
-    coefficient_N: torch.Tensor,
-    entropy_weight_N: torch.Tensor,
+    objective: Objective,
     d_weight_VH: torch.Tensor,
     *,
     temperature: float | torch.Tensor = 1.0,
     implementation: str = "auto",
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> PolicyLoss:
-    """The loss -sum(coefficient * log p(target) + entropy_weight * entropy) and its gradient.
+    """The objective's loss over all tokens and its gradient.
 
     The distribution is softmax(hidden · weightᵀ / temperature), with one temperature or one per
     token. `hidden_NH` and `weight_VH` are both bfloat16 or both float32, `targets_N` int32 or int64
-    (`IGNORED` where there is none), coefficients float32. d loss / d weight is *added* to
-    `d_weight_VH` (float32). `implementation`: auto | cpu | torch, see `choose_rows`.
+    (`IGNORED` where there is none). d loss / d weight is *added* to `d_weight_VH` (float32).
+    `implementation`: auto | triton | cpu | torch, see `dispatch.choose`.
     Raises ValueError for wrong shapes, dtypes or devices, targets outside the vocabulary,
-    temperatures that are not positive and coefficients that are not finite.
+    temperatures that are not positive, and what `Objective.checked` refuses.
     """
     head = checked_head(hidden_NH, weight_VH, targets_N, temperature, implementation, chunk)
-    for name, tensor in (("coefficient", coefficient_N), ("entropy_weight", entropy_weight_N)):
-        check_per_token(name, tensor, head.targets_N)
-        require(bool(tensor.isfinite().all()), f"{name} holds nan or inf: check the advantages")
     require_dtype("d_weight", d_weight_VH, (torch.float32,))
     require(d_weight_VH.shape == weight_VH.shape, "d_weight must have the shape of weight")
     require_device(weight_VH.device, d_weight=d_weight_VH)
-    return one_pass(head, coefficient_N, entropy_weight_N, d_weight_VH)
+    return one_pass(head, objective.checked(head.targets_N), d_weight_VH)
 
 
-def one_pass(
-    head: Head,
-    coefficient_N: torch.Tensor,
-    entropy_weight_N: torch.Tensor,
-    d_weight_VH: torch.Tensor | None,
-) -> PolicyLoss:
+def one_pass(head: Head, objective: TokenObjective, d_weight_VH: torch.Tensor | None) -> PolicyLoss:
     """`linear_policy_loss` on checked arguments; without d weight, one product less."""
-    logp_N, entropy_N = (torch.full_like(head.scale_N, torch.nan) for _ in range(2))
+    results_6N = head.scale_N.new_zeros(6, head.scale_N.numel())
+    results = TokenResults(*results_6N)
+    results.logp.fill_(torch.nan)
+    results.entropy.fill_(torch.nan)
     d_hidden_NH = torch.zeros_like(head.hidden_NH)
-    for chunk in head.chunks((coefficient_N != 0) | (entropy_weight_N != 0)):
-        index_C = chunk.index_C
-        logp_C, entropy_C = logp_N[index_C], entropy_N[index_C]
-        head.rows.policy_loss(
-            chunk.logits_CV,
-            head.targets_N[index_C],
-            coefficient_N[index_C],
-            entropy_weight_N[index_C],
-            head.scale_N[index_C],
-            logp_C,
-            entropy_C,
-        )
-        logp_N[index_C], entropy_N[index_C] = logp_C, entropy_C
-        d_logits_CV = chunk.logits_CV  # in the same place
-        d_hidden_NH[index_C] = d_logits_CV @ head.weight_VH
+    for chunk in head.chunks(objective.needed()):
+        index_C, part = chunk.index_C, objective.at(chunk.index_C)
+        results_6C = results_6N.new_empty(6, index_C.numel())
+        per_row = head.targets_N[index_C], head.scale_N[index_C]
+        d_logits_CV = over(chunk.logits_CV, chunk.hidden_CH.dtype)
+        head.rows.policy_loss(chunk.logits_CV, *per_row, part, results_6C, d_logits_CV)
+        results_6N[:, index_C] = results_6C
+        if CORRECTIONS[part.correction] == "clip":
+            chunk = _without_still_rows(chunk, part, TokenResults(*results_6C).coefficient)
+            d_logits_CV = d_logits_CV[: chunk.index_C.numel()]
+        d_hidden_NH[chunk.index_C] = head.products.d_hidden(d_logits_CV, head.weight_VH)
         if d_weight_VH is not None:
-            _add_product(d_weight_VH, d_logits_CV, chunk.hidden_CH)
-    return PolicyLoss(logp_N, entropy_N, d_hidden_NH)
+            head.products.add_d_weight(d_weight_VH, d_logits_CV, chunk.hidden_CH)
+    clipped_N = results.clipped.bool()
+    return PolicyLoss(
+        results.logp, results.entropy, results.loss, clipped_N, results.k3, d_hidden_NH
+    )
 
 
-def _add_product(
-    d_weight_VH: torch.Tensor, d_logits_CV: torch.Tensor, hidden_CH: torch.Tensor
-) -> None:
-    """d weight += d logitsᵀ · hidden, by blocks of words: as fast, and no second [V, H]."""
-    product_BH = hidden_CH.new_empty(min(BLOCK, d_weight_VH.shape[0]), hidden_CH.shape[1])
-    for begin in range(0, d_weight_VH.shape[0], BLOCK):
-        d_logits_BC = d_logits_CV[:, begin : begin + BLOCK].T
-        product = torch.mm(d_logits_BC, hidden_CH, out=product_BH[: d_logits_BC.shape[0]])
-        d_weight_VH[begin : begin + BLOCK] += product
+def _without_still_rows(
+    chunk: Chunk, objective: TokenObjective, coefficient_C: torch.Tensor
+) -> Chunk:
+    """The chunk less rows whose gradient is exactly 0: the last of the others take their places.
+
+    So at most as many rows are moved as are left out of two products, and no second buffer is
+    needed; each row's own results stay bitwise the same.
+    """
+    _, weight_C, entropy_weight_C, *_ = objective.unpacked()
+    moves_C = (coefficient_C != 0) | (weight_C * entropy_weight_C != 0)
+    count = int(moves_C.sum())
+    holes = (~moves_C[:count]).nonzero()[:, 0]
+    fillers = count + moves_C[count:].nonzero()[:, 0]
+    for rows in (chunk.index_C, chunk.hidden_CH, chunk.logits_CV):
+        rows[holes] = rows[fillers]
+    return Chunk(chunk.index_C[:count], chunk.hidden_CH[:count], chunk.logits_CV[:count])

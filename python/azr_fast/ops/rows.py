@@ -1,28 +1,28 @@
 """What happens to a chunk of logits: statistics of each row, and logits → gradient in place.
 
-Two implementations behind one protocol. `TorchRows` is the oracle and runs on any device;
-`CpuRows` is the C++ kernel, one pass over rows that stay in the cache.
+Implementations behind one protocol. `TorchRows` is the oracle and runs on any device,
+`rows_cpu.CpuRows` is the C++ kernel, `rows_triton.TritonRows` the GPU's.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from importlib import import_module
+from typing import Protocol, cast
 
 import torch
 
-from azr_fast.errors import UserError
+from azr_fast.ops.dispatch import choose
+from azr_fast.ops.objective import TokenObjective, TokenResults
 from azr_fast.ops.statistics import RowStatistics
-
-try:
-    from azr_fast import _kernels
-except ImportError:  # a source tree that was not built: the torch rows still work
-    _kernels = None  # type: ignore[assignment]
 
 
 class Rows(Protocol):
     """Works on logits [C, V] (bfloat16 or float32); per-row tensors are float32, targets int64.
 
-    Logits are divided by their row's temperature (`scale` = 1 / temperature) before the softmax.
+    Logits are multiplied by their row's `scale` = 1 / temperature before the softmax. All tensors
+    are on one device and checked, C and V at least 1. All are contiguous, but rows of logits on a
+    GPU may be further apart than V.
     """
 
     def statistics(
@@ -34,14 +34,13 @@ class Rows(Protocol):
         self,
         logits_CV: torch.Tensor,
         targets_C: torch.Tensor,
-        coefficient_C: torch.Tensor,
-        entropy_weight_C: torch.Tensor,
         scale_C: torch.Tensor,
-        logp_C: torch.Tensor,
-        entropy_C: torch.Tensor,
+        objective: TokenObjective,
+        results_6C: torch.Tensor,
+        d_logits_CV: torch.Tensor | None = None,
     ) -> None:
-        """Write log-probability and entropy (nats) of each row, and overwrite the logits with
-        d loss / d logits of loss = -sum(coefficient * logp + entropy_weight * entropy).
+        """Write every element of the results, whose rows are those of `TokenResults`, and
+        d loss / d logits: over the logits, or what `products.over` makes of them.
         """
 
 
@@ -63,11 +62,10 @@ class TorchRows:
         self,
         logits_CV: torch.Tensor,
         targets_C: torch.Tensor,
-        coefficient_C: torch.Tensor,
-        entropy_weight_C: torch.Tensor,
         scale_C: torch.Tensor,
-        logp_C: torch.Tensor,
-        entropy_C: torch.Tensor,
+        objective: TokenObjective,
+        results_6C: torch.Tensor,
+        d_logits_CV: torch.Tensor | None = None,
     ) -> None:
         """See `Rows`. With p = softmax(z): d logp_t / dz_j = [j = t] - p_j and
         d entropy / dz_j = -p_j (log p_j + entropy).
@@ -75,71 +73,35 @@ class TorchRows:
         logp_CV = torch.log_softmax(logits_CV.float() * scale_C[:, None], 1)
         p_CV = logp_CV.exp()
         target = targets_C[:, None]
-        logp_C.copy_(logp_CV.gather(1, target)[:, 0])
-        torch.neg((p_CV * logp_CV).sum(1), out=entropy_C)
-        grad_CV = logp_CV.add_(entropy_C[:, None]).mul_(entropy_weight_C[:, None])
-        grad_CV.add_(coefficient_C[:, None]).mul_(p_CV)
-        grad_CV.scatter_add_(1, target, -coefficient_C[:, None])
-        logits_CV.copy_(grad_CV.mul_(scale_C[:, None]))
-
-
-class CpuRows:
-    """The C++ kernel, on as many threads as torch uses."""
-
-    def statistics(
-        self, logits_CV: torch.Tensor, targets_C: torch.Tensor, scale_C: torch.Tensor
-    ) -> RowStatistics:
-        """See `Rows`."""
-        result = RowStatistics(*torch.empty(4, logits_CV.shape[0]))
-        _kernels.statistics_rows(
-            logits_CV,
-            targets_C,
-            scale_C,
-            result.shift_N,
-            result.exp_N,
-            result.y_exp_N,
-            result.target_y_N,
-            torch.get_num_threads(),
+        logp_C, entropy_C = logp_CV.gather(1, target)[:, 0], -(p_CV * logp_CV).sum(1)
+        terms = objective.terms(logp_C, entropy_C)
+        results = TokenResults(
+            logp_C, entropy_C, terms.loss, terms.coefficient, terms.k3, terms.clipped.float()
         )
-        return result
-
-    def policy_loss(
-        self,
-        logits_CV: torch.Tensor,
-        targets_C: torch.Tensor,
-        coefficient_C: torch.Tensor,
-        entropy_weight_C: torch.Tensor,
-        scale_C: torch.Tensor,
-        logp_C: torch.Tensor,
-        entropy_C: torch.Tensor,
-    ) -> None:
-        """See `Rows`."""
-        _kernels.policy_loss_rows(
-            logits_CV,
-            targets_C,
-            coefficient_C,
-            entropy_weight_C,
-            scale_C,
-            logp_C,
-            entropy_C,
-            torch.get_num_threads(),
-        )
+        torch.stack(results, out=results_6C)
+        grad_CV = logp_CV.add_(entropy_C[:, None]).mul_(terms.entropy_coefficient[:, None])
+        grad_CV.add_(terms.coefficient[:, None]).mul_(p_CV)
+        grad_CV.scatter_add_(1, target, -terms.coefficient[:, None])
+        written_CV = logits_CV if d_logits_CV is None else d_logits_CV
+        written_CV.copy_(grad_CV.mul_(scale_C[:, None]))
 
 
-def choose_rows(name: str, device: torch.device) -> Rows:
-    """`auto` is `cpu` for tensors on a CPU when the kernels are built, else `torch`.
-
-    Raises UserError when `cpu` is asked for and cannot be had.
-    """
-    if name == "auto":
-        name = "cpu" if device.type == "cpu" and _kernels is not None else "torch"
-    if name == "torch":
+def choose_rows(implementation: str, device: torch.device) -> Rows:
+    """See `dispatch.choose`. What only some machines have is imported here and not before."""
+    chosen = choose(implementation, device)
+    if chosen == "torch":
         return TorchRows()
-    assert name == "cpu", name
-    if device.type != "cpu":
-        raise UserError(f"loss = cpu does not work on {device.type}: set update.loss to auto")
-    if _kernels is None:
-        raise UserError(
-            "azr_fast._kernels is not built: run pip install ., or set update.loss = torch"
-        )
-    return CpuRows()
+    module, name = {
+        "cpu": ("azr_fast.ops.rows_cpu", "CpuRows"),
+        "triton": ("azr_fast.ops.rows_triton", "TritonRows"),
+    }[chosen]
+    return cast(Rows, getattr(import_module(module), name)())
+
+
+HeadStatistics = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], RowStatistics]
+
+
+def head_statistics(rows: Rows, dtype: torch.dtype) -> HeadStatistics | None:
+    """hidden [C, H], weight [V, H], targets, scale → statistics of logits that are not written:
+    the GPU's kernel for bfloat16; None where there is none."""
+    return getattr(rows, "head_statistics", None) if dtype == torch.bfloat16 else None

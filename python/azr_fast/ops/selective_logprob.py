@@ -118,6 +118,67 @@ class TorchRows:
         d_logits_TV.copy_(grad_TV.masked_fill_(ignored_T[:, None], 0.0))
 
 
+class CpuRows:
+    """The C++ kernels, on as many threads as torch uses."""
+
+    def __init__(self) -> None:
+        from azr_fast import _kernels
+
+        self._kernels = _kernels
+
+    def forward(
+        self,
+        logits_TV: torch.Tensor,
+        targets_T: torch.Tensor,
+        temperature_T: torch.Tensor,
+        ignore_index: int,
+        logp_T: torch.Tensor,
+        entropy_T: torch.Tensor,
+        top_T: torch.Tensor,
+        log_sum_T: torch.Tensor,
+    ) -> None:
+        """See `Rows`."""
+        self._kernels.selective_forward(
+            logits_TV.detach(),
+            targets_T.long(),
+            temperature_T.reciprocal(),
+            ignore_index,
+            logp_T,
+            entropy_T,
+            top_T,
+            log_sum_T,
+            torch.get_num_threads(),
+        )
+
+    def backward(
+        self,
+        logits_TV: torch.Tensor,
+        targets_T: torch.Tensor,
+        temperature_T: torch.Tensor,
+        ignore_index: int,
+        entropy_T: torch.Tensor,
+        top_T: torch.Tensor,
+        log_sum_T: torch.Tensor,
+        d_logp_T: torch.Tensor,
+        d_entropy_T: torch.Tensor,
+        d_logits_TV: torch.Tensor,
+    ) -> None:
+        """See `Rows`."""
+        self._kernels.selective_backward(
+            logits_TV.detach(),
+            targets_T.long(),
+            temperature_T.reciprocal(),
+            ignore_index,
+            entropy_T,
+            top_T,
+            log_sum_T,
+            d_logp_T,
+            d_entropy_T,
+            d_logits_TV,
+            torch.get_num_threads(),
+        )
+
+
 class _SelectiveLogprob(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -171,7 +232,7 @@ def selective_logprob(
     float32, bfloat16 or float16; where their columns are not contiguous they are copied. Targets
     are int32 or int64; the rows of those equal to `ignore_index` give 0 and no gradient. The
     temperature is a number or a float32 tensor [T]. Logits of -inf have probability 0; rows with
-    nan or +inf, or with -inf alone, give nan. `implementation`: auto | triton | torch.
+    nan or +inf, or with -inf alone, give nan. `implementation`: auto | triton | cpu | torch.
     Raises ValueError for wrong shapes, dtypes or devices, targets outside the vocabulary and
     temperatures that are not positive.
     """
@@ -189,10 +250,11 @@ def selective_logprob(
 
 
 def choose_rows(implementation: str, device: torch.device) -> Rows:
-    """`auto` is the Triton kernel on a GPU and torch elsewhere."""
-    if choose(implementation, device) == "torch":
-        return TorchRows()
-    return cast(Rows, triton_kernel("selective_logprob"))
+    """See `dispatch.choose`."""
+    chosen = choose(implementation, device)
+    if chosen == "triton":
+        return cast(Rows, triton_kernel("selective_logprob"))
+    return CpuRows() if chosen == "cpu" else TorchRows()
 
 
 def _check(logits_TV: torch.Tensor, targets_T: torch.Tensor, ignore_index: int) -> None:

@@ -17,6 +17,7 @@ from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.errors import UserError
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
+from azr_fast.ops.objective import Objective
 from azr_fast.policy import attention  # noqa: F401  registers the attention over packs
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.models import ModelFiles
@@ -114,8 +115,7 @@ class Policy:
             hidden_TH.detach()[predictors_N],
             self._head,
             pack.targets_N.to(self.device),
-            advantage_N * weight_N,
-            self._update.entropy * weight_N,
+            Objective(advantage_N, weight_N, entropy_weight=self._update.entropy),
             self._optimizer.gradient(self._head),
             temperature=self._temperature,
             implementation=self._update.loss,
@@ -124,8 +124,7 @@ class Policy:
         clock.lap("head")
         hidden_TH.backward(d_hidden_TH)  # type: ignore[no-untyped-call]
         clock.lap("backward")
-        sums.loss -= (weight_N * advantage_N).dot(result.logp_N).item()
-        sums.loss -= self._update.entropy * weight_N.dot(result.entropy_N).item()
+        sums.loss += result.loss_N.sum().item()
         sums.entropy += result.entropy_N.sum().item()
         sums.tokens += pack.trained
         sums.add_gap(pack, batch, result.logp_N)

@@ -1,0 +1,277 @@
+"""Our GPU kernels against their floors, their goals and the peers, in one command.
+
+    python benchmarks/kernels_gpu.py --peers peers --output benchmarks/results/h200.json
+
+First come the device's ceilings: memory bandwidth and bf16 products. Then, for each operation at
+each model's head (16,384 tokens), every repeat runs all contestants one after the other on the same
+tensors. Reported are the median time, the floor's share of it (floor: the products' work, or the
+bytes that must move, at the ceilings), the ratio to ours, peak extra memory of the first run, which
+is not timed, and relative Frobenius errors against fp64. A contestant that is not installed or
+fails is reported with its reason. Results are written after each table, so that a run that is cut
+short leaves them. `kernel_peers.py` says where the peers come from.
+
+Times are between two events on the device. A millisecond of idling comes first, during which the
+host launches ahead; what an operation itself waits for (its checks) counts.
+
+Without a GPU, or with --reduced, everything runs at a toy size on the CPU, with our CPU and torch
+implementations and the peers that work there: that shows that the script works, and no speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import kernel_ours as ours
+import kernel_peers as peers
+import torch
+from kernel_cases import (
+    MODELS,
+    REDUCED,
+    Inputs,
+    Outcome,
+    Reference,
+    Shape,
+    errors,
+    make_inputs,
+    reference,
+)
+
+Row = dict[str, float | str]
+Table = dict[str, Row]
+Run = Callable[[], Outcome]
+OURS = "ours"
+GOALS_MS = {
+    "linear_policy_loss 7B": 85.0,
+    "linear_logprob 7B": 28.3,
+    "selective_logprob": 0.68,
+    "group_advantage": 0.020,
+}
+IDLE_CYCLES = 2_000_000
+
+POLICY_LOSS: dict[str, Callable[[Inputs], Outcome]] = {
+    OURS: ours.one_pass(),
+    "ours, chunks of 2048": ours.one_pass(2048),
+    "ours, chunks of 8192": ours.one_pass(8192),
+    "ours, four products": peers.with_loss(ours.differentiable),
+    "Liger 0.8.5 GRPO": peers.liger_grpo,
+} | {name: peers.with_loss(head) for name, head in peers.HEADS.items()}
+LOGPROB: dict[str, Callable[[Inputs], Outcome]] = {
+    OURS: peers.forward(ours.differentiable),
+    "ours, kernel alone": ours.fused_head("wide"),
+    "ours, kernel alone, pairs": ours.fused_head("pair"),
+    "product, then one kernel": ours.chunk_and_statistics,
+    "product in bf16, then one kernel": partial(ours.chunk_and_statistics, rounded=True),
+} | {name: peers.forward(head) for name, head in peers.HEADS.items()}
+SELECTIVE = {
+    OURS: ours.selective,
+    "ours, tiles of 2048, 8 warps": ours.selective_with(2048, 8),
+    "ours, tiles of 8192, 16 warps": ours.selective_with(8192, 16),
+    "ours, CUDA C++": ours.selective_cuda,
+} | peers.SELECTIVE
+ADVANTAGE = {OURS: ours.advantage, "plain torch": ours.torch_advantage}
+
+
+def on_device(run: Callable[[], Any], device: torch.device) -> float:
+    """Milliseconds of one run."""
+    if device.type != "cuda":
+        begin = time.perf_counter()
+        run()
+        return 1e3 * (time.perf_counter() - begin)
+    torch.cuda._sleep(IDLE_CYCLES)
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    run()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end)
+
+
+def ceilings(device: torch.device, reduced: bool) -> dict[str, float]:
+    """Bytes a second of a copy (read and written) and bf16 operations a second of a product."""
+    size = 256 if reduced else 8192
+    source = torch.zeros(1 << (20 if reduced else 31), dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    a = torch.randn(size, size, device=device).bfloat16()
+    copy_ms = min(on_device(lambda: target.copy_(source), device) for _ in range(10))
+    product_ms = min(on_device(lambda: a @ a, device) for _ in range(10))
+    return {
+        "bytes_per_s": 2e3 * source.numel() / copy_ms,
+        "flop_per_s": 2e3 * size**3 / product_ms,
+    }
+
+
+def first_run(run: Run, device: torch.device) -> tuple[Outcome, Row]:
+    """What it computes, and on a GPU its peak of extra memory in MiB."""
+    if device.type != "cuda":
+        return run(), {}
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    outcome = run()
+    torch.cuda.synchronize()
+    return outcome, {"extra_mib": (torch.cuda.max_memory_allocated() - before) / 2**20}
+
+
+def attempt(run: Run, device: torch.device, check: Callable[[Outcome], Row]) -> Row:
+    """The first run's row, or why there is none."""
+    try:
+        outcome, memory = first_run(run, device)
+        return check(outcome) | memory
+    except Exception as reason:  # a contestant's failure is a result
+        return {"failed": f"{type(reason).__name__}: {reason}".splitlines()[0][:200]}
+
+
+def compete(
+    runs: dict[str, Run],
+    device: torch.device,
+    check: Callable[[Outcome], Row],
+    floor_ms: float,
+    repeats: int,
+) -> Table:
+    table = {}
+    for name, run in runs.items():
+        table[name] = attempt(run, device, check)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    alive = {name: run for name, run in runs.items() if "failed" not in table[name]}
+    times: dict[str, list[float]] = {name: [] for name in alive}
+    for _ in range(repeats):
+        for name, run in alive.items():
+            times[name].append(on_device(run, device))
+    for name, samples in times.items():
+        median = statistics.median(samples)
+        table[name] |= {"ms": median, "floor_share": floor_ms / median}
+        if times.get(OURS):
+            table[name]["ratio_to_ours"] = median / statistics.median(times[OURS])
+    return table
+
+
+def head_tables(
+    model: str, shape: Shape, limits: dict[str, float], device: torch.device, repeats: int
+) -> dict[str, Table]:
+    """The policy loss and the log-probabilities at one head."""
+    inputs = make_inputs(shape, device)
+    expected = reference(inputs)
+    product_ms = 1e3 * shape.product_flop / limits["flop_per_s"]
+    tables = {}
+    for operation, contestants, products in (
+        ("linear_policy_loss", POLICY_LOSS, 3),
+        ("linear_logprob", LOGPROB, 1),
+    ):
+        runs = {name: partial(run, inputs) for name, run in contestants.items()}
+        check = partial(check_head, expected)
+        tables[f"{operation} {model}"] = compete(
+            runs, device, check, products * product_ms, repeats
+        )
+    return tables
+
+
+def check_head(expected: Reference, outcome: Outcome) -> Row:
+    return dict(errors(outcome, expected))
+
+
+def selective_table(
+    tokens: int, vocabulary: int, limits: dict[str, float], device: torch.device, repeats: int
+) -> Table:
+    logits_TV = torch.randn(tokens, vocabulary, device=device).mul_(3).bfloat16()
+    targets_T = torch.randint(vocabulary, (tokens,), device=device)
+    sample = slice(0, 64)
+    expected = logits_TV[sample].double().log_softmax(1)
+    expected = expected.gather(1, targets_T[sample, None])[:, 0]
+
+    def check(outcome: Outcome) -> Row:
+        assert outcome.logp_T is not None
+        difference = outcome.logp_T[sample].double() - expected
+        return {"error_logp": (difference.norm() / expected.norm()).item()}
+
+    runs = {
+        name: lambda run=run: Outcome(run(logits_TV, targets_T)) for name, run in SELECTIVE.items()
+    }
+    floor_ms = 1e3 * 2 * tokens * vocabulary / limits["bytes_per_s"]
+    return compete(runs, device, check, floor_ms, repeats)
+
+
+def advantage_table(
+    sequences: int, tokens: int, limits: dict[str, float], device: torch.device, repeats: int
+) -> Table:
+    """Groups of eight."""
+    rewards_S = torch.randn(sequences, device=device)
+    groups_S = torch.arange(sequences, device=device) // 8
+    lengths_S = torch.full_like(groups_S, tokens // sequences)
+    given = rewards_S, groups_S, lengths_S, tokens
+    expected = ours.torch_advantage(rewards_S.double(), *given[1:])
+
+    def check(outcome: Outcome) -> Row:
+        assert outcome.logp_T is not None
+        return {"error": ((outcome.logp_T - expected).norm() / expected.norm()).item()}
+
+    runs = {name: lambda run=run: Outcome(run(*given)) for name, run in ADVANTAGE.items()}
+    return compete(runs, device, check, 1e3 * 4 * tokens / limits["bytes_per_s"], repeats)
+
+
+def report(name: str, table: Table, goals: dict[str, float]) -> None:
+    goal = next((f" (goal {ms:g} ms)" for key, ms in goals.items() if name.startswith(key)), "")
+    print(f"\n{name}{goal}")
+    for contestant, row in table.items():
+        cells = [f"{key} {value:.4g}" for key, value in row.items() if isinstance(value, float)]
+        print(f"  {contestant:34s} {row.get('failed') or '  '.join(cells)}", flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--peers", type=Path, help="folder of the peers' packages")
+    parser.add_argument("--output", type=Path, help="write the results as JSON")
+    parser.add_argument("--reduced", action="store_true", default=not torch.cuda.is_available())
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    if options.peers:
+        sys.path.append(str(options.peers.resolve()))
+    device = torch.device("cpu" if options.reduced else "cuda")
+    limits = ceilings(device, options.reduced)
+    results: dict[str, Any] = {
+        "device": "cpu, reduced" if options.reduced else torch.cuda.get_device_name(),
+        "torch": torch.__version__,
+        "repeats": options.repeats,
+        "ceilings": limits,
+        "goals_ms": GOALS_MS,
+        "tables": {},
+    }
+    print(f"{results['device']}, torch {torch.__version__}")
+    print(f"  memory {limits['bytes_per_s'] / 1e12:.3g} TB/s", end="")
+    print(f"  bf16 products {limits['flop_per_s'] / 1e12:.3g} TFLOP/s")
+
+    def finish(name: str, table: Table) -> None:
+        report(name, table, {} if options.reduced else GOALS_MS)
+        results["tables"][name] = table
+        if options.output:
+            options.output.write_text(json.dumps(results, indent=1) + "\n")
+
+    measured = limits, device, options.repeats
+    tokens, sequences = (4096, [64]) if options.reduced else (1 << 20, [1024, 4096, 16384])
+    rows = (256, 1003) if options.reduced else (8192, 151936)
+    for count in sequences:
+        finish(
+            f"group_advantage {tokens} tokens of {count}", advantage_table(count, tokens, *measured)
+        )
+    finish("selective_logprob {} x {}".format(*rows), selective_table(*rows, *measured))
+    shapes = REDUCED if options.reduced else {name: MODELS[name] for name in options.models}
+    for model, shape in shapes.items():
+        for name, table in head_tables(model, shape, *measured).items():
+            finish(name, table)
+
+
+if __name__ == "__main__":
+    main()

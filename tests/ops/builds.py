@@ -1,0 +1,16 @@
+"""The builds of the C++ kernels, one per instruction set."""
+
+import pytest
+
+from azr_fast import _kernels
+
+ISAS = ("avx512bf16", "avx2", "portable")
+
+
+def use_isa(name, monkeypatch):
+    """Make a build of the C++ kernels the one in use; skip where this processor cannot run it."""
+    monkeypatch.setenv("AZR_ISA", name)
+    try:
+        assert _kernels.isa() == name
+    except ValueError as refused:
+        pytest.skip(str(refused))
