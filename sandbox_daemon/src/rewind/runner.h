@@ -24,7 +24,7 @@ struct RunnerSetup {
   bool inspectable;       // for a checker: the supervisor may look into /proc/PID
 };
 
-// Where a supervisor writes the next job, in the runner's memory.
+// Where a supervisor writes the next job, in the runner's memory; JobHeader{} between programs.
 JobHeader& runner_job();
 
 // What the child of fork does.

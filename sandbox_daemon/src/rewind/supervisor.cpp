@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::chrono::seconds kStartPatience{10};
 
-UniqueFd make_memory_file(const std::vector<WritableMapping>& mappings) {
+UniqueFd make_memory_file(std::span<const WritableMapping> mappings) {
   UniqueFd file(::memfd_create("azr-runner", MFD_CLOEXEC));
   const size_t bytes = mappings.back().offset + mappings.back().range.size();
   if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) {
@@ -49,7 +49,10 @@ struct Pair {
 
 Supervisor::Supervisor(const SupervisorConfig& config) : config_(config) {
   try {
-    start(config);
+    auto mappings = writable_mappings(config.proc);
+    Pagemap pagemap = make_runner(mappings);
+    bring_to_its_stop();
+    take_snapshot(std::move(mappings), std::move(pagemap));
   } catch (const StartError&) {
     kill();
     throw;
@@ -58,18 +61,17 @@ Supervisor::Supervisor(const SupervisorConfig& config) : config_(config) {
 
 Supervisor::~Supervisor() { kill(); }
 
-void Supervisor::start(const SupervisorConfig& config) {
-  auto mappings = writable_mappings(config.proc);
+Pagemap Supervisor::make_runner(std::span<const WritableMapping> mappings) {
   memory_file_ = make_memory_file(mappings);
   Pair pair;
   const RunnerSetup setup{.mappings = mappings,
                           .memory_file = memory_file_.get(),
-                          .proc = config.proc,
-                          .region = config.region,
-                          .filter = config.filter,
-                          .stack = config.stack,
+                          .proc = config_.proc,
+                          .region = config_.region,
+                          .filter = config_.filter,
+                          .stack = config_.stack,
                           .supervisor = pair.theirs.get(),
-                          .inspectable = config.paranoid};
+                          .inspectable = config_.paranoid};
   pid_ = ::fork();
   if (pid_ == 0) become_runner(setup);
   if (pid_ < 0) throw StartError("rewind: cannot fork: " + errno_text());
@@ -81,6 +83,10 @@ void Supervisor::start(const SupervisorConfig& config) {
   }
   tracker_ = std::move(message->fds[1]);
   proc_self_ = std::move(message->fds[2]);
+  return Pagemap(std::move(message->fds[0]));
+}
+
+void Supervisor::bring_to_its_stop() {
   pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   traced_.emplace(pid_);
   if (!pidfd_ || ::clock_getcpuclockid(pid_, &cpu_clock_) != 0 || !traced_->adopt() ||
@@ -93,9 +99,11 @@ void Supervisor::start(const SupervisorConfig& config) {
     throw StartError("rewind: the runner did not come to its stop");
   }
   Traced::skip_call(registers_);
-  snapshot_ = std::make_unique<Snapshot>(std::move(mappings), memory_file_,
-                                         Pagemap(std::move(message->fds[0])));
-  if (config.paranoid) kernel_state_ = kernel_state(proc_self_.get());
+}
+
+void Supervisor::take_snapshot(std::vector<WritableMapping> mappings, Pagemap pagemap) {
+  snapshot_ = std::make_unique<Snapshot>(std::move(mappings), memory_file_, std::move(pagemap));
+  if (config_.paranoid) kernel_state_ = kernel_state(proc_self_.get());
   job_ = snapshot_->view(reinterpret_cast<uintptr_t>(&runner_job()));
   if (!rewind()) throw StartError("rewind: " + fault_);
 }
@@ -111,6 +119,7 @@ std::string Supervisor::difference() const {
   return "";
 }
 
+// Not by the runner: its tracking does not tell.
 bool Supervisor::begin(const JobHeader& job) {
   std::memcpy(job_, &job, sizeof job);
   return traced_->resume();
@@ -129,6 +138,8 @@ bool Supervisor::fail(std::string fault) {
 
 // A kill that was meant for the program before may arrive when that has just stopped.
 bool Supervisor::rewind() {
+  static const JobHeader kNone{};
+  std::memcpy(job_, &kNone, sizeof kNone);
   if (!snapshot_->restore()) return fail("cannot restore memory: " + errno_text());
   if (!traced_->write(registers_)) {
     return fail(errno == ESRCH ? "" : "cannot restore registers: " + errno_text());

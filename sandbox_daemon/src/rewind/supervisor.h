@@ -54,7 +54,9 @@ class Supervisor {
   void kill();  // and wait for its end
 
  private:
-  void start(const SupervisorConfig& config);
+  Pagemap make_runner(std::span<const WritableMapping> mappings);
+  void bring_to_its_stop();
+  void take_snapshot(std::vector<WritableMapping> mappings, Pagemap pagemap);
   std::string difference() const;
   bool fail(std::string fault);
 
