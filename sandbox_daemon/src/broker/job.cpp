@@ -39,6 +39,7 @@ Job::Job(JobSpec spec, uint64_t client, Deliver deliver)
 }
 
 std::optional<size_t> Job::next_unit(size_t slot, size_t pool) const {
+  if (pool != spec_.pool && fallen_back_ == 0) return std::nullopt;
   for (size_t i = 0; i < units_.size(); i += spec_.replicas) {
     const auto begin = units_.begin() + static_cast<ptrdiff_t>(i);
     const auto end = begin + static_cast<ptrdiff_t>(spec_.replicas);
@@ -77,6 +78,7 @@ TimePoint Job::begin(size_t index, size_t slot, Tier tier) {
 void Job::fall_back(size_t index) {
   Unit& unit = units_[index];
   unit.pool = *spec_.fallback;
+  ++fallen_back_;
   unit.slot.reset();
   unit.started = false;
   --started_;

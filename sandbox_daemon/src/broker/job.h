@@ -80,7 +80,7 @@ class Job {
   Deliver deliver_;
   std::vector<Unit> units_;
   std::vector<Budget> left_;  // per replica
-  size_t started_ = 0, finished_ = 0;
+  size_t started_ = 0, finished_ = 0, fallen_back_ = 0;  // of the units
   std::optional<TimePoint> deadline_;
   TimePoint begun_;
 };

@@ -1,5 +1,7 @@
 #include "rewind_rules.h"
 
+#include <sys/mman.h>
+
 #include <ctime>
 
 namespace azr {
@@ -85,6 +87,10 @@ std::vector<SyscallRule> runner_rules() {
                     {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
                      CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME},
                     SyscallAction::kTrace}});
+  // numpy's wish for its large arrays, which changes nothing that a program could see.
+  rules.push_back({SYS_madvise,
+                   SyscallAction::kPretend,
+                   {Kind::kOneOf, 2, {MADV_HUGEPAGE}, SyscallAction::kTrace}});
   return rules;
 }
 
