@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .conftest import executable
 
 BENCH = Path(__file__).parent.parent / "bench"
@@ -20,8 +22,9 @@ def figures(tool: str, *options: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_soak() -> None:
-    found = figures("soak.py", "--programs", "2000", "--seed", "1")
+@pytest.mark.parametrize("tier", [(), ("--rewind", "2", "--paranoid")], ids=["fork", "rewind"])
+def test_soak(tier: tuple[str, ...]) -> None:
+    found = figures("soak.py", "--programs", "2000", "--seed", "1", *tier)
     assert found["programs"] == 2000
     assert found["hostile"] > 0
     assert found["faults"] == []
