@@ -53,40 +53,48 @@ Mask lanes(std::int64_t count) {
                                         : (Mask{1} << std::max<std::int64_t>(count, 0)) - 1);
 }
 
-// A matrix of 16 x 16 pairs, in four steps of pairwise exchange.
-void transpose(__m512i x[16]) {
+// A matrix of 16 x 16 pairs, in four steps of pairwise exchange. Unrolled, it stays in registers.
+inline void transpose(__m512i x[16]) {
   __m512i y[16];
+#pragma GCC unroll 8
   for (int i = 0; i < 16; i += 2) {
     y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
     y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
   }
-  for (int i = 0; i < 16; i += 4) {
-    for (int k = 0; k < 2; ++k) {
-      x[i + 2 * k] = _mm512_unpacklo_epi64(y[i + k], y[i + k + 2]);
-      x[i + 2 * k + 1] = _mm512_unpackhi_epi64(y[i + k], y[i + k + 2]);
-    }
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    const int i = j / 2 * 4, k = j % 2;
+    x[i + 2 * k] = _mm512_unpacklo_epi64(y[i + k], y[i + k + 2]);
+    x[i + 2 * k + 1] = _mm512_unpackhi_epi64(y[i + k], y[i + k + 2]);
   }
-  for (int i = 0; i < 16; i += 8) {
-    for (int k = 0; k < 4; ++k) {
-      y[i + k] = _mm512_shuffle_i32x4(x[i + k], x[i + k + 4], 0x88);
-      y[i + k + 4] = _mm512_shuffle_i32x4(x[i + k], x[i + k + 4], 0xdd);
-    }
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    const int i = j / 4 * 8 + j % 4;
+    y[i] = _mm512_shuffle_i32x4(x[i], x[i + 4], 0x88);
+    y[i + 4] = _mm512_shuffle_i32x4(x[i], x[i + 4], 0xdd);
   }
-  for (int k = 0; k < 8; ++k) {
-    x[k] = _mm512_shuffle_i32x4(y[k], y[k + 8], 0x88);
-    x[k + 8] = _mm512_shuffle_i32x4(y[k], y[k + 8], 0xdd);
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    x[i] = _mm512_shuffle_i32x4(y[i], y[i + 8], 0x88);
+    x[i + 8] = _mm512_shuffle_i32x4(y[i], y[i + 8], 0xdd);
   }
 }
 
 void pack_rows(const Bf16Operand& from, std::int64_t rows, std::int64_t depth, Pair* to) {
   for (std::int64_t k = 0; k < depth; k += 2 * kPanel, to += kPanel * kPanel) {
-    __m512i x[16] = {};
-    for (std::int64_t i = 0; i < rows; ++i) {
-      x[i] = _mm512_maskz_loadu_epi16(lanes<__mmask32>(depth - k), from.data + i * from.outer + k);
+    const auto mask = lanes<__mmask32>(depth - k);
+    __m512i x[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) {
+      x[i] =
+          _mm512_maskz_loadu_epi16(i < rows ? mask : __mmask32{0}, from.data + i * from.outer + k);
     }
     transpose(x);
     const std::int64_t left = std::min(blocks(depth - k, 2), kPanel);
-    for (std::int64_t p = 0; p < left; ++p) _mm512_store_si512(to + p * kPanel, x[p]);
+#pragma GCC unroll 16
+    for (int p = 0; p < 16; ++p) {
+      if (p < left) _mm512_store_si512(to + p * kPanel, x[p]);
+    }
   }
 }
 
@@ -145,16 +153,19 @@ void tile(const Pair* a, const Pair* b, const Target& target, std::int64_t rows,
       }
     }
   }
+  __mmask16 written[kTilePanels], read[kTilePanels];
+  for (int j = 0; j < kTilePanels; ++j) {
+    written[j] = lanes<__mmask16>(columns - j * kPanel);
+    read[j] = target.add ? written[j] : __mmask16{0};
+  }
 #pragma GCC unroll 8
   for (int i = 0; i < kTileRows; ++i) {
     if (i >= rows) break;
 #pragma GCC unroll 3
     for (int j = 0; j < kTilePanels; ++j) {
-      const auto mask = lanes<__mmask16>(columns - j * kPanel);
       float* const to = c + i * target.stride + j * kPanel;
-      const __m512 sum = sums[i][j];
-      _mm512_mask_storeu_ps(to, mask,
-                            target.add ? _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum) : sum);
+      const __m512 before = _mm512_maskz_loadu_ps(read[j], to);
+      _mm512_mask_storeu_ps(to, written[j], _mm512_add_ps(before, sums[i][j]));
     }
   }
 }
