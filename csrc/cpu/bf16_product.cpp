@@ -15,8 +15,11 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <atomic>
+#include <barrier>
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "cpu/parallel.h"
 
@@ -28,7 +31,7 @@ using Pair = std::uint32_t;  // of bf16 numbers
 constexpr std::int64_t kPanel = 16;
 constexpr std::int64_t kTileRows = 8, kTileColumns = 48;
 constexpr std::int64_t kTilePanels = kTileColumns / kPanel;
-constexpr std::int64_t kDepth = 4096;      // summed per pass over the results
+constexpr std::int64_t kDepth = 2048;      // summed per pass over the results
 constexpr std::int64_t kLargestBlock = 4;  // tiles' columns that a thread packs at a time
 constexpr std::int64_t kBlockSize = 131072;
 
@@ -183,41 +186,61 @@ void tiles(std::int64_t m, std::int64_t n, const Pair* a, const Pair* b, const T
   }
 }
 
-// The part of every sum at indices [k, k + depth).
-void pass(const Bf16Product& x, std::int64_t k, std::int64_t depth, int threads) {
+// A product as threads share it: the operand with fewer rows is packed by all for all, blocks of
+// the other by whoever takes them.
+struct Work {
+  const Bf16Product& x;
   const bool share_a = x.m < x.n;
-  const Bf16Operand &shared = share_a ? x.a : x.b, &blocked = share_a ? x.b : x.a;
+  const Bf16Operand& shared = share_a ? x.a : x.b;
+  const Bf16Operand& blocked = share_a ? x.b : x.a;
   const std::int64_t few = std::min(x.m, x.n), many = std::max(x.m, x.n);
-  const std::int64_t pairs = blocks(depth, 2);
-  const Panels packed = new_panels(few, pairs);
-  parallel_for<1>(blocks(few, kTileColumns), threads, [&](std::int64_t i, std::int64_t) {
-    const std::int64_t begin = i * kTileColumns, count = std::min(kTileColumns, few - begin);
-    pack(shared, begin, count, k, depth, packed.get() + begin * pairs);
-  });
-  const std::int64_t size =
+  const std::int64_t depth = std::min(x.depth, kDepth);  // of one pass
+  const std::int64_t block =
       kTileColumns * std::clamp<std::int64_t>(kBlockSize / depth / kTileColumns, 1, kLargestBlock);
-  const Panels all_own = new_panels(size * threads, pairs);
-  parallel_for<1>(blocks(many, size), threads, [&](std::int64_t i, std::int64_t worker) {
-    const std::int64_t begin = i * size, count = std::min(size, many - begin);
-    Pair* const own = all_own.get() + worker * size * pairs;
-    pack(blocked, begin, count, k, depth, own);
+
+  void pack_shared(std::int64_t tile, std::int64_t k, Pair* to) const {
+    const std::int64_t begin = tile * kTileColumns, part = std::min(depth, x.depth - k);
+    pack(shared, begin, std::min(kTileColumns, few - begin), k, part, to + begin * blocks(part, 2));
+  }
+
+  void compute(std::int64_t index, std::int64_t k, const Pair* packed, Pair* own) const {
+    const std::int64_t begin = index * block, count = std::min(block, many - begin);
+    const std::int64_t part = std::min(depth, x.depth - k), pairs = blocks(part, 2);
+    pack(blocked, begin, count, k, part, own);
     const std::int64_t offset = begin * (share_a ? 1 : x.c_stride);
     const Target target{x.c + offset, x.c_stride, pairs, x.add || k > 0};
-    share_a ? tiles(few, count, packed.get(), own, target)
-            : tiles(count, few, own, packed.get(), target);
+    share_a ? tiles(few, count, packed, own, target) : tiles(count, few, own, packed, target);
+  }
+};
+
+void run(const Work& work, std::int64_t threads) {
+  const std::int64_t pairs = blocks(work.depth, 2), tasks = blocks(work.many, work.block);
+  threads = std::min(threads, tasks);
+  const Panels packed = new_panels(work.few, pairs);
+  const Panels own = new_panels(work.block * threads, pairs);
+  std::vector<std::atomic<std::int64_t>> next(2 * blocks(work.x.depth, kDepth));
+  std::barrier all(threads);
+  on_threads(threads, [&](std::int64_t worker) {
+    auto turn = next.begin();
+    for (std::int64_t k = 0; k < work.x.depth; k += kDepth) {
+      take_turns<1>(*turn++, blocks(work.few, kTileColumns),
+                    [&](std::int64_t i) { work.pack_shared(i, k, packed.get()); });
+      all.arrive_and_wait();
+      take_turns<1>(*turn++, tasks, [&](std::int64_t i) {
+        work.compute(i, k, packed.get(), own.get() + worker * work.block * pairs);
+      });
+      all.arrive_and_wait();
+    }
   });
 }
 
 }  // namespace
 
 void AZR_ISA::bf16_product(const Bf16Product& product, int threads) {
-  if (product.depth == 0 && !product.add) {
-    for (std::int64_t i = 0; i < product.m; ++i) {
-      std::fill_n(product.c + i * product.c_stride, product.n, 0.0f);
-    }
-  }
-  for (std::int64_t k = 0; k < product.depth; k += kDepth) {
-    pass(product, k, std::min(kDepth, product.depth - k), threads);
+  if (product.m == 0 || product.n == 0) return;
+  if (product.depth > 0) return run({product}, threads);
+  for (std::int64_t i = 0; i < (product.add ? 0 : product.m); ++i) {
+    std::fill_n(product.c + i * product.c_stride, product.n, 0.0f);
   }
 }
 
