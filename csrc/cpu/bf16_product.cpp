@@ -89,6 +89,7 @@ void pack_rows(const Bf16Operand& from, std::int64_t rows, std::int64_t depth, P
     __m512i x[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) {
+      __builtin_prefetch(from.data + (i + kPanel) * from.outer + k);  // for the next panel
       x[i] =
           _mm512_maskz_loadu_epi16(i < rows ? mask : __mmask32{0}, from.data + i * from.outer + k);
     }
