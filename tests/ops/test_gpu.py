@@ -59,18 +59,21 @@ def expected_loss(hidden, weight, targets, some):
 
 
 @dtypes
+@pytest.mark.parametrize("implementation", ["triton", "torch"])
 @pytest.mark.parametrize(
     ("tokens", "width", "vocabulary"),
     [(300, 576, 49152), (127, 896, 50257), (64, 72, 1000), (33, 2048, 7)],
 )
-def test_the_policy_loss(seed, dtype, tokens, width, vocabulary):
+def test_the_policy_loss(seed, dtype, implementation, tokens, width, vocabulary):
     hidden, weight, targets = case(seed, tokens, width, vocabulary, dtype)
     _, logp = log_softmax(hidden, weight, targets)
     some = objective(seed, logp)
     runs = []
     for _ in range(2):
         d_weight = torch.zeros_like(weight, dtype=torch.float32)
-        got = linear_policy_loss(hidden, weight, targets, some, d_weight, chunk=100)
+        got = linear_policy_loss(
+            hidden, weight, targets, some, d_weight, chunk=100, implementation=implementation
+        )
         runs.append((got.logp_N, got.entropy_N, got.loss_N, got.d_hidden_NH, d_weight))
     computed = ~got.logp_N.isnan()
     assert error(got.logp_N[computed], logp[computed]) <= LOGP
@@ -133,6 +136,24 @@ def test_given_logits_beyond_32_bits():
     logp, _ = selective_logprob(logits, targets)
     expected = torch.log_softmax(logits[-2:].double(), 1)[:, -1]
     assert error(logp[-2:], expected) <= LOGP
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
+def test_the_kernel_in_cuda(seed, dtype):
+    kernels = pytest.importorskip("azr_fast._kernels_cuda", reason="built with -DAZR_CUDA=ON only")
+    generator = torch.Generator().manual_seed(seed)
+    logits = (torch.randn(100, 50257, generator=generator) * 3).to(dtype).cuda()
+    targets = torch.randint(50257, (100,), generator=generator).cuda()
+    logp, entropy, top, log_sum = (torch.full((100,), torch.nan, device="cuda") for _ in range(4))
+    kernels.selective_forward(
+        logits, targets, torch.ones(100, device="cuda"), -100, logp, entropy, top, log_sum,
+        torch.cuda.current_stream().cuda_stream,
+    )  # fmt: skip
+    logp_TV = logits.double().log_softmax(1)
+    assert error(logp, logp_TV.gather(1, targets[:, None])[:, 0]) <= LOGP
+    assert error(entropy, -(logp_TV.exp() * logp_TV).sum(1)) <= ENTROPY
+    assert torch.equal(top, logits.float().amax(1))
+    assert error(log_sum, logits.double().logsumexp(1) - top.double()) <= LOGP
 
 
 @pytest.mark.parametrize("sequences", [100, 5000])

@@ -1,6 +1,7 @@
 """Log-probability and entropy of targets from hidden states, without the [N, V] logits.
 
-The forward pass is one product per chunk of tokens and a pass over its logits. The backward pass
+The forward pass is one product per chunk of tokens and a pass over its logits; on a GPU, of a
+bfloat16 head, one kernel that writes no logits. The backward pass
 computes each chunk's logits again and is then the one pass of `linear_policy_loss`, with the
 incoming gradients as coefficients: four products in all. Precision: see there.
 
