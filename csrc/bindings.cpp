@@ -74,7 +74,7 @@ void for_each_row(const Logits& logits, const Ids& targets, const Floats& scale,
   const auto rows = static_cast<std::int64_t>(logits.shape(0));
   const auto vocabulary = static_cast<std::int64_t>(logits.shape(1));
   const nb::gil_scoped_release unlocked;
-  azr::parallel_for(rows, threads, [&](std::int64_t i, std::int64_t) {
+  azr::parallel_for(rows, threads, [&](std::int64_t i) {
     body(azr::Row<Logit>{.logits = data + i * logits.stride(0),
                          .vocabulary = vocabulary,
                          .target = targets.data()[i],

@@ -15,8 +15,11 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <atomic>
+#include <barrier>
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "cpu/parallel.h"
 
@@ -28,7 +31,7 @@ using Pair = std::uint32_t;  // of bf16 numbers
 constexpr std::int64_t kPanel = 16;
 constexpr std::int64_t kTileRows = 8, kTileColumns = 48;
 constexpr std::int64_t kTilePanels = kTileColumns / kPanel;
-constexpr std::int64_t kDepth = 4096;      // summed per pass over the results
+constexpr std::int64_t kDepth = 2048;      // summed per pass over the results
 constexpr std::int64_t kLargestBlock = 4;  // tiles' columns that a thread packs at a time
 constexpr std::int64_t kBlockSize = 131072;
 
@@ -53,40 +56,49 @@ Mask lanes(std::int64_t count) {
                                         : (Mask{1} << std::max<std::int64_t>(count, 0)) - 1);
 }
 
-// A matrix of 16 x 16 pairs, in four steps of pairwise exchange.
-void transpose(__m512i x[16]) {
+// A matrix of 16 x 16 pairs, in four steps of pairwise exchange. Unrolled, it stays in registers.
+inline void transpose(__m512i x[16]) {
   __m512i y[16];
+#pragma GCC unroll 8
   for (int i = 0; i < 16; i += 2) {
     y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
     y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
   }
-  for (int i = 0; i < 16; i += 4) {
-    for (int k = 0; k < 2; ++k) {
-      x[i + 2 * k] = _mm512_unpacklo_epi64(y[i + k], y[i + k + 2]);
-      x[i + 2 * k + 1] = _mm512_unpackhi_epi64(y[i + k], y[i + k + 2]);
-    }
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    const int i = j / 2 * 4, k = j % 2;
+    x[i + 2 * k] = _mm512_unpacklo_epi64(y[i + k], y[i + k + 2]);
+    x[i + 2 * k + 1] = _mm512_unpackhi_epi64(y[i + k], y[i + k + 2]);
   }
-  for (int i = 0; i < 16; i += 8) {
-    for (int k = 0; k < 4; ++k) {
-      y[i + k] = _mm512_shuffle_i32x4(x[i + k], x[i + k + 4], 0x88);
-      y[i + k + 4] = _mm512_shuffle_i32x4(x[i + k], x[i + k + 4], 0xdd);
-    }
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    const int i = j / 4 * 8 + j % 4;
+    y[i] = _mm512_shuffle_i32x4(x[i], x[i + 4], 0x88);
+    y[i + 4] = _mm512_shuffle_i32x4(x[i], x[i + 4], 0xdd);
   }
-  for (int k = 0; k < 8; ++k) {
-    x[k] = _mm512_shuffle_i32x4(y[k], y[k + 8], 0x88);
-    x[k + 8] = _mm512_shuffle_i32x4(y[k], y[k + 8], 0xdd);
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    x[i] = _mm512_shuffle_i32x4(y[i], y[i + 8], 0x88);
+    x[i + 8] = _mm512_shuffle_i32x4(y[i], y[i + 8], 0xdd);
   }
 }
 
 void pack_rows(const Bf16Operand& from, std::int64_t rows, std::int64_t depth, Pair* to) {
   for (std::int64_t k = 0; k < depth; k += 2 * kPanel, to += kPanel * kPanel) {
-    __m512i x[16] = {};
-    for (std::int64_t i = 0; i < rows; ++i) {
-      x[i] = _mm512_maskz_loadu_epi16(lanes<__mmask32>(depth - k), from.data + i * from.outer + k);
+    const auto mask = lanes<__mmask32>(depth - k);
+    __m512i x[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) {
+      __builtin_prefetch(from.data + (i + kPanel) * from.outer + k);  // for the next panel
+      x[i] =
+          _mm512_maskz_loadu_epi16(i < rows ? mask : __mmask32{0}, from.data + i * from.outer + k);
     }
     transpose(x);
     const std::int64_t left = std::min(blocks(depth - k, 2), kPanel);
-    for (std::int64_t p = 0; p < left; ++p) _mm512_store_si512(to + p * kPanel, x[p]);
+#pragma GCC unroll 16
+    for (int p = 0; p < 16; ++p) {
+      if (p < left) _mm512_store_si512(to + p * kPanel, x[p]);
+    }
   }
 }
 
@@ -145,16 +157,19 @@ void tile(const Pair* a, const Pair* b, const Target& target, std::int64_t rows,
       }
     }
   }
+  __mmask16 written[kTilePanels], read[kTilePanels];
+  for (int j = 0; j < kTilePanels; ++j) {
+    written[j] = lanes<__mmask16>(columns - j * kPanel);
+    read[j] = target.add ? written[j] : __mmask16{0};
+  }
 #pragma GCC unroll 8
   for (int i = 0; i < kTileRows; ++i) {
     if (i >= rows) break;
 #pragma GCC unroll 3
     for (int j = 0; j < kTilePanels; ++j) {
-      const auto mask = lanes<__mmask16>(columns - j * kPanel);
       float* const to = c + i * target.stride + j * kPanel;
-      const __m512 sum = sums[i][j];
-      _mm512_mask_storeu_ps(to, mask,
-                            target.add ? _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum) : sum);
+      const __m512 before = _mm512_maskz_loadu_ps(read[j], to);
+      _mm512_mask_storeu_ps(to, written[j], _mm512_add_ps(before, sums[i][j]));
     }
   }
 }
@@ -172,41 +187,61 @@ void tiles(std::int64_t m, std::int64_t n, const Pair* a, const Pair* b, const T
   }
 }
 
-// The part of every sum at indices [k, k + depth).
-void pass(const Bf16Product& x, std::int64_t k, std::int64_t depth, int threads) {
+// A product as threads share it: the operand with fewer rows is packed by all for all, blocks of
+// the other by whoever takes them.
+struct Work {
+  const Bf16Product& x;
   const bool share_a = x.m < x.n;
-  const Bf16Operand &shared = share_a ? x.a : x.b, &blocked = share_a ? x.b : x.a;
+  const Bf16Operand& shared = share_a ? x.a : x.b;
+  const Bf16Operand& blocked = share_a ? x.b : x.a;
   const std::int64_t few = std::min(x.m, x.n), many = std::max(x.m, x.n);
-  const std::int64_t pairs = blocks(depth, 2);
-  const Panels packed = new_panels(few, pairs);
-  parallel_for<1>(blocks(few, kTileColumns), threads, [&](std::int64_t i, std::int64_t) {
-    const std::int64_t begin = i * kTileColumns, count = std::min(kTileColumns, few - begin);
-    pack(shared, begin, count, k, depth, packed.get() + begin * pairs);
-  });
-  const std::int64_t size =
+  const std::int64_t depth = std::min(x.depth, kDepth);  // of one pass
+  const std::int64_t block =
       kTileColumns * std::clamp<std::int64_t>(kBlockSize / depth / kTileColumns, 1, kLargestBlock);
-  const Panels all_own = new_panels(size * threads, pairs);
-  parallel_for<1>(blocks(many, size), threads, [&](std::int64_t i, std::int64_t worker) {
-    const std::int64_t begin = i * size, count = std::min(size, many - begin);
-    Pair* const own = all_own.get() + worker * size * pairs;
-    pack(blocked, begin, count, k, depth, own);
+
+  void pack_shared(std::int64_t tile, std::int64_t k, Pair* to) const {
+    const std::int64_t begin = tile * kTileColumns, part = std::min(depth, x.depth - k);
+    pack(shared, begin, std::min(kTileColumns, few - begin), k, part, to + begin * blocks(part, 2));
+  }
+
+  void compute(std::int64_t index, std::int64_t k, const Pair* packed, Pair* own) const {
+    const std::int64_t begin = index * block, count = std::min(block, many - begin);
+    const std::int64_t part = std::min(depth, x.depth - k), pairs = blocks(part, 2);
+    pack(blocked, begin, count, k, part, own);
     const std::int64_t offset = begin * (share_a ? 1 : x.c_stride);
     const Target target{x.c + offset, x.c_stride, pairs, x.add || k > 0};
-    share_a ? tiles(few, count, packed.get(), own, target)
-            : tiles(count, few, own, packed.get(), target);
+    share_a ? tiles(few, count, packed, own, target) : tiles(count, few, own, packed, target);
+  }
+};
+
+void run(const Work& work, std::int64_t threads) {
+  const std::int64_t pairs = blocks(work.depth, 2), tasks = blocks(work.many, work.block);
+  threads = std::min(threads, tasks);
+  const Panels packed = new_panels(work.few, pairs);
+  const Panels own = new_panels(work.block * threads, pairs);
+  std::vector<std::atomic<std::int64_t>> next(2 * blocks(work.x.depth, kDepth));
+  std::barrier all(threads);
+  on_threads(threads, [&](std::int64_t worker) {
+    auto turn = next.begin();
+    for (std::int64_t k = 0; k < work.x.depth; k += kDepth) {
+      take_turns<1>(*turn++, blocks(work.few, kTileColumns),
+                    [&](std::int64_t i) { work.pack_shared(i, k, packed.get()); });
+      all.arrive_and_wait();
+      take_turns<1>(*turn++, tasks, [&](std::int64_t i) {
+        work.compute(i, k, packed.get(), own.get() + worker * work.block * pairs);
+      });
+      all.arrive_and_wait();
+    }
   });
 }
 
 }  // namespace
 
 void AZR_ISA::bf16_product(const Bf16Product& product, int threads) {
-  if (product.depth == 0 && !product.add) {
-    for (std::int64_t i = 0; i < product.m; ++i) {
-      std::fill_n(product.c + i * product.c_stride, product.n, 0.0f);
-    }
-  }
-  for (std::int64_t k = 0; k < product.depth; k += kDepth) {
-    pass(product, k, std::min(kDepth, product.depth - k), threads);
+  if (product.m == 0 || product.n == 0) return;
+  if (product.depth > 0) return run({product}, threads);
+  for (std::int64_t i = 0; i < (product.add ? 0 : product.m); ++i) {
+    std::fill_n(product.c + i * product.c_stride, product.n, 0.0f);
   }
 }
 

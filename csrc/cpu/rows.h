@@ -58,7 +58,7 @@ struct Kernels {
   RowKernels<Float16> f16;
   RowKernels<float> f32;
   PolicyLoss<float, BFloat16>* policy_loss_f32_to_bf16;
-  void (*bf16_product)(const Bf16Product&, int threads);  // null where torch's is as good
+  void (*bf16_product)(const Bf16Product&, int threads);  // null without AVX-512-BF16
 };
 
 // The fastest build that this processor can run, or the one that AZR_ISA in the environment names

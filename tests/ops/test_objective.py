@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from objective_cases import plain_loss
 
-from azr_fast.ops.objective import CORRECTIONS, Objective, TokenObjective
+from azr_fast.ops.objective import CORRECTIONS, Objective, TokenObjective, TokenResults
+from azr_fast.ops.rows import TorchRows
+from azr_fast.ops.rows_cpu import CpuRows
 
 LOGP = st.floats(-60, 0, allow_subnormal=False)
 NUMBER = st.floats(-10, 10, allow_subnormal=False)
@@ -141,6 +143,55 @@ def test_the_dual_clip_bounds_the_push_against_a_token():
     terms = objective.checked(torch.zeros(3, dtype=torch.int64)).terms(logp, torch.ones(3))
     assert terms.loss.tolist() == pytest.approx([2.9, 3.0, 3.0])
     assert terms.clipped.tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("implementation", [TorchRows(), CpuRows()], ids=["torch", "cpu"])
+@pytest.mark.parametrize(("advantage", "away"), [(1e9, -25.0), (-1.0, 25.0)])
+def test_beyond_the_clamp_of_its_exponent_a_ratio_has_no_gradient(implementation, advantage, away):
+    """There the ratio's own branch is chosen, and the ratio is a constant e^±20."""
+    logits, targets = torch.zeros(1, 4), torch.zeros(1, dtype=torch.int64)
+    behaviour = torch.tensor([-math.log(4) - away])
+    objective = replace(
+        plain(1, correction="clip", behaviour_logp_N=behaviour),
+        advantage_N=torch.tensor([advantage]),
+    )
+    results = torch.full((6, 1), torch.nan)
+    implementation.policy_loss(logits, targets, torch.ones(1), objective.checked(targets), results)
+    got = TokenResults(*results)
+    assert got.loss.item() == pytest.approx(-advantage * math.exp(math.copysign(20, away)))
+    assert (got.coefficient.item(), got.clipped.item()) == (0.0, 1.0)
+    assert not logits.any()
+
+
+@pytest.mark.parametrize("implementation", [TorchRows(), CpuRows()], ids=["torch", "cpu"])
+@pytest.mark.parametrize("away", [-25.0, 25.0])
+def test_beyond_the_clamp_of_its_exponent_k3_has_no_gradient(implementation, away):
+    logits, targets = torch.zeros(1, 4), torch.zeros(1, dtype=torch.int64)
+    reference = torch.tensor([-math.log(4) + away])
+    objective = replace(
+        plain(1, reference_logp_N=reference, kl_weight=0.5), advantage_N=torch.zeros(1)
+    )
+    results = torch.full((6, 1), torch.nan)
+    implementation.policy_loss(logits, targets, torch.ones(1), objective.checked(targets), results)
+    got, clamped = TokenResults(*results), math.copysign(20, away)
+    assert got.k3.item() == pytest.approx(math.exp(clamped) - clamped - 1)
+    assert got.coefficient.item() == 0.0
+    assert not logits.any()
+
+
+def test_a_token_is_needed_for_each_of_the_terms_alone():
+    targets, one, none = torch.zeros(1, dtype=torch.int64), torch.ones(1), torch.zeros(1)
+
+    def needed(advantage=none, weight=one, **options):
+        return Objective(advantage, weight, **options).checked(targets).needed().item()
+
+    kl = {"kl_weight": 0.1, "reference_logp_N": -one}
+    assert needed(advantage=one)
+    assert needed(entropy_weight=0.1)
+    assert needed(**kl)
+    assert not needed()
+    assert not needed(reference_logp_N=-one)
+    assert not needed(advantage=one, weight=none, entropy_weight=0.1, **kl)
 
 
 def test_nan_is_not_taken_for_a_clipped_token():

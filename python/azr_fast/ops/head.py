@@ -61,9 +61,10 @@ class Head:
             yield index_C, fused(self.hidden_NH[index_C], self.weight_VH, *per_row)
 
     def _parts(self, kept_N: torch.Tensor) -> list[torch.Tensor]:
-        """Indices of the kept tokens with a target, a chunk at a time."""
+        """Indices of the kept tokens with a target, in chunks of about the same size."""
         kept_K = (kept_N & (self.targets_N != IGNORED)).nonzero()[:, 0]
-        return [kept_K[i : i + self.chunk] for i in range(0, kept_K.numel(), self.chunk)]
+        count = -(-kept_K.numel() // self.chunk)
+        return list(kept_K.tensor_split(count)) if count else []
 
 
 def checked_head(

@@ -21,8 +21,8 @@ class Rows(Protocol):
     """Works on logits [C, V] (bfloat16 or float32); per-row tensors are float32, targets int64.
 
     Logits are multiplied by their row's `scale` = 1 / temperature before the softmax. All tensors
-    are on one device and checked, C and V at least 1. All are contiguous, but rows of logits on a
-    GPU may be further apart than V.
+    are on one device and checked, C and V at least 1. All are contiguous, but rows of logits may be
+    further apart than V.
     """
 
     def statistics(
