@@ -32,12 +32,20 @@ def plain_torch(hidden: torch.Tensor, weight: torch.Tensor, inputs: Inputs) -> t
 
 
 def trl(hidden: torch.Tensor, weight: torch.Tensor, inputs: Inputs) -> torch.Tensor:
-    """Products of 4096 tokens by 32768 words, a statistics kernel, fp32 gradients."""
+    """See `trl_statistics`."""
+    return trl_statistics(hidden, weight, inputs.targets_T)[0]
+
+
+def trl_statistics(
+    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities and entropies: products of 4096 tokens by 32768 words, a statistics kernel
+    (torch operations on a CPU), fp32 gradients."""
     _stand_in_for_trl_trainer()
     function = importlib.import_module("trl.kernels").ChunkedLogProbFunction
     options = 1.0, VOCABULARY_CHUNK, None, 1.0, ("entropy",)
-    logp, *_ = function.apply(hidden, weight, None, inputs.targets_T, *options)
-    return logp
+    logp, entropy, *_ = function.apply(hidden, weight, None, targets, *options)
+    return logp, entropy
 
 
 def _stand_in_for_trl_trainer() -> None:

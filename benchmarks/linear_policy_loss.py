@@ -2,6 +2,8 @@
 
     python benchmarks/linear_policy_loss.py --output results.json
 
+TRL takes part where it can be imported (`PYTHONPATH=peers`, see `kernel_peers`).
+
 At the head of each model every repeat runs all contestants one after the other on the same bf16
 inputs; reported are medians of wall-clock and CPU seconds (which other work on the machine disturbs
 less) and the ratios of the medians to ours. All add d loss / d weight to one fp32 buffer, as a
@@ -26,10 +28,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from kernel_peers import trl_statistics
 from torch.utils.checkpoint import checkpoint
 
 from azr_fast import _kernels
@@ -137,6 +141,12 @@ def cross_entropy(inputs: Inputs, d_weight: torch.Tensor) -> None:
     finish(inputs.coefficient @ loss.float(), weight, d_weight)
 
 
+def trl_chunked(inputs: Inputs, d_weight: torch.Tensor) -> None:
+    hidden, weight = inputs.leaves()
+    logp, entropy = trl_statistics(hidden, weight, inputs.targets)
+    finish(-(inputs.coefficient @ logp + inputs.entropy_weight @ entropy), weight, d_weight)
+
+
 def finish(loss: torch.Tensor, weight: torch.Tensor, d_weight: torch.Tensor) -> None:
     loss.backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
@@ -154,6 +164,8 @@ CONTESTANTS: dict[str, Contestant] = {
 }
 if hasattr(torch.nn.functional, "linear_cross_entropy"):
     CONTESTANTS["(c) linear_cross_entropy"] = cross_entropy
+if find_spec("trl"):
+    CONTESTANTS["(d) TRL's chunked log-probabilities"] = trl_chunked
 
 
 def measure(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, dict[str, float]]:
@@ -244,7 +256,7 @@ def print_table(title: str, times: dict[str, dict[str, float]]) -> None:
     print(title)
     for name, row in times.items():
         figures = "  ".join(f"{key} {value:9.4g}" for key, value in row.items())
-        print(f"  {name:34s} {figures}", flush=True)
+        print(f"  {name:36s} {figures}", flush=True)
 
 
 def run_model(model: str, shape: Shape, repeats: int) -> dict[str, dict[str, dict[str, float]]]:

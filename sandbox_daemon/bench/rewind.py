@@ -73,7 +73,7 @@ def throughput(build: Path, options: argparse.Namespace) -> dict[str, float]:
     """Programs per second; and cases, of CALL with ten."""
     sized, seconds = programs(400, seed=1), options.seconds
     pools = ("--pools", "numpy=4:numpy", "--path", options.path) if options.path else ()
-    with daemon(build, "--rewind", "2", *pools) as one:
+    with daemon(build, "--rewind", options.zygotes, *pools) as one:
         tiny, tiny_fork = call(PROGRAM, ARGUMENT, VALUE), call(PROGRAM, ARGUMENT, VALUE, *FORK)
         contest: Contest = {
             "bare rewind loop": lambda: bare_rewind(build / "azr-bare-rewind"),
@@ -98,12 +98,12 @@ def throughput(build: Path, options: argparse.Namespace) -> dict[str, float]:
     return figures
 
 
-def latency(build: Path, half: float, seconds: float) -> dict[str, float]:
+def latency(build: Path, half: float, options: argparse.Namespace) -> dict[str, float]:
     """Milliseconds from a request's due time to its reply, at half of the full rate."""
-    with daemon(build, "--rewind", "2") as one:
+    with daemon(build, "--rewind", options.zygotes) as one:
         tiny = call(PROGRAM, ARGUMENT, VALUE)
         rate(one.path, tiny, 0.5)
-        taken = sorted(latencies(one.path, tiny, half, 4 * seconds))
+        taken = sorted(latencies(one.path, tiny, half, 4 * options.seconds))
     at = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
     return {name: 1000 * taken[int(share * (len(taken) - 1))] for name, share in at.items()}
 
@@ -125,17 +125,17 @@ def main() -> None:
     parser.add_argument("build", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--zygotes", default="3", help="of the rewind tier")
     parser.add_argument("--path", default="", help="folders with numpy")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rates = throughput(options.build, options)
     figures = {
         "machine": machine(),
+        "rewind_zygotes": int(options.zygotes),
         "program_bytes": statistics.median(len(job.words[1]) for job in programs(400, seed=1)),
         "per_second": rates,
-        "latency_ms_at_half_load": latency(
-            options.build, rates["rewind tier, tiny"] / 2, options.seconds
-        ),
+        "latency_ms_at_half_load": latency(options.build, rates["rewind tier, tiny"] / 2, options),
     }
     print(report(figures))
     if options.json:
