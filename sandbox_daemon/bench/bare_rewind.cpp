@@ -1,6 +1,6 @@
-// The floor under the rewind tier: supervisors and runners as in the daemon, without the broker, its
-// clients and the layers that are put on once. Prints programs per second of `--processes` pairs side
-// by side, each on a core of its own.
+// The floor under the rewind tier: supervisors and runners as in the daemon, without the broker,
+// its clients and the layers that are put on once. Prints programs per second of `--processes`
+// pairs side by side, each on a core of its own.
 #include <fcntl.h>
 #include <pybind11/pybind11.h>
 #include <unistd.h>
@@ -32,8 +32,8 @@ struct Pair {
   std::unique_ptr<Supervisor> supervisor;
 };
 
-// Where a zygote has its channel and the output streams of programs, which print nothing here. To be
-// called while these descriptors are free.
+// Where a zygote has its channel and the output streams of programs, which print nothing here. To
+// be called while these descriptors are free.
 void reserve_descriptors() {
   while (::open("/dev/null", O_WRONLY) < kErrFd) {
   }
@@ -52,12 +52,11 @@ std::shared_ptr<Pair> warm_up(const std::string& preload, uint64_t number) {
   set_no_new_privs();
   pin_to_core(number);
   block_stop_signal();
-  pair->supervisor =
-      std::make_unique<Supervisor>(SupervisorConfig{.proc = pair->proc.get(),
-                                                    .region = &pair->region,
-                                                    .filter = &pair->filter,
-                                                    .stack = pair->stack,
-                                                    .paranoid = false});
+  pair->supervisor = std::make_unique<Supervisor>(SupervisorConfig{.proc = pair->proc.get(),
+                                                                   .region = &pair->region,
+                                                                   .filter = &pair->filter,
+                                                                   .stack = pair->stack,
+                                                                   .paranoid = false});
   return pair;
 }
 

@@ -1,6 +1,4 @@
 // A child process writes to its memory at random; the snapshot must find and undo all of it.
-#include "snapshot.h"
-
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -17,6 +15,7 @@
 
 #include "channel.h"
 #include "expect.h"
+#include "snapshot.h"
 
 namespace azr {
 namespace {
@@ -31,7 +30,8 @@ struct Order {
 };
 
 char* mapped(size_t pages) {
-  void* at = ::mmap(nullptr, pages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* at =
+      ::mmap(nullptr, pages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return static_cast<char*>(at);
 }
 

@@ -224,6 +224,11 @@ class SandboxConfig(Section):
         default="seccomp", description="refuse to start when isolation is weaker than this"
     )
     zygotes: int = Field(default=0, ge=0, description="warm interpreters; 0: two per core")
+    rewind: bool = Field(
+        default=True,
+        description="run most programs in processes that are put back after each, where the "
+        "kernel allows; false: a process of its own for every program",
+    )
     timeout_ms: PositiveInt = Field(default=2000, description="wall-clock deadline of a program")
     memory_mib: PositiveInt = Field(default=512, description="address space of a program")
     output_kib: PositiveInt = Field(default=256, description="most output or result of a program")

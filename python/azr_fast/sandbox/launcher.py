@@ -36,10 +36,11 @@ class Sandbox:
 
     path: str  # of the socket, while the context is entered
 
-    def __init__(self, zygotes: int = 0, require: str = "seccomp") -> None:
+    def __init__(self, zygotes: int = 0, require: str = "seccomp", rewind: bool = True) -> None:
         cores = len(os.sched_getaffinity(0))
         self._zygotes = zygotes or 2 * cores
-        self._rewind = max(2, cores)  # two: programs are run twice over to be compared
+        # More than one: programs are run twice over to be compared.
+        self._rewind = cores + 1 if rewind else 0
         self._require = require
 
     def __enter__(self) -> Self:
@@ -80,16 +81,18 @@ class Sandbox:
 def open_sandbox(config: SandboxConfig) -> AbstractContextManager[Client]:
     """`open_client` as the config of a run has it."""
     limits = Limits(config.timeout_ms, config.memory_mib << 20, config.output_kib << 10)
-    return open_client(config.socket, limits, config.require, config.zygotes)
+    return open_client(config.socket, limits, config.require, config.zygotes, config.rewind)
 
 
 @contextmanager
-def open_client(socket: str, limits: Limits, require: str, zygotes: int = 0) -> Iterator[Client]:
+def open_client(
+    socket: str, limits: Limits, require: str, zygotes: int = 0, rewind: bool = True
+) -> Iterator[Client]:
     """A client of the daemon at `socket`, or, if that is empty, of one that lives as long as the
     context. Raises UserError when there is none to talk to.
     """
     with ExitStack() as stack:
-        own = not socket and stack.enter_context(Sandbox(zygotes, require))
+        own = not socket and stack.enter_context(Sandbox(zygotes, require, rewind))
         path = own.path if own else check_socket_path(socket)
         client = stack.enter_context(closing(Client(path, limits)))
         _check_level(client, require)

@@ -79,7 +79,7 @@ class Job {
   uint64_t client_;
   Deliver deliver_;
   std::vector<Unit> units_;
-  std::vector<Budget> left_;  // per replica
+  std::vector<Budget> left_;                             // per replica
   size_t started_ = 0, finished_ = 0, fallen_back_ = 0;  // of the units
   std::optional<TimePoint> deadline_;
   TimePoint begun_;

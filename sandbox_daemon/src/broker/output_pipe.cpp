@@ -37,9 +37,7 @@ OutputPipe::~OutputPipe() {
   if (read_) loop_.remove(read_.get());
 }
 
-void OutputPipe::begin(std::function<void()> on_data) {
-  on_data_ = std::move(on_data);
-}
+void OutputPipe::begin(std::function<void()> on_data) { on_data_ = std::move(on_data); }
 
 void OutputPipe::reset_flags() { ::fcntl(write_.get(), F_SETFL, 0); }
 
