@@ -2,8 +2,9 @@
 
     python benchmarks/verification.py --proposals 400 --output results.json
 
-Each proposal is a well-formed answer of a model: parsed, checked, and run twice over in interpreters
-that hash differently, by as many threads as a run has. Rounds alternate; reported are medians.
+Each proposal is a well-formed answer of a model: parsed, checked, and run twice over in
+interpreters that hash differently, by as many threads as a run has. Rounds alternate; reported are
+medians.
 """
 
 from __future__ import annotations
