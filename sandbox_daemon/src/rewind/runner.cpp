@@ -31,13 +31,11 @@ bool holds(const WritableMapping& mapping, const void* address) {
 }
 
 // The file belongs to the process's user only while the process may be inspected.
-Pagemap own_pagemap(int proc) {
+void open_pagemap(int proc) {
   ::prctl(PR_SET_DUMPABLE, 1);
-  UniqueFd fd(::openat(proc, "self/pagemap", O_RDONLY | O_CLOEXEC));
+  g_pagemap.reset(::openat(proc, "self/pagemap", O_RDONLY | O_CLOEXEC));
   ::prctl(PR_SET_DUMPABLE, 0);
-  if (!fd) ::_exit(kFailed);
-  g_pagemap.reset(::dup(fd.get()));
-  return Pagemap(std::move(fd));
+  if (!g_pagemap) ::_exit(kFailed);
 }
 
 // Everything but the mapping that `here` lies in, or that one alone.
@@ -103,7 +101,7 @@ JobHeader& runner_job() { return g_job; }
 void become_runner(const RunnerSetup& setup) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   g_setup = &setup;  // lives on the stack
-  const Pagemap own = own_pagemap(setup.proc);
+  open_pagemap(setup.proc);
   ::getcontext(&g_on_own_stack);
   g_on_own_stack.uc_stack.ss_sp = setup.stack.data();
   g_on_own_stack.uc_stack.ss_size = setup.stack.size();

@@ -14,7 +14,6 @@
 #include "channel.h"
 #include "child.h"
 #include "error.h"
-#include "fixed_heap.h"
 #include "fork_zygote.h"
 #include "fresh_heaps.h"
 #include "huge_memory.h"
@@ -26,9 +25,12 @@
 #include "program.h"
 #include "program_limits.h"
 #include "region.h"
+#if defined(__x86_64__)
+#include "fixed_heap.h"
 #include "rewind_place.h"
 #include "rewind_rules.h"
 #include "rewind_zygote.h"
+#endif
 
 namespace azr {
 namespace {
@@ -114,6 +116,7 @@ void check(const Region& region) {
       .serve();
 }
 
+#if defined(__x86_64__)
 [[noreturn]] void start_rewinding(const Options& options) {
   require_no_swap();
   const UniqueFd proc(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -145,6 +148,11 @@ void check(const Region& region) {
   send_message(kControlFd, MessageType::kReady, serialize_layers(layers), {});
   zygote.serve();
 }
+#else
+[[noreturn]] void start_rewinding(const Options&) {
+  throw StartError("rewind: is there on x86-64 only");
+}
+#endif
 
 int run(int argc, char** argv) {
   try {
