@@ -370,7 +370,7 @@ def test_a_killed_zygote_of_jails_is_replaced(jail: Daemon) -> None:
 
 
 def test_refusals_name_what_to_do(jail: Daemon, folder: Path) -> None:
-    with pytest.raises(redis.ResponseError, match="'TIER' must be fork or jail"):
+    with pytest.raises(redis.ResponseError, match="'TIER' must be rewind, fork or jail"):
         jail.call("", TIER="none")
     with running(f"{folder}/s", "--zygotes", "1", "--pools", "a=1") as plain:
         with pytest.raises(redis.ResponseError, match="start the daemon with --jail"):

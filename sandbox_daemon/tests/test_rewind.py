@@ -141,11 +141,28 @@ def test_a_runner_that_is_killed_is_replaced(paranoid: Daemon) -> None:
         reply = paranoid.call(endless, "", CPU=100)
         assert (reply["verdict"], reply["message"]) == ("timeout", "CPU limit of 100 ms")
         assert paranoid.call("def f(): return 1", "")["tier"] == "rewind"
-    for pid in [child for z in rewind_zygotes(paranoid) for child in children_of(z["pid"])]:
+    for pid in runners(paranoid):
         os.kill(pid, signal.SIGKILL)  # between programs, as a late kill does
     one, both = "def f(): return 1", {"REPLICAS": 2}
     assert paranoid.call(one, "", **both)["verdict"] == "ok"
     assert paranoid.call(one, "", **both)["tier"] == "rewind"
+    assert restarts(paranoid) == 0
+
+
+def runners(daemon: Daemon) -> list[int]:
+    return [child for zygote in rewind_zygotes(daemon) for child in children_of(zygote["pid"])]
+
+
+def test_a_program_whose_runner_dies_for_others_is_run_again(paranoid: Daemon) -> None:
+    with paranoid.connect() as client:
+        connection = client.connection_pool.get_connection()
+        connection.send_command("CALL", "import time\ndef f(): time.sleep(1)", "f", 1, "")
+        assert eventually(lambda: any(z["state"] == "busy" for z in rewind_zygotes(paranoid)))
+        for pid in runners(paranoid):
+            os.kill(pid, signal.SIGKILL)  # as the kernel does that is out of memory
+        reply = connection.read_response()
+    assert (reply["verdict"], reply["tier"]) == ("ok", "fork")
+    assert paranoid.call("def f(): return 1", "", REPLICAS=2)["verdict"] == "ok"
     assert restarts(paranoid) == 0
 
 

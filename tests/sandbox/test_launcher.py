@@ -307,7 +307,6 @@ def test_zygotes_default_to_two_per_core(sandbox):
 
 def test_a_daemon_killed_in_the_middle_of_a_call(temp_folder):
     with Sandbox(zygotes=2) as sandbox:
-        idle = family(sandbox.path)
         client = sandbox.client(Limits(60_000, 256 << 20, 1 << 16))
         raised = []
 
@@ -318,7 +317,7 @@ def test_a_daemon_killed_in_the_middle_of_a_call(temp_folder):
 
         thread = threading.Thread(target=call)
         thread.start()
-        wait_until(lambda: family(sandbox.path) > idle)  # the child that loops
+        wait_until(lambda: client.info()["stats"]["programs_running"] == "1")
         ours = family(sandbox.path)
         (broker,) = (pid for pid in ours if processes().get(pid) == os.getpid())
         os.kill(broker, signal.SIGKILL)

@@ -135,7 +135,11 @@ void Zygote::on_ready(const std::string& body) {
   events_.on_idle();
 }
 
+// A process that many programs share ends for the broker's kills alone. Should it end otherwise, a
+// fork shows whether this program was to blame.
 void Zygote::on_done(const DoneReport& report) {
+  const bool died = WIFSIGNALED(report.wait_status) && !run_->killed();
+  if (config_.tier == Tier::kRewind && died) return on_unserved(Unserved{});
   unwatch();
   state_ = State::kIdle;
   end_run(report, /*died=*/false);
