@@ -15,16 +15,9 @@ constexpr milliseconds kQuick{5};  // of a program that ends sooner the broker h
 // Beyond every deadline: the broker, whose they are, must have been stopped.
 constexpr milliseconds kBeyond{10'000};
 
-// Of the kernel's half of addresses: a call through the vsyscall page. Sent back to another place from
-// there, a process is killed.
-bool in_vsyscall(const Stop& stop) {
-  return stop.kind == Stop::Kind::kCall && static_cast<int64_t>(stop.at) < 0;
-}
-
-// It is no more, has used all the CPU time that a process may, or cannot be sent back.
+// It cannot go on as it was, or it has used all the CPU time that a process may.
 bool ends_runner(const Stop& stop) {
-  return stop.kind == Stop::Kind::kGone || in_vsyscall(stop) ||
-         (stop.kind == Stop::Kind::kSignal && stop.number == SIGXCPU);
+  return !stop.can_be_undone() || (stop.kind == Stop::Kind::kSignal && stop.number == SIGXCPU);
 }
 
 template <typename Body>

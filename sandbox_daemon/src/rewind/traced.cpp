@@ -34,6 +34,11 @@ void block_stop_signal() {
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
 }
 
+bool Stop::can_be_undone() const {
+  constexpr uint64_t kIdentification = 1 << 21;
+  return kind != Kind::kGone && static_cast<int64_t>(at) >= 0 && (flags & kIdentification) == 0;
+}
+
 bool Registers::operator==(const Registers& other) const {
   return std::memcmp(&general, &other.general, sizeof general) == 0 &&
          extended_bytes == other.extended_bytes &&
@@ -57,16 +62,20 @@ std::optional<Stop> Traced::wait(std::chrono::nanoseconds patience) const {
   int status = 0;
   rusage usage{};
   if (::wait4(pid_, &status, WNOHANG | __WALL, &usage) != pid_) return std::nullopt;
-  return stop_of(status, usage);
+  if (WIFSTOPPED(status)) return stop_of(status);
+  return Stop{.kind = Stop::Kind::kGone, .number = status, .cpu_us = cpu_us_of(usage)};
 }
 
-std::optional<Stop> Traced::stop_of(int status, const rusage& usage) const {
-  if (!WIFSTOPPED(status)) return Stop{Stop::Kind::kGone, status, 0, cpu_us_of(usage)};
-  if (status >> 8 != kSeccompStop) return Stop{Stop::Kind::kSignal, WSTOPSIG(status)};
+// Of a process that stopped.
+std::optional<Stop> Traced::stop_of(int status) const {
   user_regs_struct general{};
   iovec part{&general, sizeof general};
   if (::ptrace(PTRACE_GETREGSET, pid_, NT_PRSTATUS, &part) != 0) return std::nullopt;
-  return Stop{Stop::Kind::kCall, static_cast<int>(general.orig_rax), general.rip};
+  const bool call = status >> 8 == kSeccompStop;
+  return Stop{.kind = call ? Stop::Kind::kCall : Stop::Kind::kSignal,
+              .number = call ? static_cast<int>(general.orig_rax) : WSTOPSIG(status),
+              .at = general.rip,
+              .flags = general.eflags};
 }
 
 bool Traced::read(Registers& registers) const {

@@ -16,8 +16,15 @@ struct Stop {
   enum class Kind { kCall, kSignal, kGone };
   Kind kind;
   int number;          // the system call; the signal; the wait status
-  uintptr_t at = 0;    // of a call: the place it comes back to
+  uintptr_t at = 0;    // where it would go on
+  uint64_t flags = 0;  // of its processor
   int64_t cpu_us = 0;  // when gone: what the process has used in all
+
+  // Whether it can be sent back to another place with other flags, and nothing be left. From the
+  // vsyscall page, in the kernel's half of addresses, a process that is sent elsewhere is killed;
+  // and the identification flag, which is 0 at first, is beyond a tracer
+  // (arch/x86/kernel/ptrace.c).
+  bool can_be_undone() const;
 };
 
 // All that a thread has in its processor.
@@ -49,7 +56,7 @@ class Traced {
   static void skip_call(Registers& registers);
 
  private:
-  std::optional<Stop> stop_of(int status, const rusage& usage) const;
+  std::optional<Stop> stop_of(int status) const;
   pid_t pid_;
 };
 
