@@ -89,6 +89,43 @@ def _surrogate(  # noqa: ANN202
 
 
 @triton.jit
+def _token_loss(  # noqa: ANN202
+    logp: tl.tensor,
+    entropy: tl.tensor,
+    ours: tl.tensor,
+    out: tl.tensor,
+    tokens: tl.tensor,
+    dual: tl.tensor,
+    cap: tl.tensor,
+    kl_weight: tl.tensor,
+    CORRECTION: tl.constexpr,
+    HAS_REFERENCE: tl.constexpr,
+):
+    """From a token's column `ours` to its results `out`; minus the loss's derivatives by log p and
+    by entropy. Columns' elements are `tokens` apart."""
+    advantage, weight = tl.load(ours), tl.load(ours + tokens)
+    entropy_weight, behaviour = tl.load(ours + 2 * tokens), tl.load(ours + 3 * tokens)
+    lowest, highest = tl.load(ours + 4 * tokens), tl.load(ours + 5 * tokens)
+    value, coefficient, clipped = _surrogate(
+        logp, advantage, behaviour, lowest, highest, dual, cap, CORRECTION
+    )
+    k3 = 0.0
+    if HAS_REFERENCE:
+        away, is_free = _exponent(tl.load(ours + 6 * tokens) - logp)
+        k3 = _expm1_less(away)
+        value += kl_weight * k3
+        coefficient += kl_weight * tl.where(is_free, away + k3, 0.0)
+    coefficient *= weight
+    tl.store(out, logp)
+    tl.store(out + tokens, entropy)
+    tl.store(out + 2 * tokens, weight * (value - entropy_weight * entropy))
+    tl.store(out + 3 * tokens, coefficient)
+    tl.store(out + 4 * tokens, k3)
+    tl.store(out + 5 * tokens, clipped)
+    return coefficient, weight * entropy_weight
+
+
+@triton.jit
 def policy_loss_rows(
     logits_ptr: tl.tensor,
     d_logits_ptr: tl.tensor,
@@ -118,31 +155,10 @@ def policy_loss_rows(
     log_sum = tl.log(total)
     logp = (x_target - top) * scale - log_sum
     entropy = log_sum - moment * scale / total
-
-    ours = per_token_ptr + row
-    advantage, weight = tl.load(ours), tl.load(ours + tokens)
-    entropy_weight, behaviour = tl.load(ours + 2 * tokens), tl.load(ours + 3 * tokens)
-    lowest, highest = tl.load(ours + 4 * tokens), tl.load(ours + 5 * tokens)
-    value, coefficient, clipped = _surrogate(
-        logp, advantage, behaviour, lowest, highest, dual, cap, CORRECTION
-    )
-    k3 = 0.0
-    if HAS_REFERENCE:
-        away, is_free = _exponent(tl.load(ours + 6 * tokens) - logp)
-        k3 = _expm1_less(away)
-        value += kl_weight * k3
-        coefficient += kl_weight * tl.where(is_free, away + k3, 0.0)
-    coefficient *= weight
-
-    out = results_ptr + row
-    tl.store(out, logp)
-    tl.store(out + tokens, entropy)
-    tl.store(out + 2 * tokens, weight * (value - entropy_weight * entropy))
-    tl.store(out + 3 * tokens, coefficient)
-    tl.store(out + 4 * tokens, k3)
-    tl.store(out + 5 * tokens, clipped)
-
-    entropy_coefficient = weight * entropy_weight
+    coefficient, entropy_coefficient = _token_loss(
+        logp, entropy, per_token_ptr + row, results_ptr + row, tokens, dual, cap, kl_weight,
+        CORRECTION, HAS_REFERENCE,
+    )  # fmt: skip
     if (coefficient == 0.0) & (entropy_coefficient == 0.0):
         write_zeros(d_logits_ptr, d_begin, vocabulary, BLOCK)
     else:

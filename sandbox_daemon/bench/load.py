@@ -67,7 +67,15 @@ class Connection:
 
 def rate(path: str, job: Job, seconds: float) -> float:
     """Jobs per second with a full pipeline."""
-    connection = Connection(path, job)
+    return _rate(Connection(path, job), seconds)
+
+
+def rate_of_many(path: str, jobs: list[Job], seconds: float) -> float:
+    """The same of different jobs, one after another and round again; each has one value."""
+    return _rate(_Marks(path, jobs), seconds)
+
+
+def _rate(connection: Connection | _Marks, seconds: float) -> float:
     connection.send(DEPTH)
     begin, done = time.perf_counter(), 0
     while (passed := time.perf_counter() - begin) < seconds:
@@ -75,19 +83,6 @@ def rate(path: str, job: Job, seconds: float) -> float:
         connection.send(completed)
         done += completed
     connection.close()
-    return done / passed
-
-
-def rate_of_many(path: str, jobs: list[Job], seconds: float) -> float:
-    """The same of different jobs, one after another and round again; each has one value."""
-    stream = _Marks(path, jobs)
-    begin, done = time.perf_counter(), 0
-    stream.send(DEPTH)
-    while (passed := time.perf_counter() - begin) < seconds:
-        completed = stream.receive()
-        stream.send(completed)
-        done += completed
-    stream.close()
     return done / passed
 
 
