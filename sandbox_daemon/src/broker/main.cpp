@@ -67,7 +67,7 @@ void raise_descriptor_limit() {
 }
 
 // Broker, zygotes and programs hand work to each other all the time: who wakes another one goes on
-// first (sched(7)). A tenth more programs a second, and as quick at half of the load.
+// first (sched(7)). Measured: a tenth more programs a second.
 void take_turns_calmly() {
   const sched_param none{};
   ::sched_setscheduler(0, SCHED_BATCH, &none);

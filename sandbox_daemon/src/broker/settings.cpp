@@ -91,7 +91,7 @@ constexpr Setting kSettings[] = {
     {"pools", "'NAME=N:A,B ...'", "more zygotes, with other modules, for jobs that say POOL NAME",
      false, read_pools, [](const BrokerConfig& config) { return config.pools; }},
     number<kRewind, 0, kMaxZygotes>(
-        "rewind", "N", "of each pool: zygotes that serve most programs at ten times the speed (0)",
+        "rewind", "N", "of each pool: zygotes that serve most programs at several times the speed (0)",
         false),
     number<kJail, 0, kMaxZygotes>(
         "jail", "N", "zygotes for jobs that say TIER jail: processes, threads, files (0)", false),
