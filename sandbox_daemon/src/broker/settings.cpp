@@ -91,8 +91,8 @@ constexpr Setting kSettings[] = {
     {"pools", "'NAME=N:A,B ...'", "more zygotes, with other modules, for jobs that say POOL NAME",
      false, read_pools, [](const BrokerConfig& config) { return config.pools; }},
     number<kRewind, 0, kMaxZygotes>(
-        "rewind", "N", "of each pool: zygotes that serve most programs at several times the speed (0)",
-        false),
+        "rewind", "N",
+        "of each pool: zygotes that serve most programs at several times the speed (0)", false),
     number<kJail, 0, kMaxZygotes>(
         "jail", "N", "zygotes for jobs that say TIER jail: processes, threads, files (0)", false),
     text<&BrokerConfig::path>("path", "DIR:DIR", "more folders that programs import from", false),
