@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import select
 import socket
 import time
 from collections import deque
 
 DEPTH = 64  # requests in the pipeline
+CONNECTIONS = 16  # of a load that does not wait
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +41,9 @@ def call(program: str, argument: str, value: str, *options: str, cases: int = 1)
 class Connection:
     """Counts the values of one job's replies as they come in."""
 
-    def __init__(self, path: str, job: Job, patience: float = 60):
+    def __init__(self, path: str, job: Job):
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(patience)  # a wrong answer holds no value: it is missed for ever
+        self._socket.settimeout(60)  # a wrong answer holds no value: it is missed for ever
         self._socket.connect(path)
         self._request, self._mark, self._values = job.request, job.mark, job.values
         self._rest = b""
@@ -48,6 +51,9 @@ class Connection:
 
     def send(self, count: int) -> None:
         self._socket.sendall(self._request * count)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def receive(self) -> int:
         """Waits for replies; how many were completed. Marks may be cut by a read."""
@@ -121,21 +127,28 @@ class _Marks:
 
 
 def latencies(path: str, job: Job, per_second: float, seconds: float) -> list[float]:
-    """Seconds from each request's due time to its reply, at a rate that waits for no answer."""
-    connection = Connection(path, job, patience=0.0005)
-    due: deque[float] = deque()
+    """Seconds from each request's due time to its reply, at a rate that waits for no answer.
+
+    Requests take turns on the connections: on one alone a reply waits for those before it.
+    """
+    due: dict[Connection, deque[float]] = {
+        Connection(path, job): deque() for _ in range(CONNECTIONS)
+    }
+    turns = itertools.cycle(due)
     taken: list[float] = []
     begin, sent, total = time.perf_counter(), 0, int(per_second * seconds)
     while len(taken) < total:
         while sent < total and (at := begin + sent / per_second) <= time.perf_counter():
+            connection = next(turns)
             connection.send(1)
-            due.append(at)
+            due[connection].append(at)
             sent += 1
-        try:
+        # To the microsecond, unlike a socket's own timeout.
+        patience = max(at - time.perf_counter(), 0) if sent < total else None
+        for connection in select.select(list(due), [], [], patience)[0]:
             completed = connection.receive()
-        except TimeoutError:
-            continue
-        now = time.perf_counter()
-        taken.extend(now - due.popleft() for _ in range(completed))
-    connection.close()
+            now = time.perf_counter()
+            taken.extend(now - due[connection].popleft() for _ in range(completed))
+    for connection in due:
+        connection.close()
     return taken
