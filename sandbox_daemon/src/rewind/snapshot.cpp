@@ -10,17 +10,11 @@
 namespace azr {
 namespace {
 
-constexpr size_t kFound = 4096;    // runs of pages that one look of the kernel may tell
-constexpr size_t kMostHot = 4096;  // pages
-// To ask the kernel about an extent costs as much as to copy this many pages, or to pass by ten
+// Runs of pages that one look of the kernel may tell: its own copy of them is quickly made.
+constexpr size_t kFound = 128;
+// To ask the kernel about an extent costs as much as to copy this many pages, or to pass by many
 // times as many.
-constexpr size_t kSmallMapping = 8, kSmallGap = 64;
-// Copying a page costs some 0.1 us, a fault, a copy and its protection 1.5 us: hot is what one
-// program in ten writes to.
-constexpr uint64_t kWindow = 64;
-constexpr uint8_t kHotHits = 6;
-// Programs of another kind may come: what is hot is learnt anew.
-constexpr uint64_t kForgetAfter = 16384;
+constexpr size_t kSmall = 16, kSmallGap = 64;
 constexpr long kBlocks = kPage / 512;  // of a page, as stat(2) counts them
 
 alignas(kPage) constexpr char kZeros[kPage] = {};
@@ -52,22 +46,16 @@ Snapshot::Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory
       pagemap_(std::move(pagemap)),
       view_(file_pages(mappings_) * kPage, file_),
       saved_(file_pages(mappings_)),
-      is_hot_(file_pages(mappings_)),
-      hits_(file_pages(mappings_)),
-      hot_(kMostHot),
-      found_(kFound) {
+      found_(kFound),
+      hot_(file_pages(mappings_)) {
   for (const auto& mapping : mappings_) divide(mapping);
-  always_hot_ = hot_count_;
   save();
 }
 
 // Extents and gaps of a mapping; all of a small one is hot.
 void Snapshot::divide(const WritableMapping& mapping) {
   const size_t first = mapping.offset / kPage, end = first + pages_of(mapping);
-  if (end - first <= kSmallMapping) {
-    for (size_t page = first; page < end; ++page) mark_hot(page);
-    return;
-  }
+  if (end - first <= kSmall) return copy_always({first, end});
   Pages extent{first, first};
   for_each_data(file_, first, end, [&](size_t from, size_t to) {
     if (from - extent.end > kSmallGap) {
@@ -82,13 +70,21 @@ void Snapshot::divide(const WritableMapping& mapping) {
 }
 
 void Snapshot::add_extent(Pages pages) {
-  if (pages.first < pages.end) extents_.push_back(pages);
+  if (pages.first == pages.end) return;
+  if (!extents_.empty() && extents_.back().end == pages.first &&
+      addresses_of(extents_.back()).end == addresses_of(pages).begin) {
+    extents_.back().end = pages.end;  // of the mapping before
+  } else if (pages.end - pages.first <= kSmall) {
+    copy_always(pages);
+  } else {
+    extents_.push_back(pages);
+  }
 }
 
 // Every page of an extent and every hot page is in the file from now on, also those that were
 // zeros.
 void Snapshot::save() {
-  saved_count_ = hot_count_;
+  saved_count_ = hot_.all().size();
   for (const Pages& extent : extents_) saved_count_ += extent.end - extent.first;
   copies_ = Area<char>(saved_count_ * kPage);
   char* copy = copies_.data();
@@ -98,7 +94,7 @@ void Snapshot::save() {
     saved_[page] = copy;
     copy += kPage;
   };
-  for (size_t i = 0; i < hot_count_; ++i) keep(hot_[i]);
+  std::ranges::for_each(hot_.all(), keep);
   for (const Pages& extent : extents_) {
     for (size_t page = extent.first; page < extent.end; ++page) keep(page);
     if (!pagemap_.mark_clean(addresses_of(extent))) {
@@ -114,7 +110,6 @@ size_t Snapshot::page_of(uintptr_t address) const {
   return (mapping.offset + (address - mapping.range.begin)) / kPage;
 }
 
-// Of pages in one mapping.
 AddressRange Snapshot::addresses_of(Pages pages) const {
   const auto after =
       std::ranges::upper_bound(mappings_, pages.first * kPage, {}, &WritableMapping::offset);
@@ -130,13 +125,12 @@ void Snapshot::restore_page(size_t page) {
 }
 
 bool Snapshot::restore() {
-  for (size_t i = 0; i < hot_count_; ++i) restore_page(hot_[i]);
+  for (const size_t page : hot_.all()) restore_page(page);
   for (const Pages& extent : extents_) {
     if (!restore_extent(extent)) return false;
   }
   if (has_grown() && !empty_gaps()) return false;
-  if (++restores_ % kWindow == 0) learn();
-  return restores_ % kForgetAfter != 0 || forget_hot();
+  return !hot_.end_program() || change_hot();
 }
 
 bool Snapshot::restore_extent(const Pages& extent) {
@@ -156,11 +150,11 @@ bool Snapshot::restore_extent(const Pages& extent) {
 // Of an extent; hot pages, which are always written, lie between others.
 bool Snapshot::restore_run(Pages run) {
   for (size_t page = run.first; page < run.end; ++page) {
-    if (is_hot_[page] != 0) continue;
+    if (hot_.has(page)) continue;
     const size_t first = page;
-    for (; page < run.end && is_hot_[page] == 0; ++page) {
+    for (; page < run.end && !hot_.has(page); ++page) {
       restore_page(page);
-      ++hits_[page];
+      hot_.note(page);
     }
     if (!pagemap_.mark_clean(addresses_of({first, page}))) return false;
   }
@@ -182,9 +176,9 @@ bool Snapshot::empty_gap(const Pages& gap) {
   bool done = true;
   for_each_data(file_, gap.first, gap.end, [&](size_t from, size_t to) {
     for (size_t page = from; page < to; ++page) {
-      if (is_hot_[page] != 0) continue;
+      if (hot_.has(page)) continue;
       const size_t first = page;
-      for (; page < to && is_hot_[page] == 0; ++page) ++hits_[page];
+      for (; page < to && !hot_.has(page); ++page) hot_.note(page);
       done = give_back({first, page}) && done;
     }
   });
@@ -197,34 +191,23 @@ bool Snapshot::give_back(Pages run) {
                      static_cast<off_t>((run.end - run.first) * kPage)) == 0;
 }
 
-void Snapshot::mark_hot(size_t page) {
-  hot_[hot_count_++] = static_cast<uint32_t>(page);
-  is_hot_[page] = 1;
+void Snapshot::copy_always(Pages pages) {
+  for (size_t page = pages.first; page < pages.end; ++page) hot_.add_for_ever(page);
 }
 
-// A page of a gap is there from now on.
-void Snapshot::learn() {
-  for (size_t page = 0; page < hits_.size(); ++page) {
-    if (hits_[page] >= kHotHits && hot_count_ < kMostHot) {
-      mark_hot(page);
-      hot_in_gaps_ += saved_[page] == nullptr;
-      restore_page(page);
-    }
-    hits_[page] = 0;
+// A page of a gap is there as long as it is hot.
+bool Snapshot::change_hot() {
+  while (const auto page = hot_.learn()) {
+    hot_in_gaps_ += saved_[*page] == nullptr;
+    restore_page(*page);
   }
-}
-
-bool Snapshot::forget_hot() {
   bool done = true;
-  for (size_t i = always_hot_; i < hot_count_; ++i) {
-    const size_t page = hot_[i];
-    is_hot_[page] = 0;
-    done = (saved_[page] == nullptr ? give_back({page, page + 1})
-                                    : pagemap_.mark_clean(addresses_of({page, page + 1}))) &&
-           done;
+  while (const auto page = hot_.forget()) {
+    const Pages run{*page, *page + 1};
+    const bool in_gap = saved_[*page] == nullptr;
+    hot_in_gaps_ -= in_gap;
+    done = (in_gap ? give_back(run) : pagemap_.mark_clean(addresses_of(run))) && done;
   }
-  hot_count_ = always_hot_;
-  hot_in_gaps_ = 0;
   return done;
 }
 

@@ -1,9 +1,9 @@
 // A runner's memory as it was when it first stopped, and the way back to it.
 //
-// Small mappings, and pages that nearly every program writes to, are *hot*: they are copied back
-// every time, which costs a tenth of a fault. The other pages that were there lie in a few
-// *extents*: what a program wrote of them the kernel's write tracking tells. What was not there is
-// a *gap*: a page that appears in one is given back, and reads as zeros again; that there is one
+// Small mappings and extents, and pages that nearly every program writes to, are *hot*: they are
+// copied back every time, which costs a tenth of a fault. The other pages that were there lie in a
+// few *extents*: what a program wrote of them the kernel's write tracking tells. What was not there
+// is a *gap*: a page that appears in one is given back, and reads as zeros again; that there is one
 // the file's size tells.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "area.h"
+#include "hot_pages.h"
 #include "pagemap.h"
 #include "writable_memory.h"
 
@@ -45,9 +46,8 @@ class Snapshot {
   bool empty_gap(const Pages& gap);
   bool give_back(Pages run);
   void restore_page(size_t page);
-  void mark_hot(size_t page);
-  void learn();
-  bool forget_hot();
+  void copy_always(Pages pages);
+  bool change_hot();
   bool has_grown() const;
   size_t page_of(uintptr_t address) const;
   AddressRange addresses_of(Pages pages) const;
@@ -59,14 +59,10 @@ class Snapshot {
   Area<char> view_;
   Area<char> copies_;
   std::vector<Pages> extents_, gaps_;
-  // By page of the memory file.
-  Area<const char*> saved_;  // null: in a gap
-  Area<uint8_t> is_hot_;
-  Area<uint8_t> hits_;  // in this window
-  Area<uint32_t> hot_;  // pages; the first hot_count_ of them
+  Area<const char*> saved_;  // by page of the memory file; null: in a gap
   Area<PageRegion> found_;
-  size_t hot_count_ = 0, always_hot_ = 0, hot_in_gaps_ = 0, saved_count_ = 0;
-  uint64_t restores_ = 0;
+  HotPages hot_;
+  size_t hot_in_gaps_ = 0, saved_count_ = 0;
 };
 
 }  // namespace azr
