@@ -58,7 +58,7 @@ bool Scheduler::place_one(size_t slot) {
 // theirs may wait for them.
 bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot, bool new_jobs) {
   for (auto at = queue.begin(); at != queue.end();) {
-    const auto job = *at;
+    const auto& job = *at;
     const auto unit = new_jobs || job->begun() ? unit_for(*job, slot) : std::nullopt;
     if (unit) start(job, *unit, slot);
     if (job->all_started()) unwatch(*job);

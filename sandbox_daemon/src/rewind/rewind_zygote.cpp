@@ -69,9 +69,8 @@ void RewindZygote::report(const Stop& stop, int64_t cpu_before) const {
     return tell(MessageType::kUnserved, Unserved{call ? stop.number : -1});
   }
   const bool gone = stop.kind == Stop::Kind::kGone;
-  const int64_t cpu = gone ? stop.cpu_us : supervisor_->cpu_us();
   tell(MessageType::kDone, DoneReport{.wait_status = gone ? stop.number : 0,
-                                      .cpu_us = cpu - cpu_before,
+                                      .cpu_us = stop.cpu_us - cpu_before,
                                       .max_rss_kib = supervisor_->memory_kib(),
                                       .faults = 0});
 }

@@ -10,7 +10,6 @@
 
 #include <csignal>
 #include <cstring>
-#include <ctime>
 
 #include "channel.h"
 #include "error.h"
@@ -89,12 +88,11 @@ Pagemap Supervisor::make_runner(std::span<const WritableMapping> mappings) {
 void Supervisor::bring_to_its_stop() {
   pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   traced_.emplace(pid_);
-  if (!pidfd_ || ::clock_getcpuclockid(pid_, &cpu_clock_) != 0 || !traced_->adopt() ||
-      !traced_->resume()) {
+  if (!pidfd_ || !traced_->adopt() || !traced_->resume()) {
     throw StartError("rewind: cannot trace the runner: " + errno_text());
   }
   std::optional<Stop> stop;
-  while (!stop) stop = traced_->wait(kStartPatience);
+  while (!stop) stop = wait(kStartPatience);
   if (stop->kind != Stop::Kind::kCall || stop->number != kStopCall || !traced_->read(registers_)) {
     throw StartError("rewind: the runner did not come to its stop");
   }
@@ -127,6 +125,7 @@ bool Supervisor::begin(const JobHeader& job) {
 
 std::optional<Stop> Supervisor::wait(std::chrono::nanoseconds patience) {
   auto stop = traced_->wait(patience);
+  if (stop) cpu_us_ = stop->cpu_us;
   if (stop && stop->kind == Stop::Kind::kGone) pid_ = -1;
   return stop;
 }
@@ -146,12 +145,6 @@ bool Supervisor::rewind() {
   }
   if (config_.paranoid) fault_ = difference();
   return fault_.empty();
-}
-
-int64_t Supervisor::cpu_us() const {
-  timespec time{};
-  ::clock_gettime(cpu_clock_, &time);
-  return int64_t{time.tv_sec} * 1'000'000 + time.tv_nsec / 1000;
 }
 
 int64_t Supervisor::memory_kib() const {

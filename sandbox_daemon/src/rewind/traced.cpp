@@ -62,20 +62,22 @@ std::optional<Stop> Traced::wait(std::chrono::nanoseconds patience) const {
   int status = 0;
   rusage usage{};
   if (::wait4(pid_, &status, WNOHANG | __WALL, &usage) != pid_) return std::nullopt;
-  if (WIFSTOPPED(status)) return stop_of(status);
-  return Stop{.kind = Stop::Kind::kGone, .number = status, .cpu_us = cpu_us_of(usage)};
+  Stop stop{.kind = Stop::Kind::kGone, .number = status, .cpu_us = cpu_us_of(usage)};
+  if (WIFSTOPPED(status) && !look_at(stop)) return std::nullopt;
+  return stop;
 }
 
-// Of a process that stopped.
-std::optional<Stop> Traced::stop_of(int status) const {
+// What a process that stopped did it for.
+bool Traced::look_at(Stop& stop) const {
   user_regs_struct general{};
   iovec part{&general, sizeof general};
-  if (::ptrace(PTRACE_GETREGSET, pid_, NT_PRSTATUS, &part) != 0) return std::nullopt;
-  const bool call = status >> 8 == kSeccompStop;
-  return Stop{.kind = call ? Stop::Kind::kCall : Stop::Kind::kSignal,
-              .number = call ? static_cast<int>(general.orig_rax) : WSTOPSIG(status),
-              .at = general.rip,
-              .flags = general.eflags};
+  if (::ptrace(PTRACE_GETREGSET, pid_, NT_PRSTATUS, &part) != 0) return false;
+  const bool call = stop.number >> 8 == kSeccompStop;
+  stop.kind = call ? Stop::Kind::kCall : Stop::Kind::kSignal;
+  stop.number = call ? static_cast<int>(general.orig_rax) : WSTOPSIG(stop.number);
+  stop.at = general.rip;
+  stop.flags = general.eflags;
+  return true;
 }
 
 bool Traced::read(Registers& registers) const {

@@ -18,7 +18,7 @@ struct Stop {
   int number;          // the system call; the signal; the wait status
   uintptr_t at = 0;    // where it would go on
   uint64_t flags = 0;  // of its processor
-  int64_t cpu_us = 0;  // when gone: what the process has used in all
+  int64_t cpu_us = 0;  // what the process has used in all
 
   // Whether it can be sent back to another place with other flags, and nothing be left. From the
   // vsyscall page, in the kernel's half of addresses, a process that is sent elsewhere is killed;
@@ -56,7 +56,7 @@ class Traced {
   static void skip_call(Registers& registers);
 
  private:
-  std::optional<Stop> stop_of(int status) const;
+  bool look_at(Stop& stop) const;
   pid_t pid_;
 };
 
