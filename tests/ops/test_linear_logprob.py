@@ -25,11 +25,22 @@ def run(hidden, weight, targets, coefficient, entropy_weight, **options):
 @dtypes
 @pytest.mark.parametrize(
     ("tokens", "width", "vocabulary"),
-    [(37, 24, 7), (127, 72, 1000), (33, 130, 4097), (9, 72, 50257), (0, 72, 1000)],
+    [
+        (37, 24, 7),
+        (127, 72, 1000),
+        (33, 130, 4097),
+        (9, 72, 50257),
+        (0, 72, 1000),
+        (9, 896, 131),
+        (24, 576, 49152),
+        (24, 64, 151936),
+        (24, 64, 152064),
+        (70000, 8, 7),
+    ],
 )
 def test_against_fp64_autograd(implementation, dtype, tokens, width, vocabulary, seed):
     case = inputs(seed, tokens, width, vocabulary, dtype)
-    got = run(*case, implementation=implementation, chunk=32)
+    got = run(*case, implementation=implementation, chunk=max(32, tokens // 4))
     assert_close(got, oracle(*case), dtype, implementation)
     assert [value.dtype for value in got] == [torch.float32, torch.float32, dtype, dtype]
 
