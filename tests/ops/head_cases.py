@@ -3,8 +3,6 @@
 import pytest
 import torch
 
-from azr_fast import _kernels
-
 IMPLEMENTATIONS = ["torch", "cpu"]
 implementations = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -19,6 +17,8 @@ ROUNDED_LOGITS = 3e-2, 3e-2, 1e-2, 4e-2  # a logit of 8 to 16 by up to 0.03
 def bounds(dtype, implementation):
     if dtype == torch.float32:
         return FP32
+    from azr_fast import _kernels
+
     return BF16 if implementation == "cpu" and _kernels.has_bf16_product() else ROUNDED_LOGITS
 
 
