@@ -31,11 +31,11 @@ class Shape(NamedTuple):
         return 2.0 * self.tokens * self.width * self.vocabulary
 
 
-MODELS = {
-    "SmolLM2": Shape(576, 49152, 16, 1024),
-    "0.5B": Shape(896, 151936, 16, 1024),
-    "3B": Shape(2048, 151936, 16, 1024),
+MODELS = {  # in the order in which they are measured: goals are set for the first
     "7B": Shape(3584, 152064, 16, 1024),
+    "3B": Shape(2048, 151936, 16, 1024),
+    "0.5B": Shape(896, 151936, 16, 1024),
+    "SmolLM2": Shape(576, 49152, 16, 1024),
 }
 REDUCED = {"reduced": Shape(64, 1003, 4, 24)}
 

@@ -50,11 +50,10 @@ def trl_statistics(
 
 def _stand_in_for_trl_trainer() -> None:
     """The backward pass asks the trainer for a context, which is empty without DeepSpeed; the
-    trainer's module wants pandas and datasets, which a benchmark's machine need not have."""
-    if find_spec("datasets") is None or find_spec("pandas") is None:
-        stand_in = types.ModuleType("trl.trainer.utils")
-        vars(stand_in)["maybe_gather_lm_head_ctx"] = lambda *_: nullcontext()
-        sys.modules["trl.trainer.utils"] = stand_in
+    trainer's module wants pandas, datasets and more, which a benchmark's machine need not have."""
+    stand_in = types.ModuleType("trl.trainer.utils")
+    vars(stand_in)["maybe_gather_lm_head_ctx"] = lambda *_: nullcontext()
+    sys.modules["trl.trainer.utils"] = stand_in
 
 
 def liger(hidden: torch.Tensor, weight: torch.Tensor, inputs: Inputs) -> torch.Tensor:

@@ -5,10 +5,12 @@
 First come the device's ceilings: memory bandwidth and bf16 products. Then, for each operation at
 each model's head (16,384 tokens), every repeat runs all contestants one after the other on the same
 tensors. Reported are the median time, the floor's share of it (floor: the products' work, or the
-bytes that must move, at the ceilings), the ratio to ours, peak extra memory of the first run, which
-is not timed, and relative Frobenius errors against fp64. A contestant that is not installed or
-fails is reported with its reason. Results are written after each table, so that a run that is cut
-short leaves them. `kernel_peers.py` says where the peers come from.
+bytes that must move, at the ceilings), the ratio to ours, and of two runs before, which are not
+timed, relative Frobenius errors against fp64 and peak extra memory. A contestant that is not
+installed or fails, in whichever run, is reported with its reason, and so is a table that cannot be
+made. After --minutes nothing more is begun. Results are written after each table, those with goals
+first, so that a run that is cut short leaves them. `kernel_peers.py` says where the peers come
+from; a peer that breaks the device (an illegal access) fails all that follow: take its folder away.
 
 Times are between two events on the device. A millisecond of idling comes first, during which the
 host launches ahead; what an operation itself waits for (its checks) counts.
@@ -21,11 +23,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,15 @@ from kernel_cases import (
     make_inputs,
     reference,
 )
+from kernel_contest import OURS, Row, Setting, Table, compete, failure, on_device
 
-Row = dict[str, float | str]
-Table = dict[str, Row]
-Run = Callable[[], Outcome]
-OURS = "ours"
+MakeTable = Callable[[], Table]
 GOALS_MS = {
     "linear_policy_loss 7B": 85.0,
     "linear_logprob 7B": 28.3,
     "selective_logprob": 0.68,
     "group_advantage": 0.020,
 }
-IDLE_CYCLES = 2_000_000
 
 POLICY_LOSS: dict[str, Callable[[Inputs], Outcome]] = {
     OURS: ours.one_pass(),
@@ -79,21 +77,6 @@ SELECTIVE = {
 ADVANTAGE = {OURS: ours.advantage, "plain torch": ours.torch_advantage}
 
 
-def on_device(run: Callable[[], Any], device: torch.device) -> float:
-    """Milliseconds of one run."""
-    if device.type != "cuda":
-        begin = time.perf_counter()
-        run()
-        return 1e3 * (time.perf_counter() - begin)
-    torch.cuda._sleep(IDLE_CYCLES)
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begin.record()
-    run()
-    end.record()
-    end.synchronize()
-    return begin.elapsed_time(end)
-
-
 def ceilings(device: torch.device, reduced: bool) -> dict[str, float]:
     """Bytes a second of a copy (read and written) and bf16 operations a second of a product."""
     size = 256 if reduced else 8192
@@ -108,81 +91,31 @@ def ceilings(device: torch.device, reduced: bool) -> dict[str, float]:
     }
 
 
-def first_run(run: Run, device: torch.device) -> tuple[Outcome, Row]:
-    """What it computes, and on a GPU its peak of extra memory in MiB."""
-    if device.type != "cuda":
-        return run(), {}
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    outcome = run()
-    torch.cuda.synchronize()
-    return outcome, {"extra_mib": (torch.cuda.max_memory_allocated() - before) / 2**20}
-
-
-def attempt(run: Run, device: torch.device, check: Callable[[Outcome], Row]) -> Row:
-    """The first run's row, or why there is none."""
-    try:
-        outcome, memory = first_run(run, device)
-        return check(outcome) | memory
-    except Exception as reason:  # a contestant's failure is a result
-        return {"failed": f"{type(reason).__name__}: {reason}".splitlines()[0][:200]}
-
-
-def compete(
-    runs: dict[str, Run],
-    device: torch.device,
-    check: Callable[[Outcome], Row],
-    floor_ms: float,
-    repeats: int,
-) -> Table:
-    table = {}
-    for name, run in runs.items():
-        table[name] = attempt(run, device, check)
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-    alive = {name: run for name, run in runs.items() if "failed" not in table[name]}
-    times: dict[str, list[float]] = {name: [] for name in alive}
-    for _ in range(repeats):
-        for name, run in alive.items():
-            times[name].append(on_device(run, device))
-    for name, samples in times.items():
-        median = statistics.median(samples)
-        table[name] |= {"ms": median, "floor_share": floor_ms / median}
-        if times.get(OURS):
-            table[name]["ratio_to_ours"] = median / statistics.median(times[OURS])
-    return table
-
-
-def head_tables(
-    model: str, shape: Shape, limits: dict[str, float], device: torch.device, repeats: int
-) -> dict[str, Table]:
-    """The policy loss and the log-probabilities at one head."""
+def prepared(shape: Shape, device: torch.device) -> tuple[Inputs, Reference]:
     inputs = make_inputs(shape, device)
-    expected = reference(inputs)
-    product_ms = 1e3 * shape.product_flop / limits["flop_per_s"]
-    tables = {}
-    for operation, contestants, products in (
-        ("linear_policy_loss", POLICY_LOSS, 3),
-        ("linear_logprob", LOGPROB, 1),
-    ):
-        runs = {name: partial(run, inputs) for name, run in contestants.items()}
-        check = partial(check_head, expected)
-        tables[f"{operation} {model}"] = compete(
-            runs, device, check, products * product_ms, repeats
-        )
-    return tables
+    return inputs, reference(inputs)
+
+
+def head_table(
+    contestants: dict[str, Callable[[Inputs], Outcome]],
+    products: int,
+    case: Callable[[], tuple[Inputs, Reference]],
+    setting: Setting,
+) -> Table:
+    """An operation at one head, whose floor is that many products."""
+    inputs, expected = case()
+    runs = {name: partial(run, inputs) for name, run in contestants.items()}
+    floor_ms = 1e3 * products * inputs.shape.product_flop / setting.limits["flop_per_s"]
+    return compete(runs, partial(check_head, expected), floor_ms, setting)
 
 
 def check_head(expected: Reference, outcome: Outcome) -> Row:
     return dict(errors(outcome, expected))
 
 
-def selective_table(
-    tokens: int, vocabulary: int, limits: dict[str, float], device: torch.device, repeats: int
-) -> Table:
-    logits_TV = torch.randn(tokens, vocabulary, device=device).mul_(3).bfloat16()
-    targets_T = torch.randint(vocabulary, (tokens,), device=device)
+def selective_table(tokens: int, vocabulary: int, setting: Setting) -> Table:
+    logits_TV = torch.randn(tokens, vocabulary, device=setting.device).mul_(3).bfloat16()
+    targets_T = torch.randint(vocabulary, (tokens,), device=setting.device)
     sample = slice(0, 64)
     expected = logits_TV[sample].double().log_softmax(1)
     expected = expected.gather(1, targets_T[sample, None])[:, 0]
@@ -195,16 +128,14 @@ def selective_table(
     runs = {
         name: lambda run=run: Outcome(run(logits_TV, targets_T)) for name, run in SELECTIVE.items()
     }
-    floor_ms = 1e3 * 2 * tokens * vocabulary / limits["bytes_per_s"]
-    return compete(runs, device, check, floor_ms, repeats)
+    floor_ms = 1e3 * 2 * tokens * vocabulary / setting.limits["bytes_per_s"]
+    return compete(runs, check, floor_ms, setting)
 
 
-def advantage_table(
-    sequences: int, tokens: int, limits: dict[str, float], device: torch.device, repeats: int
-) -> Table:
+def advantage_table(sequences: int, tokens: int, setting: Setting) -> Table:
     """Groups of eight."""
-    rewards_S = torch.randn(sequences, device=device)
-    groups_S = torch.arange(sequences, device=device) // 8
+    rewards_S = torch.randn(sequences, device=setting.device)
+    groups_S = torch.arange(sequences, device=setting.device) // 8
     lengths_S = torch.full_like(groups_S, tokens // sequences)
     given = rewards_S, groups_S, lengths_S, tokens
     expected = ours.torch_advantage(rewards_S.double(), *given[1:])
@@ -214,7 +145,30 @@ def advantage_table(
         return {"error": ((outcome.logp_T - expected).norm() / expected.norm()).item()}
 
     runs = {name: lambda run=run: Outcome(run(*given)) for name, run in ADVANTAGE.items()}
-    return compete(runs, device, check, 1e3 * 4 * tokens / limits["bytes_per_s"], repeats)
+    return compete(runs, check, 1e3 * 4 * tokens / setting.limits["bytes_per_s"], setting)
+
+
+def tables(reduced: bool, models: list[str], setting: Setting) -> Iterator[tuple[str, MakeTable]]:
+    """Names, and how each table is made. Of a head's tensors there is one set at a time."""
+    tokens, sequences = (4096, [64]) if reduced else (1 << 20, [1024, 4096, 16384])
+    for count in sequences:
+        yield (
+            f"group_advantage {tokens} tokens of {count}",
+            partial(advantage_table, count, tokens, setting),
+        )
+    rows = (256, 1003) if reduced else (8192, 151936)
+    yield "selective_logprob {} x {}".format(*rows), partial(selective_table, *rows, setting)
+    shapes = REDUCED if reduced else {name: MODELS[name] for name in models}
+    for model, shape in shapes.items():
+        case = cache(partial(prepared, shape, setting.device))
+        for operation, contestants, products in (
+            ("linear_policy_loss", POLICY_LOSS, 3),
+            ("linear_logprob", LOGPROB, 1),
+        ):
+            yield (
+                f"{operation} {model}",
+                partial(head_table, contestants, products, case, setting),
+            )
 
 
 def report(name: str, table: Table, goals: dict[str, float]) -> None:
@@ -229,6 +183,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--peers", type=Path, help="folder of the peers' packages")
     parser.add_argument("--output", type=Path, help="write the results as JSON")
     parser.add_argument("--reduced", action="store_true", default=not torch.cuda.is_available())
@@ -236,7 +191,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    options = arguments()
+    begin, options = time.monotonic(), arguments()
     if options.peers:
         sys.path.append(str(options.peers.resolve()))
     device = torch.device("cpu" if options.reduced else "cuda")
@@ -259,18 +214,13 @@ def main() -> None:
         if options.output:
             options.output.write_text(json.dumps(results, indent=1) + "\n")
 
-    measured = limits, device, options.repeats
-    tokens, sequences = (4096, [64]) if options.reduced else (1 << 20, [1024, 4096, 16384])
-    rows = (256, 1003) if options.reduced else (8192, 151936)
-    for count in sequences:
-        finish(
-            f"group_advantage {tokens} tokens of {count}", advantage_table(count, tokens, *measured)
-        )
-    finish("selective_logprob {} x {}".format(*rows), selective_table(*rows, *measured))
-    shapes = REDUCED if options.reduced else {name: MODELS[name] for name in options.models}
-    for model, shape in shapes.items():
-        for name, table in head_tables(model, shape, *measured).items():
-            finish(name, table)
+    setting = Setting(device, limits, options.repeats, begin + 60 * options.minutes)
+    for name, make in tables(options.reduced, options.models, setting):
+        try:
+            table = make()
+        except Exception as reason:  # as of memory for its inputs: there are other tables
+            table = {"all": failure(reason)}
+        finish(name, table)
 
 
 if __name__ == "__main__":

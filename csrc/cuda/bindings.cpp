@@ -28,6 +28,21 @@ bool is(const Logits& logits, nb::dlpack::dtype_code code, int bits) {
          nb::dlpack::dtype{static_cast<std::uint8_t>(code), static_cast<std::uint8_t>(bits), 1};
 }
 
+// The current device, on which kernels are launched, is the arrays' while one of these lives.
+class OnDevice {
+ public:
+  explicit OnDevice(int device) {
+    cudaGetDevice(&before_);
+    cudaSetDevice(device);
+  }
+  ~OnDevice() { cudaSetDevice(before_); }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
 cudaError_t launch(const Logits& logits, const azr::cuda::Rows& rows,
                    const azr::cuda::Outputs& outputs, cudaStream_t stream) {
   using nb::dlpack::dtype_code;
@@ -48,6 +63,7 @@ void selective_forward(const Logits& logits, const Targets& targets, const Float
   require(logits.shape(1) > 0, "logits have no columns");
   require(logits.stride(1) == 1, "columns of logits must be contiguous");
   require(targets.shape(0) == logits.shape(0), "one target per row of logits is needed");
+  require(targets.device_id() == logits.device_id(), "all arrays must be on one GPU");
   for (const Floats* values : {&scale, &logp, &entropy, &top, &log_sum}) {
     require(values->shape(0) == logits.shape(0), "per-row arrays must have one element per row");
     require(values->device_id() == logits.device_id(), "all arrays must be on one GPU");
@@ -62,6 +78,7 @@ void selective_forward(const Logits& logits, const Targets& targets, const Float
       .ignore_index = ignore_index,
   };
   const azr::cuda::Outputs outputs{logp.data(), entropy.data(), top.data(), log_sum.data()};
+  const OnDevice device(logits.device_id());
   const cudaError_t error = launch(logits, rows, outputs, reinterpret_cast<cudaStream_t>(stream));
   if (error != cudaSuccess) {
     throw std::runtime_error(std::string("selective_logprob: ") + cudaGetErrorString(error));

@@ -106,7 +106,8 @@ def test_same_answers_as_forks(paranoid: Daemon) -> None:
 def test_same_answers_for_new_programs(paranoid: Daemon) -> None:
     seed = random.SystemRandom().getrandbits(32)
     print("seed", seed)
-    assert_same_as_forks(paranoid, list(generated_cases(500, seed)))
+    count = int(os.environ.get("AZR_PROGRAMS", "500"))
+    assert_same_as_forks(paranoid, list(generated_cases(count, seed)))
     assert restarts(paranoid) == 0
 
 

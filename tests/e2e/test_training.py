@@ -96,6 +96,11 @@ def test_two_steps_leave_a_whole_run_folder(finished):
             f"{kind}/proposer" for kind in run.config.game.kinds
         }
         assert sum(groups[f"{kind}/proposer"]["answers"] for kind in run.config.game.kinds) == 12
+        verification = line["verification"]
+        assert verification.keys() == {"programs", "rewound", "fell_back"}
+        if line["proposals"]["well_formed"]:
+            assert verification["programs"] > 0
+            assert 0.0 <= verification["rewound"] <= 1.0
 
 
 def test_weights_move_and_the_engine_follows(finished):

@@ -30,3 +30,19 @@ def rounded(x):
     out = torch.full(x.shape, torch.nan, dtype=torch.bfloat16)
     _round[(1,)](x, out)
     return out
+
+
+@triton.jit
+def _product(a_ptr, b_ptr, out_ptr, UPCAST: tl.constexpr):
+    lanes = tl.arange(0, 16)
+    at = lanes[:, None] * 16 + lanes[None, :]
+    a, b = tl.load(a_ptr + at), tl.load(b_ptr + at)
+    if UPCAST:
+        a, b = a.to(tl.float32), b.to(tl.float32)
+    tl.store(out_ptr + at, tl.dot(a, b))
+
+
+def product(a, b, upcast):
+    out = torch.full(a.shape, torch.nan)
+    _product[(1,)](a, b, out, UPCAST=upcast)
+    return out

@@ -2,13 +2,13 @@
 
 import pytest
 
-from azr_fast import _kernels
-
 ISAS = ("avx512bf16", "avx2", "portable")
 
 
 def use_isa(name, monkeypatch):
     """Make a build of the C++ kernels the one in use; skip where this processor cannot run it."""
+    from azr_fast import _kernels
+
     monkeypatch.setenv("AZR_ISA", name)
     try:
         assert _kernels.isa() == name

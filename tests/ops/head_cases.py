@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from azr_fast import _kernels
+from azr_fast.ops.linear_logprob import linear_logprob
+from azr_fast.ops.linear_policy_loss import linear_policy_loss
+from azr_fast.ops.objective import Objective
 
 IMPLEMENTATIONS = ["torch", "cpu"]
 implementations = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -19,6 +21,8 @@ ROUNDED_LOGITS = 3e-2, 3e-2, 1e-2, 4e-2  # a logit of 8 to 16 by up to 0.03
 def bounds(dtype, implementation):
     if dtype == torch.float32:
         return FP32
+    from azr_fast import _kernels
+
     return BF16 if implementation == "cpu" and _kernels.has_bf16_product() else ROUNDED_LOGITS
 
 
@@ -63,3 +67,19 @@ def assert_close(got, expected, dtype, implementation, few=True):
     for value, reference, limit in zip(got, expected, limits, strict=True):
         assert value.shape == reference.shape
         assert error(value, reference) <= limit
+
+
+def autograd(hidden, weight, targets, coefficient, entropy_weight, **options):
+    """What `oracle` returns, by `linear_logprob` and a loss in torch."""
+    hidden, weight = (t.detach().requires_grad_() for t in (hidden, weight))
+    logp, entropy = linear_logprob(hidden, weight, targets, **options)
+    (-(coefficient * logp + entropy_weight * entropy).sum()).backward()
+    return logp.detach(), entropy.detach(), hidden.grad, weight.grad
+
+
+def one_pass(hidden, weight, targets, coefficient, entropy_weight, **options):
+    """What `oracle` returns, by `linear_policy_loss` of the plain objective."""
+    objective = Objective(coefficient, torch.ones_like(coefficient), entropy_weight)
+    d_weight = torch.zeros(weight.shape)
+    result = linear_policy_loss(hidden, weight, targets, objective, d_weight, **options)
+    return result.logp_N, result.entropy_N, result.d_hidden_NH, d_weight

@@ -40,34 +40,41 @@ run, JITFunction.run = JITFunction.run, compile_only
 driver.set_active(Hopper())
 linear_logprob.interpreted = lambda tensor: False
 
-ROWS = 3
-targets, floats = torch.zeros(ROWS, dtype=torch.int64), torch.ones(ROWS)
-for vocabulary in (1, 7, 50257):
-    hidden, weight = torch.zeros(ROWS, 72).bfloat16(), torch.zeros(vocabulary, 72).bfloat16()
+
+def launch_all(rows, vocabulary):
+    """Of that many tokens and words; a number that is 1 becomes a constant of the kernel."""
+    targets, floats = torch.zeros(rows, dtype=torch.int64), torch.ones(rows)
+    hidden, weight = torch.zeros(rows, 72).bfloat16(), torch.zeros(vocabulary, 72).bfloat16()
     for config in linear_logprob.CONFIGS.values():
         linear_logprob.statistics(hidden, weight, targets, floats, config, 132)
     objective = Objective(
         floats, floats, 0.1, floats, "clip", dual=3.0, reference_logp_N=floats, kl_weight=0.1
     ).checked(targets)
     for logits, dtype in (
-        (torch.zeros(ROWS, vocabulary).bfloat16(), torch.bfloat16),
-        (torch.zeros(ROWS, 50304)[:, :vocabulary], torch.bfloat16),
-        (torch.zeros(ROWS, vocabulary), torch.float32),
+        (torch.zeros(rows, vocabulary).bfloat16(), torch.bfloat16),
+        (torch.zeros(rows, 50304)[:, :vocabulary], torch.bfloat16),
+        (torch.zeros(rows, vocabulary), torch.float32),
     ):
-        given = targets, floats, objective, torch.zeros(6, ROWS)
+        given = targets, floats, objective, torch.zeros(6, rows)
         linear_policy_loss.launch(logits, over(logits, dtype), *given)
-        row_statistics.launch(logits, targets, floats, torch.zeros(4, ROWS))
-        for ids, temperature in ((targets, floats), (targets.int(), floats[:1].expand(ROWS))):
+        row_statistics.launch(logits, targets, floats, torch.zeros(4, rows))
+        for ids, temperature in ((targets, floats), (targets.int(), floats[:1].expand(rows))):
             given = logits, ids, temperature, -100
-            selective_logprob.forward(*given, *torch.zeros(4, ROWS))
-            selective_logprob.backward(*given, *torch.zeros(5, ROWS), logits)
+            selective_logprob.forward(*given, *torch.zeros(4, rows))
+            selective_logprob.backward(*given, *torch.zeros(5, rows), logits)
+
+
+for vocabulary in (1, 7, 50257):
+    launch_all(3, vocabulary)
+launch_all(1, 1)
+launch_all(1, 50257)
 for sequences in (1, 2000):
     ids = torch.zeros(sequences, dtype=torch.int64)
     group_advantage.launch(
         torch.zeros(sequences),
         ids,
         ids,
-        floats,
+        torch.zeros(1),
         one_group=False,
         token_weighted=True,
         leave_one_out=False,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from far_rows import far_apart
 
 from .sm90 import CUOBJDUMP
 
@@ -87,6 +88,11 @@ def test_temperatures_and_strides(call, generator):
     targets.remainder_(1000)
     for view in (logits[:, 3:1003], logits[:1, 5:1005].expand(5, -1)):
         assert_close(call(view, targets, scale), oracle(view, targets, scale))
+
+
+def test_rows_beyond_32_bits(call, generator):
+    logits, targets = random_case(generator, 3, 1000)
+    assert torch.equal(call(far_apart(logits), targets), call(logits, targets))
 
 
 def test_ignored_rows_are_not_read(call, generator):

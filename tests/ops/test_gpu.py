@@ -109,6 +109,38 @@ def test_more_logits_than_32_bits_count(seed):
         assert error(got[part], expected) <= LOGP
 
 
+def test_a_chunk_of_more_logits_than_32_bits_count(seed):
+    """The same of the row kernel, whose chunk of logits is 14 GB here."""
+    hidden, weight, targets = case(seed, 70000, 64, 50257, torch.bfloat16)
+    advantage = torch.randn(70000, generator=torch.Generator().manual_seed(seed)).cuda()
+    d_weight = torch.zeros_like(weight, dtype=torch.float32)
+    objective = Objective(advantage, torch.ones_like(advantage))
+    got = linear_policy_loss(hidden, weight, targets, objective, d_weight, chunk=70000)
+    for part in (slice(0, 50), slice(-50, None)):
+        logp_NV, logp = log_softmax(hidden[part], weight, targets[part])
+        d_logits = logp_NV.exp().scatter_add_(1, targets[part, None], -torch.ones_like(logp_NV))
+        assert error(got.logp_N[part], logp) <= LOGP
+        expected = (advantage[part, None] * d_logits) @ weight.double()
+        assert error(got.d_hidden_NH[part], expected) <= GRAD[torch.bfloat16]
+
+
+@dtypes
+def test_a_token_of_nan_is_nan_and_no_other(seed, dtype):
+    """The device's maximum passes over nan, the interpreter's does not."""
+    hidden, weight, targets = case(seed, 40, 72, 1000, dtype)
+    ones, results = torch.ones(40, device=hidden.device), []
+    others = torch.arange(40, device=hidden.device) != 4
+    for _ in range(2):
+        d_weight = torch.zeros_like(weight, dtype=torch.float32)
+        loss = linear_policy_loss(hidden, weight, targets, Objective(ones, ones), d_weight)
+        scored = linear_logprob(hidden, weight, targets)
+        results.append((loss.logp_N, loss.loss_N, *scored))
+        hidden[4] = torch.nan
+    for clean, spoilt in zip(*results, strict=True):
+        assert torch.equal(spoilt.isnan(), ~others)
+        assert torch.equal(spoilt[others], clean[others])
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
 def test_log_probabilities_of_given_logits(seed, dtype):
     generator = torch.Generator().manual_seed(seed)

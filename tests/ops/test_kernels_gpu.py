@@ -1,13 +1,16 @@
 """The GPU benchmark runs end to end without a GPU, so that a session with one only has to start it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kernels_gpu.py"
+HERE = Path(__file__).parent
+SCRIPT = HERE.parents[1] / "benchmarks" / "kernels_gpu.py"
 PEERS = {"trl": "TRL 1.16", "liger_kernel": "Liger 0.8.5", "cut_cross_entropy": "cut-cross-entropy"}
 
 
@@ -17,6 +20,30 @@ def results(tmp_path_factory):
     command = [sys.executable, SCRIPT, "--reduced", "--repeats", "1", "--output", output]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(output.read_text()), done.stdout
+
+
+def test_the_tests_for_a_gpu_need_neither_a_build_nor_hypothesis(tmp_path):
+    """A bare tree, torch, triton and pytest are enough; where there is no GPU they skip."""
+    for package in Path(torch.__file__).parents[1].iterdir():
+        if not package.name.lstrip("_").startswith(("azr_fast", "hypothesis")):
+            (tmp_path / package.name).symlink_to(package)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-S",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            HERE / "test_gpu.py",
+        ],
+        env=os.environ | {"PYTHONPATH": f"{HERE.parents[1] / 'python'}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert torch.cuda.is_available() or "no GPU on this machine" in done.stdout
 
 
 def test_every_operation_has_its_table(results):

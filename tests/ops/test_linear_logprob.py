@@ -1,8 +1,8 @@
-"""Log-probs and entropies from hidden states, both gradients: against fp64 autograd."""
+"""The autograd form of the head: what it ignores, remembers and never holds. Numbers: test_head.py."""
 
 import pytest
 import torch
-from head_cases import assert_close, dtypes, error, implementations, inputs, oracle, temperatures
+from head_cases import assert_close, autograd, error, implementations, inputs, oracle
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from azr_fast.ops.head import IGNORED
@@ -13,79 +13,12 @@ from azr_fast.ops.objective import Objective
 SAME = 2e-6  # two ways of the same sums in fp32
 
 
-def run(hidden, weight, targets, coefficient, entropy_weight, **options):
-    """What `oracle` returns, through the autograd form."""
-    hidden, weight = (t.detach().requires_grad_() for t in (hidden, weight))
-    logp, entropy = linear_logprob(hidden, weight, targets, **options)
-    (-(coefficient * logp + entropy_weight * entropy).sum()).backward()
-    return logp.detach(), entropy.detach(), hidden.grad, weight.grad
-
-
-@implementations
-@dtypes
-@pytest.mark.parametrize(
-    ("tokens", "width", "vocabulary"),
-    [(37, 24, 7), (127, 72, 1000), (33, 130, 4097), (9, 72, 50257), (0, 72, 1000)],
-)
-def test_against_fp64_autograd(implementation, dtype, tokens, width, vocabulary, seed):
-    case = inputs(seed, tokens, width, vocabulary, dtype)
-    got = run(*case, implementation=implementation, chunk=32)
-    assert_close(got, oracle(*case), dtype, implementation)
-    assert [value.dtype for value in got] == [torch.float32, torch.float32, dtype, dtype]
-
-
-@implementations
-@pytest.mark.parametrize("temperature", [0.5, 1.7, 2])
-def test_one_temperature_for_all_tokens(implementation, temperature, seed):
-    case = inputs(seed, 37, 24, 1000)
-    got = run(*case, implementation=implementation, temperature=temperature)
-    assert_close(got, oracle(*case, temperature), torch.float32, implementation)
-
-
-@implementations
-@dtypes
-def test_a_temperature_per_token(implementation, dtype, seed):
-    case, temperature_N = inputs(seed, 37, 24, 1000, dtype, 1.5), temperatures(seed, 37)
-    got = run(*case, implementation=implementation, temperature=temperature_N, chunk=16)
-    assert_close(got, oracle(*case, temperature_N), dtype, implementation)
-
-
-@implementations
-@pytest.mark.parametrize("level", [-250.0, 250.0])
-def test_logits_far_from_zero(implementation, level, seed):
-    hidden, weight, *others = inputs(seed, 9, 8, 1003)
-    hidden[:, 0], weight[:, 0] = level, 1.0  # every logit is moved by `level`
-    got = run(hidden, weight, *others, implementation=implementation)
-    expected = oracle(hidden, weight, *others)
-    assert all(error(a, b) < 1e-4 for a, b in zip(got, expected, strict=True))
-
-
-@implementations
-def test_targets_in_the_first_and_last_column(implementation, seed):
-    hidden, weight, _, *coefficients = inputs(seed, 4, 16, 131)
-    case = hidden, weight, torch.tensor([0, 130, 130, 0]), *coefficients
-    assert_close(
-        run(*case, implementation=implementation), oracle(*case), torch.float32, implementation
-    )
-
-
-@implementations
-def test_one_token_and_one_column(implementation):
-    hidden, weight, target = torch.ones(1, 8), torch.ones(1, 8), torch.tensor([0])
-    logp, entropy, d_hidden, d_weight = run(
-        hidden, weight, target, torch.ones(1), torch.ones(1), implementation=implementation
-    )
-    assert (logp.item(), entropy.item()) == (0.0, 0.0)
-    assert not d_hidden.any()
-    assert not d_weight.any()
-
-
 @implementations
 def test_ignored_targets_are_zero_and_without_gradient(implementation, seed):
     hidden, weight, targets, *coefficients = inputs(seed, 12, 16, 131)
     kept = torch.tensor([1, 2, 5, 8, 11])
     some = torch.full_like(targets, IGNORED).index_copy_(0, kept, targets[kept])
-    logp, entropy, d_hidden, d_weight = run(
+    logp, entropy, d_hidden, d_weight = autograd(
         hidden, weight, some, *coefficients, implementation=implementation
     )
     expected = oracle(hidden[kept], weight, targets[kept], *(c[kept] for c in coefficients))
@@ -97,40 +30,8 @@ def test_ignored_targets_are_zero_and_without_gradient(implementation, seed):
     )
     ignored = some == IGNORED
     assert not torch.cat([logp[ignored], entropy[ignored], d_hidden[ignored].flatten()]).any()
-    none = run(hidden, weight, torch.full_like(targets, IGNORED), *coefficients)
+    none = autograd(hidden, weight, torch.full_like(targets, IGNORED), *coefficients)
     assert not any(value.any() for value in none)
-
-
-@implementations
-def test_both_kinds_of_ids_are_taken(implementation, seed):
-    hidden, weight, targets, *coefficients = inputs(seed, 9, 16, 131)
-    wide, narrow = (
-        run(hidden, weight, ids, *coefficients, implementation=implementation)
-        for ids in (targets, targets.int())
-    )
-    assert all(torch.equal(a, b) for a, b in zip(wide, narrow, strict=True))
-
-
-@implementations
-def test_strided_inputs(implementation, seed):
-    hidden, weight, targets, *coefficients = inputs(seed, 9, 16, 131)
-    strided = (
-        hidden.repeat_interleave(2, 0)[::2],
-        weight.T.contiguous().T,
-        targets.repeat_interleave(3)[::3],
-        *(c.repeat_interleave(2)[::2] for c in coefficients),
-    )
-    assert not any(t.is_contiguous() for t in strided)
-    got = run(*strided, implementation=implementation, temperature=torch.ones(18)[::2])
-    assert_close(got, oracle(hidden, weight, targets, *coefficients), torch.float32, implementation)
-
-
-@implementations
-@dtypes
-def test_two_runs_are_bitwise_equal(implementation, dtype, seed):
-    case = inputs(seed, 70, 24, 1003, dtype)
-    first, second = (run(*case, implementation=implementation, chunk=32) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 @implementations
@@ -141,7 +42,7 @@ def test_the_one_pass_loss_says_the_same(implementation, seed):
     objective = Objective(coefficient, torch.ones(37), entropy_weight)
     loss = linear_policy_loss(*head, objective, d_weight, implementation=implementation)
     expected = loss.logp_N, loss.entropy_N, loss.d_hidden_NH, d_weight
-    for a, b in zip(run(*case, implementation=implementation), expected, strict=True):
+    for a, b in zip(autograd(*case, implementation=implementation), expected, strict=True):
         assert error(a, b.double()) < SAME
 
 
@@ -175,7 +76,7 @@ def test_the_logits_are_never_whole(implementation, seed):
     tokens, width, vocabulary, chunk = 256, 8, 1000, 32
     case = inputs(seed, tokens, width, vocabulary)
     with LargestTensor() as largest:
-        run(*case, implementation=implementation, chunk=chunk)
+        autograd(*case, implementation=implementation, chunk=chunk)
     assert chunk * vocabulary <= largest.elements < chunk * (vocabulary + 100)
 
 

@@ -50,7 +50,7 @@ def test_against_fp64(call, seed, tokens, width, vocabulary):
     assert_close(call(*some), oracle(*some))
 
 
-@pytest.mark.parametrize("vocabulary", [49152, 50257, 151936])
+@pytest.mark.parametrize("vocabulary", [49152, 50257, 151936, 152064])
 def test_the_vocabularies_of_models(call, seed, vocabulary):
     some = case(seed, 3, 16, vocabulary)
     some[2][:2] = torch.tensor([0, vocabulary - 1])

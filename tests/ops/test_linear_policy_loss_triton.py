@@ -93,7 +93,7 @@ def test_against_fp64(call, seed, options, dtype, vocabulary):
     assert_close(call(*some, objective), oracle(*some, objective), dtype)
 
 
-@pytest.mark.parametrize("vocabulary", [49152, 50257])
+@pytest.mark.parametrize("vocabulary", [49152, 50257, 151936, 152064])
 def test_the_vocabularies_of_models(call, seed, vocabulary):
     *some, logp = rows(seed, vocabulary, count=4)
     objective = make_objective(seed, logp, OBJECTIVES["kl"])
