@@ -11,6 +11,8 @@ constexpr const char* kStatusLines[] = {"Umask",  "State",      "Threads", "Sig"
                                         "Cap",    "NoNewPrivs", "Seccomp", "VmSize", "VmLck",
                                         "FDSize", "Uid",        "Gid",     "Groups"};
 
+constexpr int kDescriptors = 64;  // a program's limit
+
 std::string status_lines(int folder) {
   std::istringstream all(read_proc(folder, "status"));
   std::string kept;
@@ -26,8 +28,10 @@ std::string status_lines(int folder) {
 
 std::string kernel_state(int folder) {
   std::string state = status_lines(folder);
-  for (const char* file : {"maps", "limits", "fdinfo/0", "fdinfo/1", "fdinfo/2", "fdinfo/3"}) {
-    state += read_proc(folder, file);
+  for (const char* file : {"maps", "limits", "timers"}) state += read_proc(folder, file);
+  for (int fd = 0; fd < kDescriptors; ++fd) {
+    const std::string file = "fdinfo/" + std::to_string(fd);
+    state += file + "\n" + read_proc(folder, file.c_str());
   }
   return state;
 }
