@@ -25,7 +25,10 @@ struct Area {
   Asked asked{JobKind::kCall, 2, Limits{}};
 
   Outcome judged(int wait_status = 0, KillReason killed = KillReason::kNone) {
-    return judge(asked, {killed, {wait_status, 5, 6, 7}, false}, bytes, kToken);
+    return judge(
+        asked,
+        {killed, {.wait_status = wait_status, .cpu_us = 5, .max_rss_kib = 6, .faults = 7}, false},
+        bytes, kToken);
   }
 };
 

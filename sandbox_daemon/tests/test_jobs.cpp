@@ -63,7 +63,8 @@ void units() {
     EXPECT(unit.has_value());
     if (!unit) return;
     EXPECT(job.task(*unit).request.arguments.size() == 1);
-    job.begin(*unit, slot, Tier::kFork);
+    job.assign(*unit, slot, Tier::kFork);
+    job.begin();
     started.push_back(*unit);
   }
   EXPECT(job.all_started() && !job.next_unit(2, 0));
@@ -83,7 +84,8 @@ void replicas_stay_apart() {
   Job job(spec, 1, nullptr);
   const auto first = job.next_unit(0, 0);
   EXPECT(first.has_value());
-  job.begin(*first, 0, Tier::kFork);
+  job.assign(*first, 0, Tier::kFork);
+  job.begin();
   EXPECT(!job.next_unit(0, 0));  // the other replica waits for another zygote
   EXPECT(job.next_unit(1, 0).has_value());
 }
@@ -132,14 +134,16 @@ void budget() {
   spec.limits.output = spec.limits.values = 10;
   std::optional<JobResult> result;
   Job job(spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); });
-  for (size_t unit = 0; unit < 2; ++unit) job.begin(*job.next_unit(unit, 0), unit, Tier::kFork);
+  for (size_t unit = 0; unit < 2; ++unit) job.assign(*job.next_unit(unit, 0), unit, Tier::kFork);
+  job.begin();
   EXPECT(job.task(0).limits.values == 10);
   Outcome outcome = with_value("123456");
   outcome.out = "1234567";
   job.finish(0, outcome);
   EXPECT(job.task(2).limits.values == 4 && job.task(2).limits.output == 3);
   job.finish(1, outcome);  // ran beside the first, and wrote as much
-  job.begin(*job.next_unit(0, 0), 0, Tier::kFork);
+  job.assign(*job.next_unit(0, 0), 0, Tier::kFork);
+  job.begin();
   outcome.out = "123";
   job.finish(2, outcome);
   EXPECT(result && result->outcome.out == "1234567123");
@@ -163,8 +167,10 @@ class NeverIdle : public Worker {
  public:
   explicit NeverIdle(bool once, bool alive = true) : idle_(once), alive_(alive) {}
   bool idle() const override { return idle_; }
+  bool has_room() const override { return false; }
   bool alive() const override { return alive_; }
-  void start(const Task&, TimePoint, Deliver deliver) override {
+  void start(const Task&, Begin begin, Deliver deliver) override {
+    begin();
     idle_ = false;
     deliver_ = std::move(deliver);
   }
@@ -173,6 +179,52 @@ class NeverIdle : public Worker {
 
  private:
   bool idle_, alive_;
+};
+
+// Takes tasks while others run, and begins and ends them as the test says.
+class Roomy : public Worker {
+ public:
+  explicit Roomy(size_t room) : room_(room) {}
+  bool idle() const override { return tasks_.empty(); }
+  bool has_room() const override { return !idle() && tasks_.size() < room_; }
+  bool alive() const override { return true; }
+  void start(const Task& task, Begin begin, Deliver deliver) override {
+    if (idle()) begin();
+    tasks_.push_back({std::string(task.request.program), std::move(begin), std::move(deliver)});
+  }
+  void cancel() override { ++cancelled_; }
+
+  std::vector<std::string> programs() const {
+    std::vector<std::string> names;
+    for (const auto& task : tasks_) names.push_back(task.program);
+    return names;
+  }
+  // The first task, and the next begins.
+  void end() {
+    const Given first = take(0);
+    first.deliver(with_value("1"));
+    if (!tasks_.empty()) tasks_.front().begin();
+  }
+  void give_back(size_t index) {
+    Outcome outcome;
+    outcome.returned = true;
+    take(index).deliver(outcome);
+  }
+  int cancelled_ = 0;
+
+ private:
+  struct Given {
+    std::string program;
+    Begin begin;
+    Deliver deliver;
+  };
+  Given take(size_t index) {
+    const Given given = tasks_[index];
+    tasks_.erase(tasks_.begin() + static_cast<ptrdiff_t>(index));
+    return given;
+  }
+  size_t room_;
+  std::vector<Given> tasks_;
 };
 
 std::string pools_refusal(std::string_view text) {
@@ -259,6 +311,83 @@ void falling_back() {
   }
 }
 
+using Names = std::vector<std::string>;
+
+struct Ahead {
+  explicit Ahead(size_t room) : first(room), second(room) {
+    scheduler.add_worker(first, 0, Tier::kRewind);
+    scheduler.add_worker(second, 0, Tier::kRewind);
+  }
+  std::shared_ptr<Job> submit(const char* name, uint64_t client = 1) {
+    JobSpec spec;
+    spec.program = name;
+    spec.arguments = {"1"};
+    const auto job = std::make_shared<Job>(
+        spec, client, [this, name](const JobSpec&, JobResult) { done.push_back(name); });
+    scheduler.submit(job);
+    return job;
+  }
+  EventLoop loop;
+  Scheduler scheduler{loop};
+  Roomy first, second;
+  Names done;
+};
+
+// Idle workers come first; what waits for another task has not begun.
+void waiting_at_a_worker() {
+  Ahead ahead(2);
+  const auto a = ahead.submit("a"), b = ahead.submit("b"), c = ahead.submit("c");
+  ahead.submit("d");
+  ahead.submit("e");
+  turn(ahead.loop);
+  turn(ahead.loop);
+  EXPECT((ahead.first.programs() == Names{"a", "c"}));
+  EXPECT((ahead.second.programs() == Names{"b", "d"}));
+  EXPECT(a->begun() && b->begun() && !c->begun());
+  EXPECT(ahead.scheduler.waiting() == 1 && ahead.scheduler.running() == 4);
+  ahead.first.end();
+  turn(ahead.loop);
+  EXPECT(c->begun() && ahead.done == Names{"a"});
+  EXPECT((ahead.first.programs() == Names{"c", "e"}));
+  for (Roomy* worker : {&ahead.first, &ahead.first, &ahead.second, &ahead.second}) worker->end();
+  EXPECT(ahead.done.size() == 5 && ahead.scheduler.idle());
+}
+
+// It goes to whoever is idle, before those that came later.
+void given_back() {
+  Ahead ahead(3);
+  for (const char* name : {"a", "b"}) ahead.submit(name);
+  turn(ahead.loop);
+  const auto c = ahead.submit("c");
+  ahead.submit("d");
+  turn(ahead.loop);
+  EXPECT((ahead.first.programs() == Names{"a", "c"}));
+  ahead.second.end();
+  ahead.second.end();
+  ahead.first.give_back(1);
+  EXPECT(!c->begun() && ahead.scheduler.waiting() == 1);
+  turn(ahead.loop);
+  EXPECT(ahead.second.programs() == Names{"c"} && c->begun());
+  ahead.first.end();
+  ahead.second.end();
+  EXPECT((ahead.done == Names{"b", "d", "a", "c"}) && ahead.scheduler.idle());
+}
+
+// Only what runs is killed for a client that is gone; what waited ends as soon as it begins.
+void a_client_leaves() {
+  Ahead ahead(2);
+  for (const char* name : {"a", "b"}) ahead.submit(name, 1);
+  turn(ahead.loop);
+  ahead.submit("c", 2);
+  turn(ahead.loop);
+  ahead.scheduler.drop_client(2);
+  EXPECT(ahead.first.cancelled_ == 0);
+  ahead.scheduler.drop_client(1);
+  EXPECT(ahead.first.cancelled_ == 1 && ahead.second.cancelled_ == 1);
+  for (Roomy* worker : {&ahead.first, &ahead.first, &ahead.second}) worker->end();
+  EXPECT(ahead.done.empty() && ahead.scheduler.idle());
+}
+
 PoolConfig pool_of(Tier tier) { return {std::string(kDefaultPool), 2, "", tier}; }
 
 // A job begins in the fastest tier that will do.
@@ -315,6 +444,9 @@ int main() {
   deadline_of_what_waits();
   pools();
   falling_back();
+  waiting_at_a_worker();
+  given_back();
+  a_client_leaves();
   tiers();
   levels();
   return test_result();

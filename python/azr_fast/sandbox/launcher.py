@@ -40,7 +40,7 @@ class Sandbox:
         cores = len(os.sched_getaffinity(0))
         self._zygotes = zygotes or 2 * cores
         # More than one: programs are run twice over to be compared.
-        self._rewind = cores + 1 if rewind else 0
+        self._rewind = max(cores, 2) if rewind else 0
         self._require = require
 
     def __enter__(self) -> Self:

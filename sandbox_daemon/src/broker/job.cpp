@@ -62,12 +62,15 @@ Task Job::task(size_t index) const {
   return task;
 }
 
-TimePoint Job::begin(size_t index, size_t slot, Tier tier) {
+void Job::assign(size_t index, size_t slot, Tier tier) {
   Unit& unit = units_[index];
   unit.slot = slot;
   unit.tier = tier;
   unit.started = true;
   ++started_;
+}
+
+TimePoint Job::begin() {
   if (!deadline_) {
     begun_ = Clock::now();
     deadline_ = begun_ + Milliseconds(spec_.limits.timeout_ms);
@@ -75,13 +78,16 @@ TimePoint Job::begin(size_t index, size_t slot, Tier tier) {
   return *deadline_;
 }
 
-void Job::fall_back(size_t index) {
-  Unit& unit = units_[index];
-  unit.pool = *spec_.fallback;
-  ++fallen_back_;
-  unit.slot.reset();
-  unit.started = false;
+void Job::take_back(size_t index) {
+  units_[index].slot.reset();
+  units_[index].started = false;
   --started_;
+}
+
+void Job::fall_back(size_t index) {
+  units_[index].pool = *spec_.fallback;
+  ++fallen_back_;
+  take_back(index);
 }
 
 // Forks that ran side by side may each have used what was left: the later one has too much, and
@@ -134,8 +140,10 @@ JobResult Job::result() {
   }
   JobResult result = compare_replicas(std::move(replicas));
   result.tier = std::ranges::max_element(units_, {}, &Unit::tier)->tier;
-  const auto wall = Clock::now() - begun_;
-  result.outcome.wall_us = std::chrono::duration_cast<std::chrono::microseconds>(wall).count();
+  // A fork may have begun before its worker could tell; several run side by side.
+  const auto wall = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun_);
+  const int64_t least = units_.size() == 1 ? result.outcome.wall_us : 0;
+  result.outcome.wall_us = std::max<int64_t>(wall.count(), least);
   return result;
 }
 

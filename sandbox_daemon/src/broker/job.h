@@ -50,10 +50,14 @@ class Job {
   bool begun() const { return deadline_.has_value(); }
   bool all_started() const { return started_ == units_.size(); }
   Task task(size_t unit) const;
-  // The clock starts with the first fork.
-  TimePoint begin(size_t unit, size_t slot, Tier tier);
+  // A worker has it now.
+  void assign(size_t unit, size_t slot, Tier tier);
+  // A fork begins: the clock starts with the first. By when it must end.
+  TimePoint begin();
   TimePoint deadline() const { return *deadline_; }
-  // Its tier cannot serve it: it waits again, for a worker of the fallback's.
+  // The worker gives it back: it waits again.
+  void take_back(size_t unit);
+  // The same, for a worker of the fallback's: its tier cannot serve it.
   void fall_back(size_t unit);
   void finish(size_t unit, Outcome outcome);  // delivers with the last one
   void expire_rest();  // what has not begun ends as timeout; delivers when nothing else runs

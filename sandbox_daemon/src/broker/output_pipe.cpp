@@ -29,7 +29,8 @@ OutputPipe::OutputPipe(EventLoop& loop) : loop_(loop) {
   write_.reset(ends[1]);
   ::fcntl(read_.get(), F_SETFL, O_NONBLOCK);  // the program's end stays blocking
   loop_.add(read_.get(), EPOLLIN, [this](uint32_t) {
-    if (on_data_) on_data_();
+    const auto on_data = on_data_;  // outlives the end of the program
+    if (on_data) on_data();
   });
 }
 

@@ -19,9 +19,11 @@ void Scheduler::drop_client(uint64_t client) {
     queues_.erase(found);
   }
   for (const auto& place : workers_) {
-    if (!place.job || place.job->client() != client) continue;
-    place.job->forget_client();
-    place.worker->cancel();
+    for (const auto& job : place.jobs) {
+      if (job->client() != client) continue;
+      job->forget_client();
+      if (job == place.jobs.front()) place.worker->cancel();
+    }
   }
 }
 
@@ -32,7 +34,11 @@ void Scheduler::pump() {
   loop_.defer([this] {
     pump_due_ = false;
     for (size_t slot = 0; slot < workers_.size(); ++slot) {
-      if (!workers_[slot].job && workers_[slot].worker->idle()) place_one(slot);
+      if (workers_[slot].jobs.empty() && workers_[slot].worker->idle()) place_one(slot);
+    }
+    // What no idle worker can run need not wait here.
+    for (size_t slot = 0; slot < workers_.size(); ++slot) {
+      if (workers_[slot].worker->has_room()) place_one(slot);
     }
   });
 }
@@ -82,19 +88,24 @@ bool Scheduler::served(size_t pool) const {
 }
 
 void Scheduler::start(const std::shared_ptr<Job>& job, size_t unit, size_t slot) {
-  workers_[slot].job = job;
-  const TimePoint deadline = job->begin(unit, slot, workers_[slot].tier);
-  if (!job->all_started()) watch(job);
-  workers_[slot].worker->start(job->task(unit), deadline, [this, job, unit, slot](Outcome outcome) {
+  workers_[slot].jobs.push_back(job);
+  job->assign(unit, slot, workers_[slot].tier);
+  const auto begin = [this, job] {
+    const TimePoint deadline = job->begin();
+    if (!job->all_started()) watch(job);
+    return job->forgotten() ? Clock::now() : deadline;
+  };
+  workers_[slot].worker->start(job->task(unit), begin, [this, job, unit, slot](Outcome outcome) {
     on_end(job, unit, slot, std::move(outcome));
   });
 }
 
 void Scheduler::on_end(const std::shared_ptr<Job>& job, size_t unit, size_t slot, Outcome outcome) {
-  workers_[slot].job = nullptr;
-  if (outcome.unserved) {
-    on_unserved_(*outcome.unserved);
-    fall_back(job, unit);
+  auto& jobs = workers_[slot].jobs;
+  jobs.erase(std::ranges::find(jobs, job));
+  if (outcome.returned || outcome.unserved) {
+    if (outcome.unserved) on_unserved_(*outcome.unserved);
+    wait_again(job, unit, outcome.unserved.has_value());
   } else {
     job->finish(unit, std::move(outcome));
   }
@@ -102,12 +113,12 @@ void Scheduler::on_end(const std::shared_ptr<Job>& job, size_t unit, size_t slot
 }
 
 // Before the jobs that came after it.
-void Scheduler::fall_back(const std::shared_ptr<Job>& job, size_t unit) {
+void Scheduler::wait_again(const std::shared_ptr<Job>& job, size_t unit, bool falls_back) {
   if (job->forgotten()) return;
   auto& queue = queues_[job->client()];
   if (job->all_started()) queue.push_front(job);
-  job->fall_back(unit);
-  watch(job);
+  falls_back ? job->fall_back(unit) : job->take_back(unit);
+  if (job->begun()) watch(job);
 }
 
 // Its deadline holds while a part of it waits.
@@ -141,8 +152,9 @@ size_t Scheduler::waiting() const {
 }
 
 size_t Scheduler::running() const {
-  return static_cast<size_t>(
-      std::ranges::count_if(workers_, [](const Place& place) { return place.job != nullptr; }));
+  size_t count = 0;
+  for (const Place& place : workers_) count += place.jobs.size();
+  return count;
 }
 
 }  // namespace azr

@@ -18,7 +18,7 @@ class Scheduler {
 
   // Workers are known by their place; all must be added before the first job.
   void add_worker(Worker& worker, size_t pool, Tier tier) {
-    workers_.push_back({&worker, pool, tier, nullptr});
+    workers_.push_back({&worker, pool, tier, {}});
   }
   size_t pool_of(size_t worker) const { return workers_[worker].pool; }
 
@@ -41,7 +41,7 @@ class Scheduler {
     Worker* worker;
     size_t pool;
     Tier tier;
-    std::shared_ptr<Job> job;  // what runs there
+    std::vector<std::shared_ptr<Job>> jobs;  // what runs there, and what waits for that
   };
   bool place_one(size_t slot);
   bool start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot, bool new_jobs);
@@ -49,7 +49,7 @@ class Scheduler {
   bool served(size_t pool) const;
   void start(const std::shared_ptr<Job>& job, size_t unit, size_t slot);
   void on_end(const std::shared_ptr<Job>& job, size_t unit, size_t slot, Outcome outcome);
-  void fall_back(const std::shared_ptr<Job>& job, size_t unit);
+  void wait_again(const std::shared_ptr<Job>& job, size_t unit, bool falls_back);
   void watch(const std::shared_ptr<Job>& job);
   void expire(const std::shared_ptr<Job>& job);
   void unwatch(const Job& job);

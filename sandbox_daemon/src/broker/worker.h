@@ -23,14 +23,17 @@ struct Task {
 
 class Worker {
  public:
+  using Begin = std::function<TimePoint()>;  // the task begins now; by when it must end
   using Deliver = std::function<void(Outcome)>;
   virtual ~Worker() = default;
 
   virtual bool idle() const = 0;
-  virtual bool alive() const = 0;  // will be idle again
-  // Runs `task` to its end, by `deadline` at the latest, and delivers once, from the loop.
-  virtual void start(const Task& task, TimePoint deadline, Deliver deliver) = 0;
-  // Kills what runs; its outcome is delivered all the same.
+  virtual bool has_room() const = 0;  // would take a task to begin when its present one has ended
+  virtual bool alive() const = 0;     // will be idle again
+  // Runs `task` to its end and delivers once, from the loop. To be called when it is idle or has
+  // room.
+  virtual void start(const Task& task, Begin begin, Deliver deliver) = 0;
+  // Kills what runs, not what waits for that; its outcome is delivered all the same.
   virtual void cancel() = 0;
 };
 

@@ -15,6 +15,7 @@ namespace {
 
 constexpr uint64_t kJailTasks = 72;            // those of the limit on each user, and the zygote
 constexpr uint64_t kJailFolder = 64ull << 20;  // bytes: its size
+constexpr size_t kAhead = 3;                   // jobs that wait for the one that runs
 constexpr Milliseconds kStartPatience{30'000};
 constexpr Milliseconds kEndPatience{5'000};  // beyond a deadline, for the zygote to report the end
 // To try again what could not be started: a rewind zygote most often cannot at all, and others
@@ -50,7 +51,7 @@ void Zygote::spawn() {
   process_ = spawn_zygote(config_, {region_fd_.get(), out_->write_end(), err_->write_end()});
   state_ = State::kStarting;
   if (config_.tier == Tier::kJail) make_group();
-  loop_.add(process_.control.get(), EPOLLIN, [this](uint32_t events) { on_control(events); });
+  loop_.add(process_.control.get(), EPOLLIN, [this](uint32_t) { take_message(); });
   watch(kStartPatience, "zygote: not ready after 30 s");
 }
 
@@ -72,39 +73,67 @@ bool Zygote::limit_group(const Limits& limits) {
   return !group_ || group_->limit_memory(memory_before_ + limits.memory + kJailFolder);
 }
 
-void Zygote::start(const Task& task, TimePoint deadline, Deliver deliver) {
-  assert(idle());
-  state_ = State::kBusy;
+// Of programs that are put back: while the present one is quick, and does not look like one that
+// must be waited for.
+bool Zygote::has_room() const {
+  return rewinds() && run_ && run_->is_quick() && !wrote_ && waiting_.size() < kAhead;
+}
+
+void Zygote::start(const Task& task, Begin begin, Deliver deliver) {
+  assert(idle() || has_room());
   ++jobs_;
-  const bool clean = region_->clear(region_fd_.get()) && limit_group(task.limits);
-  write_request(task.request, region_->input());
-  if (config_.tier != Tier::kRewind) {  // there no program can change them
-    out_->reset_flags();
-    err_->reset_flags();
+  auto run =
+      std::make_unique<ZygoteRun>(loop_, task, *out_, *err_, std::move(begin), std::move(deliver));
+  const bool sent = rewinds() ? run->send_with_request(process_.control.get()) : send(task, *run);
+  if (idle()) {
+    state_ = State::kBusy;
+    run_ = std::move(run);
+    begin_run();
+  } else {
+    waiting_.push_back(std::move(run));
   }
-  run_ = std::make_unique<ZygoteRun>(loop_, task, deadline, *out_, *err_, std::move(deliver));
-  const bool sent = clean && run_->send(process_.control.get());
-  const auto patience = std::chrono::ceil<Milliseconds>(deadline - Clock::now()) + kEndPatience;
-  watch(patience, "wedged");
   if (!sent) loop_.defer([this] { on_death("cannot be reached"); });
+}
+
+// To a process that forks: there a program can change what it shares with the next.
+bool Zygote::send(const Task& task, ZygoteRun& run) {
+  const bool clean = region_->clear(region_fd_.get()) && limit_group(task.limits);
+  out_->reset_flags();
+  err_->reset_flags();
+  return clean && run.send(process_.control.get(), *region_);
+}
+
+void Zygote::begin_run() {
+  const TimePoint deadline = run_->begin([this] { on_output(); });
+  watch(std::chrono::ceil<Milliseconds>(deadline - Clock::now()) + kEndPatience, "wedged");
 }
 
 void Zygote::cancel() {
   if (run_) run_->kill(KillReason::kCancelled);
 }
 
-// One message: the loop calls again while there are more.
-void Zygote::on_control(uint32_t) {
+// One message: the loop calls again while there are more. False when none was there.
+bool Zygote::take_message() {
   auto message = receive_message(process_.control.get());
   if (message) {
     handle(*message);
   } else if (errno != EAGAIN) {
     on_death("it died");
   }
+  return message.has_value();
+}
+
+// Whose output it is shows in what the zygote has said: it tells of a program's end before the next
+// one writes.
+void Zygote::on_output() {
+  while (!waiting_.empty() && take_message()) {
+  }
+  if (run_) run_->take_output();
 }
 
 void Zygote::handle(Message& message) {
-  const auto report = from_bytes<DoneReport>(message.body);
+  const auto body = std::string_view(message.body);
+  const auto report = from_bytes<DoneReport>(body.substr(0, sizeof(DoneReport)));
   const auto unserved = from_bytes<Unserved>(message.body);
   if (message.type == MessageType::kReady && state_ == State::kStarting) {
     on_ready(message.body);
@@ -114,9 +143,11 @@ void Zygote::handle(Message& message) {
     const auto cpu_before = from_bytes<int64_t>(message.body);
     run_->on_started(std::move(message.fds[0]), cpu_before.value_or(0));
   } else if (message.type == MessageType::kDone && run_ && report) {
-    on_done(*report);
+    on_done(*report, body.substr(sizeof *report));
   } else if (message.type == MessageType::kUnserved && run_ && unserved) {
     on_unserved(*unserved);
+  } else if (message.type == MessageType::kReturned && !waiting_.empty()) {
+    on_returned();
   } else {
     on_death("it spoke out of turn");
   }
@@ -137,27 +168,47 @@ void Zygote::on_ready(const std::string& body) {
 
 // A process that many programs share ends for the broker's kills alone. Should it end otherwise, a
 // fork shows whether this program was to blame.
-void Zygote::on_done(const DoneReport& report) {
+void Zygote::on_done(const DoneReport& report, std::string_view records) {
   const bool died = WIFSIGNALED(report.wait_status) && !run_->killed();
-  if (config_.tier == Tier::kRewind && died) return on_unserved(Unserved{});
-  unwatch();
-  state_ = State::kIdle;
-  end_run(report, /*died=*/false);
-  events_.on_idle();
+  if (rewinds() && died) return on_unserved({.waits = report.waits});
+  end_run(report, records.empty() ? region_->output() : std::span(records), /*died=*/false);
+  go_on(report.waits);
 }
 
 void Zygote::on_unserved(const Unserved& why) {
-  unwatch();
-  state_ = State::kIdle;
-  std::exchange(run_, nullptr)->finish_unserved(why);
-  events_.on_idle();
+  std::exchange(run_, nullptr)->finish_unserved(why, why.waits);
+  go_on(why.waits);
 }
 
-void Zygote::end_run(const DoneReport& report, bool died) {
+void Zygote::on_returned() {
+  const auto run = std::move(waiting_.front());
+  waiting_.pop_front();
+  run->finish_returned();
+}
+
+void Zygote::end_run(const DoneReport& report, std::span<const char> records, bool died) {
   const auto run = std::move(run_);
   const bool killed = WIFSIGNALED(report.wait_status) && WTERMSIG(report.wait_status) == SIGKILL;
   const bool out_of_memory = killed && group_ && group_->new_memory_kills();
-  run->finish({KillReason::kNone, report, died, out_of_memory}, region_->output());
+  const bool owns_pipes = !rewinds() || report.waits || died;
+  run->finish({KillReason::kNone, report, died, out_of_memory}, records, owns_pipes);
+}
+
+// A program has ended, and all that it wrote is taken.
+void Zygote::go_on(bool waits) {
+  unwatch();
+  wrote_ = waits;
+  state_ = State::kIdle;
+  if (!waits && !waiting_.empty()) {
+    state_ = State::kBusy;
+    run_ = std::move(waiting_.front());
+    waiting_.pop_front();
+    begin_run();
+  }
+  if (waits && !send_message(process_.control.get(), MessageType::kGo, {}, {})) {
+    loop_.defer([this] { on_death("cannot be reached"); });
+  }
+  events_.on_idle();
 }
 
 void Zygote::on_death(const std::string& why) {
@@ -168,7 +219,8 @@ void Zygote::on_death(const std::string& why) {
   state_ = State::kDead;
   kill_process();  // with its pid namespace every child goes too
   process_ = {};
-  if (run_) end_run({}, /*died=*/true);
+  if (run_) end_run({}, region_->output(), /*died=*/true);
+  while (!waiting_.empty()) on_returned();
   group_.reset();
   if (was_starting) {
     events_.on_failed(why.starts_with("it ") ? "zygote: " + why + " before it was ready" : why);

@@ -1,6 +1,7 @@
 // A zygote process as a worker: started, watched, and replaced when it dies or stops answering.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -29,7 +30,8 @@ class Zygote : public Worker {
 
   void spawn();  // throws StartError
   bool idle() const override { return state_ == State::kIdle; }
-  void start(const Task& task, TimePoint deadline, Deliver deliver) override;
+  bool has_room() const override;
+  void start(const Task& task, Begin begin, Deliver deliver) override;
   void cancel() override;
 
   const Layers& layers() const { return layers_; }
@@ -42,13 +44,19 @@ class Zygote : public Worker {
  private:
   enum class State { kDead, kStarting, kIdle, kBusy };
 
-  void on_control(uint32_t events);
+  bool rewinds() const { return config_.tier == Tier::kRewind; }
+  bool take_message();
+  void on_output();
   void handle(Message& message);
   void on_ready(const std::string& body);
-  void on_done(const DoneReport& report);
+  bool send(const Task& task, ZygoteRun& run);
+  void begin_run();
+  void on_done(const DoneReport& report, std::string_view records);
   void on_unserved(const Unserved& why);
+  void on_returned();
   void on_death(const std::string& why);
-  void end_run(const DoneReport& report, bool died);
+  void end_run(const DoneReport& report, std::span<const char> records, bool died);
+  void go_on(bool waits);
   void respawn();
   void retry();
   void make_group();
@@ -70,6 +78,8 @@ class Zygote : public Worker {
   uint64_t memory_before_ = 0;           // what the group used before its first program
   Spawned process_;
   std::unique_ptr<ZygoteRun> run_;
+  std::deque<std::unique_ptr<ZygoteRun>> waiting_;  // for that to end
+  bool wrote_ = false;                              // the last program, what had to be taken first
   Layers layers_;
   std::optional<EventLoop::TimerId> watchdog_;
   uint64_t jobs_ = 0, restarts_ = 0;

@@ -24,8 +24,10 @@ Token random_token() {
   return drawn[--left];
 }
 
-// The program's stdin: the data in a sealed memory file.
-UniqueFd stdin_with(std::string_view data) {
+constexpr size_t kShortRequest = 8192;  // bytes that go with a job
+
+// Data in a sealed memory file, to be read from its beginning.
+UniqueFd file_with(std::string_view data) {
   UniqueFd fd(::memfd_create("azr-stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   while (fd && !data.empty()) {
     const ssize_t size = ::write(fd.get(), data.data(), data.size());
@@ -41,33 +43,53 @@ UniqueFd stdin_with(std::string_view data) {
 
 }  // namespace
 
-ZygoteRun::ZygoteRun(EventLoop& loop, const Task& task, TimePoint deadline, OutputPipe& out,
-                     OutputPipe& err, Worker::Deliver deliver)
+ZygoteRun::ZygoteRun(EventLoop& loop, const Task& task, OutputPipe& out, OutputPipe& err,
+                     Worker::Begin begin, Worker::Deliver deliver)
     : loop_(loop),
+      begin_(std::move(begin)),
       deliver_(std::move(deliver)),
+      request_(task.request),
       cases_(task.request.arguments.size()),
       out_(out),
       err_(err) {
-  if (!task.stdin_data.empty()) stdin_ = stdin_with(task.stdin_data);
-  out_.begin([this] { on_output(); });
-  err_.begin([this] { on_output(); });
+  if (!task.stdin_data.empty()) stdin_ = file_with(task.stdin_data);
   header_ = {task.kind,   task.has_seed, random_token(),
              task.limits, task.seed,     request_bytes(task.request)};
-  deadline_timer_ = loop_.call_at(deadline, [this] { kill(KillReason::kWall); });
 }
 
 ZygoteRun::~ZygoteRun() {
-  loop_.cancel(deadline_timer_);
+  if (deadline_timer_) loop_.cancel(*deadline_timer_);
   if (cpu_timer_) loop_.cancel(*cpu_timer_);
 }
 
-bool ZygoteRun::send(int control) {
+TimePoint ZygoteRun::begin(const std::function<void()>& on_output) {
+  out_.begin(on_output);
+  err_.begin(on_output);
+  started_ = Clock::now();
+  const TimePoint deadline = begin_();
+  deadline_timer_ = loop_.call_at(deadline, [this] { kill(KillReason::kWall); });
+  return deadline;
+}
+
+bool ZygoteRun::send(int control, const Region& region) {
+  write_request(request_, region.input());
   std::vector<int> fds;
   if (stdin_) fds.push_back(stdin_->get());
   if (stdin_ && !*stdin_) return false;
   const bool sent = send_message(control, MessageType::kJob, as_bytes(header_), fds);
   stdin_.reset();
   return sent;
+}
+
+bool ZygoteRun::send_with_request(int control) {
+  std::string request(header_.request_bytes, '\0');
+  write_request(request_, request);
+  if (request.size() <= kShortRequest) {
+    return send_message(control, MessageType::kJob, as_bytes(header_), {}, request);
+  }
+  const UniqueFd file = file_with(request);
+  const int handle = file.get();
+  return file && send_message(control, MessageType::kJob, as_bytes(header_), {&handle, 1});
 }
 
 void ZygoteRun::on_started(UniqueFd pidfd, int64_t cpu_before) {
@@ -86,7 +108,7 @@ void ZygoteRun::kill(KillReason reason) {
   if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
 }
 
-void ZygoteRun::on_output() {
+void ZygoteRun::take_output() {
   const size_t cap = header_.limits.output + 1;
   out_.drain(cap);
   err_.drain(cap);
@@ -120,23 +142,30 @@ void ZygoteRun::check_cpu() {
   cpu_timer_ = loop_.call_after(limit - *used, [this] { check_cpu(); });
 }
 
-void ZygoteRun::finish_unserved(const Unserved& why) {
-  out_.end(/*all_drained=*/false);
-  err_.end(/*all_drained=*/false);
+void ZygoteRun::finish_returned() {
+  Outcome outcome;
+  outcome.returned = true;
+  deliver_(std::move(outcome));
+}
+
+void ZygoteRun::finish_unserved(const Unserved& why, bool owns_pipes) {
+  out_.end(/*all_drained=*/!owns_pipes);
+  err_.end(/*all_drained=*/!owns_pipes);
   Outcome outcome;
   outcome.unserved = why;
   deliver_(std::move(outcome));
 }
 
-void ZygoteRun::finish(Ending ending, std::span<const char> output) {
-  const auto wall = Clock::now() - started_;
+void ZygoteRun::finish(Ending ending, std::span<const char> records, bool owns_pipes) {
+  const auto wall = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - started_);
   // The child is dead: what is in the pipes is all there will be.
-  if (!ending.zygote_died) on_output();
+  if (!ending.zygote_died && owns_pipes) take_output();
   ending.killed = killed_;
-  Outcome outcome = judge({header_.kind, cases_, header_.limits}, ending, output, header_.token);
-  outcome.wall_us = std::chrono::duration_cast<std::chrono::microseconds>(wall).count();
+  Outcome outcome = judge({header_.kind, cases_, header_.limits}, ending, records, header_.token);
+  outcome.wall_us = std::max<int64_t>(wall.count(), ending.report.wall_us);
   const size_t cap = header_.limits.output;
-  const bool all = !ending.zygote_died && out_.data().size() <= cap && err_.data().size() <= cap;
+  const bool all = !owns_pipes ||
+                   (!ending.zygote_died && out_.data().size() <= cap && err_.data().size() <= cap);
   outcome.out = out_.end(all);
   outcome.out.resize(std::min(outcome.out.size(), cap));
   outcome.err = err_.end(all);

@@ -1,53 +1,64 @@
-// One program in flight in a zygote: its pipes, its deadlines, its kills.
+// One program that a zygote was given: its pipes, its deadlines, its kills.
 #pragma once
 
 #include <memory>
 #include <optional>
 
 #include "output_pipe.h"
+#include "region.h"
 #include "worker.h"
 
 namespace azr {
 
 class ZygoteRun {
  public:
-  ZygoteRun(EventLoop& loop, const Task& task, TimePoint deadline, OutputPipe& out, OutputPipe& err,
-            Worker::Deliver deliver);
+  ZygoteRun(EventLoop& loop, const Task& task, OutputPipe& out, OutputPipe& err,
+            Worker::Begin begin, Worker::Deliver deliver);
   ~ZygoteRun();
   ZygoteRun(const ZygoteRun&) = delete;
   ZygoteRun& operator=(const ZygoteRun&) = delete;
 
-  // Sends the job over `control`; false and errno when that failed.
-  bool send(int control);
+  // Sends the job over `control`, its request by way of the region or with it; false and errno when
+  // that failed.
+  bool send(int control, const Region& region);
+  bool send_with_request(int control);
+  // The pipes are this program's from now on; `on_output` runs when something has come. By when it
+  // must end.
+  TimePoint begin(const std::function<void()>& on_output);
+  void take_output();
   // `cpu_before`: microseconds that the process had used before this program.
   void on_started(UniqueFd pidfd, int64_t cpu_before);
-  // Judges the end, to which it adds what it killed, from the region's output, and delivers.
-  void finish(Ending ending, std::span<const char> output);
+  bool is_quick() const { return !pidfd_ && !killed(); }  // so far
+  // Judges the end, to which it adds what it killed, from the records, and delivers. What the pipes
+  // hold is this program's only if `owns_pipes`.
+  void finish(Ending ending, std::span<const char> records, bool owns_pipes);
   // Another tier must run it: what it wrote so far was never written.
-  void finish_unserved(const Unserved& why);
+  void finish_unserved(const Unserved& why, bool owns_pipes);
+  // It was not begun.
+  void finish_returned();
   void kill(KillReason reason);
   bool killed() const { return killed_ != KillReason::kNone; }
 
   const JobHeader& header() const { return header_; }
 
  private:
-  void on_output();
   void check_cpu();
   std::optional<Milliseconds> cpu_time();
 
   EventLoop& loop_;
+  Worker::Begin begin_;
   Worker::Deliver deliver_;
+  Request request_;
   JobHeader header_;
   size_t cases_;
-  TimePoint started_ = Clock::now();
+  TimePoint started_;
   OutputPipe& out_;
   OutputPipe& err_;
   std::optional<UniqueFd> stdin_;  // nothing: /dev/null
   UniqueFd pidfd_;
   std::chrono::microseconds cpu_before_{0};
   KillReason killed_ = KillReason::kNone;
-  EventLoop::TimerId deadline_timer_;
-  std::optional<EventLoop::TimerId> cpu_timer_;
+  std::optional<EventLoop::TimerId> deadline_timer_, cpu_timer_;
 };
 
 }  // namespace azr

@@ -1,8 +1,13 @@
 #include "rewind_zygote.h"
 
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cassert>
 #include <csignal>
+#include <cstring>
 
 #include "error.h"
 
@@ -11,79 +16,166 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kQuick{5};  // of a program that ends sooner the broker hears once
+// Of a program that ends sooner the broker hears once, and another may wait for it.
+constexpr milliseconds kQuick{2};
+constexpr milliseconds kLook{10};  // for jobs that came too late to wait for a quick one
 // Beyond every deadline: the broker, whose they are, must have been stopped.
 constexpr milliseconds kBeyond{10'000};
+constexpr size_t kRecords = 8192;  // bytes that go with a report
 
 // It cannot go on as it was, or it has used all the CPU time that a process may.
 bool ends_runner(const Stop& stop) {
   return !stop.can_be_undone() || (stop.kind == Stop::Kind::kSignal && stop.number == SIGXCPU);
 }
 
-template <typename Body>
-void tell(MessageType type, const Body& body, std::span<const int> handles = {}) {
-  if (!send_message(kControlFd, type, as_bytes(body), handles)) ::_exit(0);
+void tell(MessageType type, std::string_view body, std::span<const int> handles = {},
+          std::string_view more = {}) {
+  if (!send_message(kControlFd, type, body, handles, more)) ::_exit(0);
+}
+
+// Whether a program's output is still in its pipes.
+bool pipes_hold_output() {
+  int out = 0, err = 0;
+  ::ioctl(kOutFd, FIONREAD, &out);
+  ::ioctl(kErrFd, FIONREAD, &err);
+  return out > 0 || err > 0;
+}
+
+// The records that a stopped runner has written; nothing when they are too long to go with a
+// report.
+std::string_view short_records(std::span<const char> output) {
+  uint64_t used;
+  std::memcpy(&used, output.data(), sizeof used);
+  if (used > kRecords) return {};
+  return {output.data(), sizeof used + used};
 }
 
 }  // namespace
 
 RewindZygote::RewindZygote(const SupervisorConfig& config) : config_(config) {
   block_stop_signal();
-  supervisor_ = std::make_unique<Supervisor>(config);
+  make_supervisor();
+}
+
+void RewindZygote::make_supervisor() {
+  supervisor_ = std::make_unique<Supervisor>(config_);
+  packet_ = std::make_unique<Area<char>>(kMaxPacket);
 }
 
 void RewindZygote::serve() {
-  JobHeader job;
-  UniqueFd none;
-  while (receive_job(kControlFd, job, none)) run(job);
+  while (take_message(0) == MessageType::kJob) run();
   ::_exit(0);  // the broker is gone
 }
 
-// Tells the broker first: what follows is for the next program.
-void RewindZygote::run(const JobHeader& job) {
-  const int64_t cpu_before = supervisor_->cpu_us();
-  if (!supervisor_->begin(job)) {
-    tell(MessageType::kUnserved, Unserved{});
-    return replace();
+// Nothing where none is there, or the broker is gone.
+std::optional<MessageType> RewindZygote::take_message(int flags) {
+  long_request_.reset();
+  const auto message = receive_into(kControlFd, packet_->span(), long_request_, flags);
+  if (!message) return std::nullopt;
+  if (message->type == MessageType::kJob) {
+    assert(message->body.size() >= sizeof job_);
+    std::memcpy(&job_, message->body.data(), sizeof job_);
+    request_ = message->body.substr(sizeof job_);
   }
-  const Stop stop = wait_for_stop(job, cpu_before);
-  report(stop, cpu_before);
-  if (ends_runner(stop) || !supervisor_->rewind()) replace();
+  return message->type;
 }
 
-Stop RewindZygote::wait_for_stop(const JobHeader& job, int64_t cpu_before) {
+// To where the runner reads it. Nothing of earlier programs is left there.
+bool RewindZygote::take_request() {
+  const std::span<char> input = config_.region->input();
+  if (!config_.region->clear(kRegionFd)) return false;
+  if (!long_request_) {
+    std::ranges::copy(request_, input.begin());
+    return true;
+  }
+  const UniqueFd file = std::move(long_request_);
+  for (size_t at = 0; at < job_.request_bytes;) {
+    const ssize_t size = ::read(file.get(), input.data() + at, job_.request_bytes - at);
+    if (size <= 0) return false;
+    at += static_cast<size_t>(size);
+  }
+  return true;
+}
+
+// Tells the broker first: what follows is for the next program.
+void RewindZygote::run() {
+  cpu_before_ = supervisor_->cpu_us();
+  begun_ = Clock::now();
+  if (!take_request()) ::_exit(1);
+  bool waits;
+  if (supervisor_->begin(job_)) {
+    const Stop stop = wait_for_stop(milliseconds(job_.limits.timeout_ms));
+    waits = report(stop);
+    if (ends_runner(stop) || !supervisor_->rewind()) replace();
+  } else {
+    waits = report_unserved(-1);
+    replace();
+  }
+  if (waits) wait_for_go();
+}
+
+Stop RewindZygote::wait_for_stop(milliseconds timeout) {
   if (const auto stop = supervisor_->wait(kQuick)) return *stop;
   const int handle = supervisor_->pidfd();
-  tell(MessageType::kStarted, cpu_before, {&handle, 1});
-  const auto end = std::chrono::steady_clock::now() + milliseconds(job.limits.timeout_ms) + kBeyond;
+  tell(MessageType::kStarted, as_bytes(cpu_before_), {&handle, 1});
+  const auto end = Clock::now() + timeout + kBeyond;
+  while (Clock::now() < end) {
+    while (take_message(MSG_DONTWAIT)) return_job();
+    if (const auto stop = supervisor_->wait(kLook)) return *stop;
+  }
+  ::_exit(1);  // and the runner with it
+}
+
+// Jobs that came before the broker knew that this one must wait are for others.
+void RewindZygote::wait_for_go() {
   for (;;) {
-    const auto left = end - std::chrono::steady_clock::now();
-    if (left.count() <= 0) ::_exit(1);  // and the runner with it
-    if (const auto stop = supervisor_->wait(left)) return *stop;
+    const auto type = take_message(0);
+    if (!type) ::_exit(0);  // the broker is gone
+    if (type == MessageType::kGo) return;
+    return_job();
   }
 }
 
-void RewindZygote::report(const Stop& stop, int64_t cpu_before) const {
-  if (stop.kind != Stop::Kind::kGone && !supervisor_->is_done(stop)) {
-    const bool call = stop.kind == Stop::Kind::kCall;
-    return tell(MessageType::kUnserved, Unserved{call ? stop.number : -1});
-  }
+void RewindZygote::return_job() { tell(MessageType::kReturned, {}); }
+
+// Whether the broker must take something before another program begins.
+bool RewindZygote::report(const Stop& stop) {
   const bool gone = stop.kind == Stop::Kind::kGone;
-  tell(MessageType::kDone, DoneReport{.wait_status = gone ? stop.number : 0,
-                                      .cpu_us = stop.cpu_us - cpu_before,
-                                      .max_rss_kib = supervisor_->memory_kib(),
-                                      .faults = 0});
+  if (gone || supervisor_->is_done(stop)) return report_done(stop);
+  return report_unserved(stop.kind == Stop::Kind::kCall ? stop.number : -1);
 }
 
-// With a fault nothing that this process served or holds is to be trusted.
+bool RewindZygote::report_unserved(int syscall) {
+  const Unserved why{.syscall = syscall, .waits = pipes_hold_output()};
+  tell(MessageType::kUnserved, as_bytes(why));
+  return why.waits;
+}
+
+bool RewindZygote::report_done(const Stop& stop) {
+  const auto records = short_records(config_.region->output());
+  const DoneReport done{
+      .wait_status = stop.kind == Stop::Kind::kGone ? stop.number : 0,
+      .waits = records.empty() || pipes_hold_output(),
+      .cpu_us = stop.cpu_us - cpu_before_,
+      .wall_us =
+          std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun_).count(),
+      .max_rss_kib = supervisor_->memory_kib(),
+      .faults = 0};
+  tell(MessageType::kDone, as_bytes(done), {}, records);
+  return done.waits;
+}
+
+// With a fault nothing that this process served or holds is to be trusted. First all goes of which
+// a new runner must not have a copy.
 void RewindZygote::replace() {
   if (!supervisor_->fault().empty()) {
     send_message(kControlFd, MessageType::kFailed, "rewind: " + supervisor_->fault(), {});
     ::_exit(1);
   }
-  supervisor_.reset();  // first: a new runner must not have a copy of its memory
+  packet_.reset();
+  supervisor_.reset();
   try {
-    supervisor_ = std::make_unique<Supervisor>(config_);
+    make_supervisor();
   } catch (const StartError& error) {
     send_message(kControlFd, MessageType::kFailed, error.what(), {});
     ::_exit(1);

@@ -1,9 +1,16 @@
 // A zygote whose programs run in one process that is put back after each.
+//
+// The broker hands it jobs while another one runs: so it need not wait for its next. Those wait in
+// the socket, of which the process that runs programs has no descriptor. They are returned to the
+// broker where a program is not quick, or where the broker must first take what it wrote.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "area.h"
 #include "channel.h"
 #include "supervisor.h"
 
@@ -19,13 +26,30 @@ class RewindZygote {
   size_t saved_pages() const { return supervisor_->saved(); }
 
  private:
-  void run(const JobHeader& job);
-  Stop wait_for_stop(const JobHeader& job, int64_t cpu_before);
-  void report(const Stop& stop, int64_t cpu_before) const;
+  using Clock = std::chrono::steady_clock;
+  void make_supervisor();
+  std::optional<MessageType> take_message(int flags);
+  bool take_request();
+  void run();
+  Stop wait_for_stop(std::chrono::milliseconds timeout);
+  void wait_for_go();
+  void return_job();
+  bool report(const Stop& stop);
+  bool report_unserved(int syscall);
+  bool report_done(const Stop& stop);
   void replace();
 
   SupervisorConfig config_;
   std::unique_ptr<Supervisor> supervisor_;
+  // The last message; no runner may have a copy of it. Of a job: its request lies there, or in a
+  // file.
+  std::unique_ptr<Area<char>> packet_;
+  JobHeader job_;
+  std::string_view request_;
+  UniqueFd long_request_;
+  // Of the program that runs.
+  Clock::time_point begun_;
+  int64_t cpu_before_ = 0;  // microseconds
 };
 
 }  // namespace azr

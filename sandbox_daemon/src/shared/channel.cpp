@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 
@@ -9,12 +10,11 @@ namespace azr {
 namespace {
 
 constexpr size_t kMaxFds = 4;
-constexpr size_t kMaxPacket = 16384;
 
-ssize_t retry_receive(int socket, msghdr* header) {
+ssize_t retry_receive(int socket, msghdr* header, int flags = 0) {
   ssize_t size;
   do {
-    size = ::recvmsg(socket, header, MSG_CMSG_CLOEXEC);
+    size = ::recvmsg(socket, header, MSG_CMSG_CLOEXEC | flags);
   } while (size < 0 && errno == EINTR);
   return size;
 }
@@ -48,12 +48,16 @@ struct Packet {
 
 }  // namespace
 
-bool send_message(int socket, MessageType type, std::string_view body, std::span<const int> fds) {
+bool send_message(int socket, MessageType type, std::string_view body, std::span<const int> fds,
+                  std::string_view more) {
   if (body.size() >= kMaxPacket) body = body.substr(0, kMaxPacket - 1);
-  iovec parts[2] = {{&type, 1}, {const_cast<char*>(body.data()), body.size()}};
+  assert(body.size() + more.size() < kMaxPacket);
+  iovec parts[3] = {{&type, 1},
+                    {const_cast<char*>(body.data()), body.size()},
+                    {const_cast<char*>(more.data()), more.size()}};
   msghdr header{};
   header.msg_iov = parts;
-  header.msg_iovlen = 2;
+  header.msg_iovlen = 3;
   alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))] = {};
   if (!fds.empty()) {
     header.msg_control = control;
@@ -68,7 +72,7 @@ bool send_message(int socket, MessageType type, std::string_view body, std::span
   do {
     sent = ::sendmsg(socket, &header, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  return sent == static_cast<ssize_t>(body.size() + 1);
+  return sent == static_cast<ssize_t>(body.size() + more.size() + 1);
 }
 
 std::optional<Message> receive_message(int socket) {
@@ -95,6 +99,18 @@ bool receive_job(int socket, JobHeader& job, UniqueFd& stdin_fd) {
   if (size > 0) take_fds(packet.header, [&](UniqueFd fd) { stdin_fd = std::move(fd); });
   return size == static_cast<ssize_t>(sizeof type + sizeof job) && type == MessageType::kJob &&
          !packet.truncated();
+}
+
+std::optional<MessageView> receive_into(int socket, std::span<char> buffer, UniqueFd& fd,
+                                        int flags) {
+  iovec part{buffer.data(), buffer.size()};
+  Packet packet({&part, 1});
+  const ssize_t size = retry_receive(socket, &packet.header, flags);
+  if (size <= 0) return std::nullopt;
+  take_fds(packet.header, [&](UniqueFd received) { fd = std::move(received); });
+  if (packet.truncated()) return std::nullopt;
+  return MessageView{static_cast<MessageType>(buffer[0]),
+                     {buffer.data() + 1, static_cast<size_t>(size) - 1}};
 }
 
 }  // namespace azr

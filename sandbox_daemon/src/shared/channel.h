@@ -24,12 +24,18 @@ inline constexpr int kErrFd = 6;
 enum class MessageType : uint8_t {
   kReady = 'R',   // zygote: warm and locked; body: serialized layers
   kFailed = 'F',  // zygote: could not start; body: one line
-  kJob = 'J',     // broker: JobHeader; descriptor: stdin, if it is not empty
+  // broker: JobHeader; descriptor: stdin, if it is not empty. To a rewind zygote, the request
+  // after it; or a descriptor of it, where it is long.
+  kJob = 'J',
   // zygote: the program is not quick; descriptor: its process's pidfd; body: the CPU time that
   // process had used before, int64_t microseconds
   kStarted = 'S',
-  kDone = 'D',      // zygote: DoneReport
+  // zygote: DoneReport. Of a rewind zygote, the records after it; they are in the region where
+  // there is nothing more.
+  kDone = 'D',
   kUnserved = 'U',  // rewind zygote: the program needs another tier; Unserved
+  kReturned = 'B',  // rewind zygote: has not begun the job that waited for this one
+  kGo = 'G',        // broker: has all that the last program wrote
 };
 
 enum class JobKind : uint8_t { kCall, kRun };
@@ -47,14 +53,17 @@ struct JobHeader {
 
 struct DoneReport {
   int wait_status = 0;
+  bool waits = false;  // a rewind zygote: for kGo, since there is more in the pipes or the region
   int64_t cpu_us = 0;
+  int64_t wall_us = 0;  // of a rewind zygote's: the broker learns of its beginning too late
   int64_t max_rss_kib = 0;
   int64_t faults = 0;
 };
 
 // Why a rewound process could not serve a program: it asked for something that would leave a trace.
 struct Unserved {
-  int syscall = -1;  // negative: a signal ended it
+  int syscall = -1;    // negative: a signal ended it
+  bool waits = false;  // as in DoneReport
 };
 
 struct Message {
@@ -69,14 +78,26 @@ inline constexpr int kExitLimitsFailed = 151;  // a layer could not be put on: n
 inline constexpr int kExitFilterFailed = 152;
 inline constexpr int kExitForkFailed = 153;
 
-// False and errno when the packet could not be sent whole.
-bool send_message(int socket, MessageType type, std::string_view body, std::span<const int> fds);
+inline constexpr size_t kMaxPacket = 16384;
+
+// False and errno when the packet could not be sent whole. `more` follows `body`.
+bool send_message(int socket, MessageType type, std::string_view body, std::span<const int> fds,
+                  std::string_view more = {});
 // Nothing at end of file, on a malformed packet and on errors (errno; EAGAIN when none waits).
 std::optional<Message> receive_message(int socket);
 
 // A zygote's way to wait for a job and, if the job has one, its stdin. False where receive_message
 // has nothing, and for any other message. Writes to the stack only.
 bool receive_job(int socket, JobHeader& job, UniqueFd& stdin_fd);
+
+struct MessageView {
+  MessageType type;
+  std::string_view body;
+};
+// The same as receive_message() with recvmsg's `flags`, and a message of at most one descriptor:
+// all of its body lies in `buffer`, of kMaxPacket bytes.
+std::optional<MessageView> receive_into(int socket, std::span<char> buffer, UniqueFd& fd,
+                                        int flags);
 
 template <typename T>
 std::string_view as_bytes(const T& value) {

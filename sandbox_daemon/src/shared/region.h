@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,20 +47,20 @@ class Region {
   std::span<char> output() const { return {static_cast<char*>(base_) + kInputBytes, kOutputBytes}; }
 
   // Back to zeros, whatever was written anywhere in it. `fd` is the region's. The pages that every
-  // program needs are kept, as long as there are no others.
+  // program needs are kept, as long as there are no others: the file's size tells.
   bool clear(int fd) const {
-    if (::lseek(fd, kKeptBytes, SEEK_DATA) != static_cast<off_t>(kInputBytes) ||
-        ::lseek(fd, kInputBytes + kKeptBytes, SEEK_DATA) >= 0) {
-      return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-                         kInputBytes + kOutputBytes) == 0;
-    }
     std::memset(input().data(), 0, kKeptBytes);
     std::memset(output().data(), 0, kKeptBytes);
-    return true;
+    struct stat info{};
+    if (::fstat(fd, &info) != 0) return false;
+    if (info.st_blocks * kBlockBytes == 2 * kKeptBytes) return true;
+    return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                       kInputBytes + kOutputBytes) == 0;
   }
 
  private:
   static constexpr size_t kKeptBytes = 16 << 10;  // at the beginning of each area
+  static constexpr size_t kBlockBytes = 512;      // as stat(2) counts them
 
   void* base_;
 };

@@ -56,7 +56,10 @@ bool reap_quickly(pid_t child, Ending& ending) {
 DoneReport done_report(const Ending& ending) {
   const auto us = [](const timeval& t) { return int64_t{t.tv_sec} * 1'000'000 + t.tv_usec; };
   const rusage& usage = ending.usage;
-  return {ending.status, us(usage.ru_utime) + us(usage.ru_stime), usage.ru_maxrss, usage.ru_minflt};
+  return {.wait_status = ending.status,
+          .cpu_us = us(usage.ru_utime) + us(usage.ru_stime),
+          .max_rss_kib = usage.ru_maxrss,
+          .faults = usage.ru_minflt};
 }
 
 // For the broker to kill it by. Not yet reaped, so this is the child and no other process.
@@ -99,7 +102,7 @@ void ForkZygote::run(const JobHeader& job, UniqueFd stdin_fd) {
     run_child(setup_);
   }
   stdin_fd.reset();
-  if (pid < 0) return report({kExitForkFailed << 8, 0, 0, 0});
+  if (pid < 0) return report({.wait_status = kExitForkFailed << 8});
   Ending ending;
   if (!reap_quickly(pid, ending)) {
     announce(pid);

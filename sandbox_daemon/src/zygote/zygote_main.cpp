@@ -86,7 +86,6 @@ void warm_up(const Options& options) {
 
 void check(const Region& region) {
   if (!region.valid()) throw StartError("region: cannot map it: " + errno_text());
-  ::close(kRegionFd);
 }
 
 [[noreturn]] void start_forking(const Options& options) {
@@ -95,6 +94,7 @@ void check(const Region& region) {
   move_to_huge_pages();            // while there is a /proc
   const Region region(kRegionFd);  // now: it would have stood between what moves together
   check(region);
+  ::close(kRegionFd);
   const uint64_t base_bytes = address_space_bytes();
   const Layer oom_score = offer_to_oom_killer();
   const LockdownConfig config = lockdown_config(options);
