@@ -92,11 +92,11 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 class Chaos:
-    def __init__(self, executable: str, folder: str, seed: int, zygotes: int):
+    def __init__(self, executable: str, folder: str, seed: int, zygotes: int, rewind: int):
         self.executable = executable
         self.path = f"{folder}/s"
         self.seed = seed
-        self.zygotes = zygotes
+        self.zygotes, self.rewind = zygotes, rewind
         self.rng = random.Random(seed)
         self.kills = {"zygote": 0, "client": 0, "broker": 0}
         self.seen = Seen()
@@ -116,7 +116,8 @@ class Chaos:
             thread.start()
 
     def start_daemon(self) -> Daemon:
-        return Daemon(self.executable, self.path, "--zygotes", str(self.zygotes))
+        words = ("--zygotes", str(self.zygotes), "--rewind", str(self.rewind))
+        return Daemon(self.executable, self.path, *words)
 
     def start_doomed(self) -> multiprocessing.process.BaseProcess:
         self.clients += 1
@@ -196,8 +197,8 @@ class Chaos:
         processes = len(family(self.daemon.pid))
         return (
             alone
-            and states == ["idle"] * self.zygotes
-            and processes == 1 + self.zygotes
+            and states == ["idle"] * (self.zygotes + self.rewind)
+            and processes == 1 + self.zygotes + 2 * self.rewind  # one that runs programs each
             and descriptors(self.daemon.pid) == self.descriptors
         )
 
@@ -232,11 +233,12 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=0.5, help="mean seconds between two kills")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--zygotes", type=int, default=2)
+    parser.add_argument("--rewind", type=int, default=0, help="rewind zygotes")
     options = parser.parse_args()
     print(f"seed {options.seed}", file=sys.stderr)
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="azr") as folder:
-        chaos = Chaos(options.daemon, folder, options.seed, options.zygotes)
+        chaos = Chaos(options.daemon, folder, options.seed, options.zygotes, options.rewind)
         try:
             chaos.run(options.kills, options.pause)
         except KeyboardInterrupt:

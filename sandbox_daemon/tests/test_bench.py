@@ -30,8 +30,10 @@ def test_soak(tier: tuple[str, ...]) -> None:
     assert found["faults"] == []
 
 
-def test_kills() -> None:
-    found = figures("chaos.py", "--kills", "16", "--pause", "0.15", "--seed", "3")
+@pytest.mark.parametrize("tier", ["fork", "rewind"])
+def test_kills(tier: str) -> None:
+    words = ("--rewind", "2") if tier == "rewind" else ()
+    found = figures("chaos.py", "--kills", "16", "--pause", "0.15", "--seed", "3", *words)
     assert found["kills"] == {"zygote": 9, "client": 5, "broker": 2}
     assert found["right"] > 0
     assert found["faults"] == []

@@ -92,7 +92,7 @@ void Zygote::start(const Task& task, Begin begin, Deliver deliver) {
   } else {
     waiting_.push_back(std::move(run));
   }
-  if (!sent) loop_.defer([this] { on_death("cannot be reached"); });
+  if (!sent) loop_.defer([this] { on_death("it cannot be reached"); });
 }
 
 // To a process that forks: there a program can change what it shares with the next.
@@ -206,9 +206,16 @@ void Zygote::go_on(bool waits) {
     begin_run();
   }
   if (waits && !send_message(process_.control.get(), MessageType::kGo, {}, {})) {
-    loop_.defer([this] { on_death("cannot be reached"); });
+    loop_.defer([this] { on_death("it cannot be reached"); });
   }
   events_.on_idle();
+}
+
+// Its program is lost with a zygote that forks. From one that rewinds another takes it over: what it
+// has done so far nobody has seen.
+void Zygote::lose_run() {
+  if (!rewinds()) return end_run({}, region_->output(), /*died=*/true);
+  std::exchange(run_, nullptr)->finish_unserved({}, /*owns_pipes=*/false);
 }
 
 void Zygote::on_death(const std::string& why) {
@@ -219,7 +226,7 @@ void Zygote::on_death(const std::string& why) {
   state_ = State::kDead;
   kill_process();  // with its pid namespace every child goes too
   process_ = {};
-  if (run_) end_run({}, region_->output(), /*died=*/true);
+  if (run_) lose_run();
   while (!waiting_.empty()) on_returned();
   group_.reset();
   if (was_starting) {

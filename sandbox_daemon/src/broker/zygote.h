@@ -55,6 +55,7 @@ class Zygote : public Worker {
   void on_unserved(const Unserved& why);
   void on_returned();
   void on_death(const std::string& why);
+  void lose_run();
   void end_run(const DoneReport& report, std::span<const char> records, bool died);
   void go_on(bool waits);
   void respawn();
