@@ -211,8 +211,8 @@ void Zygote::go_on(bool waits) {
   events_.on_idle();
 }
 
-// Its program is lost with a zygote that forks. From one that rewinds another takes it over: what it
-// has done so far nobody has seen.
+// Its program is lost with a zygote that forks. From one that rewinds another takes it over: what
+// it has done so far nobody has seen.
 void Zygote::lose_run() {
   if (!rewinds()) return end_run({}, region_->output(), /*died=*/true);
   std::exchange(run_, nullptr)->finish_unserved({}, /*owns_pipes=*/false);
