@@ -16,7 +16,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <barrier>
 #include <cstdlib>
 #include <memory>
 #include <vector>
@@ -220,17 +219,16 @@ void run(const Work& work, std::int64_t threads) {
   const Panels packed = new_panels(work.few, pairs);
   const Panels own = new_panels(work.block * threads, pairs);
   std::vector<std::atomic<std::int64_t>> next(2 * blocks(work.x.depth, kDepth));
-  std::barrier all(threads);
   on_threads(threads, [&](std::int64_t worker) {
     auto turn = next.begin();
     for (std::int64_t k = 0; k < work.x.depth; k += kDepth) {
       take_turns<1>(*turn++, blocks(work.few, kTileColumns),
                     [&](std::int64_t i) { work.pack_shared(i, k, packed.get()); });
-      all.arrive_and_wait();
+#pragma omp barrier
       take_turns<1>(*turn++, tasks, [&](std::int64_t i) {
         work.compute(i, k, packed.get(), own.get() + worker * work.block * pairs);
       });
-      all.arrive_and_wait();
+#pragma omp barrier
     }
   });
 }
