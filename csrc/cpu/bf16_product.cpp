@@ -228,7 +228,7 @@ void run_long_sums(const Bf16Product& x, std::int64_t threads) {
   std::int64_t across = std::min(threads, blocks(x.n, 2 * kTileColumns));
   while (threads % across != 0) --across;
   const std::int64_t columns = blocks(blocks(x.n, kPanel), across) * kPanel;
-  const std::int64_t rows = blocks(x.m, threads / across);
+  const std::int64_t rows = blocks(blocks(x.m, kTileRows), threads / across) * kTileRows;
   std::atomic<std::int64_t> next = 0;
   on_threads(threads, [&](std::int64_t) {
     take_turns<1>(next, threads, [&](std::int64_t part) {
