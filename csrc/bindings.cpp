@@ -2,7 +2,6 @@
 // Types and documentation for Python are in python/azr_fast/_kernels.pyi.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -215,16 +214,6 @@ void bf16_product(const Matrix& a, const Matrix& b, const Result& c, bool add, i
   product(arguments, threads);
 }
 
-// Where the kernel has none to give, pages stay as they are.
-void use_huge_pages(const Result& buffer) {
-  if (buffer.size() == 0) return;
-  constexpr std::uintptr_t kPage = 4096;
-  const auto last = (buffer.shape(0) - 1) * buffer.stride(0) + buffer.shape(1);
-  const auto begin = reinterpret_cast<std::uintptr_t>(buffer.data()) / kPage * kPage + kPage;
-  const auto end = reinterpret_cast<std::uintptr_t>(buffer.data() + last) / kPage * kPage;
-  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-}
-
 void group_advantage(const Column<const double>& rewards, const Ids& groups, const Ids& lengths,
                      const Floats& advantages, bool one_group, bool token_weighted,
                      bool leave_one_out, bool scaled) {
@@ -265,7 +254,6 @@ NB_MODULE(_kernels, module) {
   module.def("has_bf16_product", [] { return azr::best_kernels().bf16_product != nullptr; });
   module.def("bf16_product", &bf16_product, in_place("a"), in_place("b"), in_place("c"),
              nb::arg("add"), nb::arg("threads"));
-  module.def("use_huge_pages", &use_huge_pages, in_place("buffer"));
   module.def("group_advantage", &group_advantage, nb::arg("rewards"), nb::arg("groups"),
              nb::arg("lengths"), in_place("advantages"), nb::arg("one_group"),
              nb::arg("token_weighted"), nb::arg("leave_one_out"), nb::arg("scaled"));

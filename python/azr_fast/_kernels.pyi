@@ -47,9 +47,6 @@ def bf16_product(
     """c [m, n] (+)= a [m, k] · b [n, k]ᵀ for bfloat16 a and b, float32 c. Each is contiguous one
     way, c along its rows. The result does not depend on the number of threads."""
 
-def use_huge_pages(buffer: torch.Tensor) -> None:
-    """Ask for pages of 2 MiB for a float32 [rows, columns], best before it is first written."""
-
 def selective_forward(
     logits: torch.Tensor,
     targets: torch.Tensor,
