@@ -3,7 +3,7 @@
 // Both operands are packed into panels (bf16_panels.h). A tile of 8 x 48 results stays in registers
 // while its sum runs: 24 dot products for 3 vector loads and 8 broadcasts.
 //
-// At the head's shapes, some 300 tokens at a time, this runs at 88 to 91% of the rate of dot products
+// At the head's shapes, 342 tokens at a time, this runs at 88 to 91% of the rate of dot products
 // alone (AMD Zen 5, two cores) and takes 0.82 to 0.88 of the time of oneDNN's bf16 products, after
 // which d weight would need a second pass to be summed in fp32. What is lost is packing, at the
 // speed of memory, which `Ahead` hides in part.
