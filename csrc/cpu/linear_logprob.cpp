@@ -29,7 +29,7 @@ RowStatistics AZR_ISA::statistics(const Row<Logit>& row) {
   Float exp[kUnroll] = {}, y_exp[kUnroll] = {};
   for_each_vector(row.vocabulary, [&](int k, std::int64_t at, int lanes) {
     Float y = bounded((load_lanes(row.logits + at, lanes, top) - top) * row.scale);
-    for (int i = lanes; i < kLanes; ++i) y[i] = -100.0f;  // beyond the row: e^y is exactly 0
+    for (int i = lanes; i < kLanes; ++i) y[i] = -105.0f;  // beyond the row: e^y is exactly 0
     const Float e = exp_nonpositive(y);
     exp[k] += e;
     y_exp[k] += y * e;

@@ -1,21 +1,23 @@
-// Static-free parallel loop: threads live for one call, which costs microseconds against the
-// milliseconds of a chunk, and no pool of ours competes with torch's between calls.
+// Parallel loops on OpenMP's threads, which are torch's: both ask the loader for libgomp.so.1 (or
+// for what is preloaded in its place) and get one runtime. Threads of our own would meet torch's on
+// the same cores: after each operation of torch's these spin for milliseconds, which took a fifth
+// of the time of linear_policy_loss (SmolLM2-135M's head, two cores).
 #pragma once
+
+#include <omp.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <thread>
-#include <vector>
 
 namespace azr {
 
-// Calls work(worker) on `threads` threads, the caller's included; workers count from 0.
+// Calls work(worker) on `threads` threads (or fewer, where OpenMP has no more to give), the
+// caller's included; workers count from 0.
 template <class Work>
 void on_threads(std::int64_t threads, const Work& work) {
-  std::vector<std::jthread> others;
-  for (std::int64_t worker = 1; worker < threads; ++worker) others.emplace_back(work, worker);
-  work(0);
+#pragma omp parallel num_threads(static_cast<int>(threads))
+  work(std::int64_t{omp_get_thread_num()});
 }
 
 // Calls body(i) for every i below `count` that no other thread has taken, kBlock at a time.

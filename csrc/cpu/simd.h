@@ -92,29 +92,39 @@ void store_some(Logit* to, int count, Float x) {
   __builtin_memcpy(to, all, count * sizeof(Logit));
 }
 
-// e^x for x <= 0, relative error under 2e-7; 0 below the smallest normal float. x = n ln 2 + r with
-// |r| <= ln 2 / 2, and a polynomial for e^r (Taylor, degree 7: its remainder is under 1e-8).
+// e^r for |r| <= ln 2 / 2, relative error under 2e-7: 1 + r + r^2 q(r), q of least largest error.
+inline Float exp_small(Float r) {
+  Float p = broadcast(8.3125252e-3f);
+  p = p * r + 4.1890115e-2f;
+  p = p * r + 1.6667114e-1f;
+  p = p * r + 4.9999231e-1f;
+  p = p * r + 1.0f;
+  return p * r + 1.0f;
+}
+
+// e^x for x <= 0; 0 below -105. x = n ln 2 + r.
 inline Float exp_nonpositive(Float x) {
-  const Int tiny = x < -87.33654f;
+#ifdef __AVX512BF16__
+  constexpr __mmask16 kAll = 0xffff;  // GCC 12 warns of the forms without a mask
+  constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  const Float n = _mm512_maskz_roundscale_ps(kAll, x * 1.44269504f, kNearest);
+#else
+  const Int tiny = x < -87.33654f;  // below the smallest normal float
   x = tiny ? broadcast(-87.0f) : x;
   const Float shift = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Float n = (x * 1.44269504f + shift) - shift;
-  Float r = x - n * 0.693359375f;
-  r = r - n * -2.12194440e-4f;
-  Float p = broadcast(1.0f / 5040);
-  p = p * r + 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
+#endif
+  const Float p = exp_small((x - n * 0.693359375f) - n * -2.12194440e-4f);
+#ifdef __AVX512BF16__
+  return _mm512_maskz_scalef_ps(kAll, p, n);
+#else
   const Int exponent = (__builtin_convertvector(n, Int) + 127) << 23;
   return tiny ? Float{} : p * bit_cast<Float>(exponent);
+#endif
 }
 
-// Exponents low enough for e^x = 0 become -100, so that 0 times them is 0 also for -inf.
-inline Float bounded(Float x) { return x < -100.0f ? broadcast(-100.0f) : x; }
+// Exponents low enough for e^x = 0 become -105, so that 0 times them is 0 also for -inf.
+inline Float bounded(Float x) { return x < -105.0f ? broadcast(-105.0f) : x; }
 
 inline float sum(Float x) {
   float total = 0;

@@ -10,7 +10,9 @@ pytestmark = pytest.mark.skipif(
     not _kernels.has_bf16_product(), reason="this processor has no AVX-512-BF16"
 )
 SHAPES = [(1, 1, 1), (5, 50, 7), (16, 48, 32), (37, 131, 30), (49, 48, 17), (100, 1001, 72)]
-SHAPES += [(500, 9000, 64), (3, 60, 8200), (60, 3, 8191)]  # more than one pass over the sums
+SHAPES += [(9, 64, 40), (9, 112, 40)]  # tiles of fewer columns
+SHAPES += [(500, 9000, 64), (20, 2110, 2101), (2110, 20, 2101)]  # several blocks, several passes
+SHAPES += [(3, 60, 8200), (60, 3, 8191), (101, 390, 2311)]  # few results of long sums
 
 
 def operand(generator, rows, depth, transposed):
@@ -36,7 +38,7 @@ def test_against_fp64(generator, m, n, depth, layout):
     _kernels.bf16_product(a, b, c, True, 1)
     assert error(c, 2 * expected) < 1e-7 * depth**0.5
     assert room.isnan().sum() == room.numel() - c.numel()
-    for threads in (1, 3):
+    for threads in (1, 3, 4, 7):
         again = torch.full((m, n), torch.nan)
         _kernels.bf16_product(a, b, again, False, threads)
         assert torch.equal(again, once)

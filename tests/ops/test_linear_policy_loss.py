@@ -16,6 +16,7 @@ from head_cases import (
 )
 from objective_cases import kinds, make_objective, plain_loss
 
+from azr_fast import _kernels
 from azr_fast.ops.head import IGNORED
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.ops.objective import Objective
@@ -196,15 +197,34 @@ def test_the_weight_gradient_is_added(implementation, seed):
     )
 
 
+def test_the_number_of_threads_changes_no_bit(seed, monkeypatch):
+    """Of bf16 inputs, whose products are ours where the processor has what they need."""
+    if not _kernels.has_bf16_product():
+        pytest.skip("this processor has no AVX-512-BF16")
+    hidden, weight, targets, *_ = inputs(seed, 70, 230, 3001, torch.bfloat16)
+    case = hidden, weight, targets, make_objective("plain", seed, targets.float())
+    results = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        results.append(policy_loss(*case, implementation="cpu", chunk=32))
+    for result in results[1:]:
+        assert_bitwise_equal(result, results[0])
+
+
 @implementations
 @dtypes
 def test_two_runs_are_bitwise_equal(implementation, dtype, seed):
     hidden, weight, targets, *_ = inputs(seed, 70, 24, 1003, dtype)
     logp, _ = chosen_logp(hidden, weight, targets)
     case = hidden, weight, targets, make_objective("clip with all", seed, logp)
-    (first, d_weight), (second, again) = (
-        policy_loss(*case, implementation=implementation, chunk=32) for _ in range(2)
+    assert_bitwise_equal(
+        *(policy_loss(*case, implementation=implementation, chunk=32) for _ in range(2))
     )
-    assert torch.equal(d_weight, again)
-    for a, b in zip(astuple(first), astuple(second), strict=True):
+
+
+def assert_bitwise_equal(one, other):
+    """Results and d weights."""
+    (result, d_weight), (again, d_weight_again) = one, other
+    assert torch.equal(d_weight, d_weight_again)
+    for a, b in zip(astuple(result), astuple(again), strict=True):
         assert torch.equal(a.nan_to_num(7e7), b.nan_to_num(7e7))

@@ -90,6 +90,19 @@ def test_statistics_are_those_of_fp64(dtype, vocabulary, level, seed):
 
 
 @pytest.mark.usefixtures("isa")
+def test_every_exponential_is_that_of_fp64():
+    """Beside a logit of 0, y alone makes the sum of y e^y."""
+    y = -torch.linspace(1e-3, 87, 300_001)
+    logits = torch.stack([torch.zeros_like(y), y], 1)
+    statistics = CpuRows().statistics(
+        logits, torch.zeros_like(y, dtype=torch.long), torch.ones_like(y)
+    )
+    expected = y.double() * y.double().exp()
+    # 2e-7, and the product's rounding.
+    assert (statistics.y_exp_N / expected - 1).abs().max() < 2.7e-7
+
+
+@pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("scale", [1e-30, 1e20])
 def test_extreme_temperatures_do_not_count_lanes_beyond_the_row(scale):
     logits, targets = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([2])
