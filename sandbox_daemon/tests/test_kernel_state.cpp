@@ -1,12 +1,16 @@
 // What a process leaves in the kernel shows.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <ctime>
+#include <string>
 
 #include "expect.h"
 #include "kernel_state.h"
@@ -15,38 +19,88 @@
 namespace azr {
 namespace {
 
-template <typename Change>
-bool shows(Change change) {
-  static const UniqueFd self(::open("/proc/self", O_PATH | O_DIRECTORY));
-  const std::string before = kernel_state(self.get());
-  if (kernel_state(self.get()) != before) return false;  // by itself nothing changes
-  change();
-  return kernel_state(self.get()) != before;
+int g_file = -1;
+
+void nothing() {}
+void descriptor() { ::dup2(g_file, 40); }
+void offset() { ::lseek(g_file, 5, SEEK_SET); }
+void flags() { ::fcntl(g_file, F_SETFL, O_APPEND); }
+void file_mode() { ::umask(0777); }
+void mapping() { ::mmap(nullptr, 1 << 16, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
+void pending_signal() { ::raise(SIGUSR2); }
+void ignored_signal() { ::signal(SIGUSR1, SIG_IGN); }
+
+void timer() {
+  timer_t made;
+  ::timer_create(CLOCK_MONOTONIC, nullptr, &made);
+}
+
+void blocked_signal() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+void limit() {
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+}
+
+struct Change {
+  void (*make)();
+  bool shows;
+};
+
+// Later ones are made after the earlier.
+constexpr Change kChanges[] = {
+    {nothing, false},       {descriptor, true},     {offset, true}, {flags, true},
+    {file_mode, true},      {mapping, true},        {timer, true},  {ignored_signal, true},
+    {blocked_signal, true}, {pending_signal, true}, {limit, true}};
+
+// A process that makes one change for every byte, and says so.
+[[noreturn]] void obey(int socket) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  char byte;
+  for (const Change& change : kChanges) {
+    if (::read(socket, &byte, 1) != 1) break;
+    change.make();
+    if (::write(socket, "", 1) != 1) break;
+  }
+  ::_exit(0);
+}
+
+// Of the child, once it waits for the next byte.
+std::string settled(int proc) {
+  std::string state;
+  for (int tries = 0; tries < 5000 && state.find("State:\tS") == state.npos; ++tries) {
+    ::usleep(1000);
+    state = kernel_state(proc);
+  }
+  return state;
 }
 
 void every_trace_shows() {
-  EXPECT(shows([] { ::dup2(1, 40); }));
-  const int file = ::memfd_create("test", 0);
-  EXPECT(file >= 0 && shows([file] { ::lseek(file, 5, SEEK_SET); }));
-  EXPECT(shows([file] { ::fcntl(file, F_SETFL, O_APPEND); }));
-  EXPECT(shows([] {
-    timer_t timer;
-    ::timer_create(CLOCK_MONOTONIC, nullptr, &timer);
-  }));
-  EXPECT(shows([] { ::signal(SIGUSR1, SIG_IGN); }));
-  EXPECT(shows([] {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR2);
-    ::sigprocmask(SIG_BLOCK, &set, nullptr);
-  }));
-  EXPECT(shows([] { ::raise(SIGUSR2); }));  // pending
-  EXPECT(shows([] { ::umask(0777); }));
-  EXPECT(shows([] { ::mmap(nullptr, 1 << 16, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }));
-  EXPECT(shows([] {
-    const rlimit none{0, 0};
-    ::setrlimit(RLIMIT_CORE, &none);
-  }));
+  g_file = ::memfd_create("test", 0);
+  int ends[2];
+  EXPECT(g_file >= 0 && ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) obey(ends[1]);
+  const std::string folder = "/proc/" + std::to_string(child);
+  const UniqueFd proc(::open(folder.c_str(), O_PATH | O_DIRECTORY));
+  const auto say = [&] {
+    char byte = 0;
+    return ::write(ends[0], &byte, 1) == 1 && ::read(ends[0], &byte, 1) == 1;
+  };
+  for (size_t i = 0; i < std::size(kChanges); ++i) {
+    const std::string before = settled(proc.get());
+    EXPECT(!before.empty() && say());
+    const bool shows = settled(proc.get()) != before;
+    if (shows != kChanges[i].shows) std::printf("change %zu\n", i);
+    EXPECT(shows == kChanges[i].shows);
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }
 
 }  // namespace

@@ -160,6 +160,10 @@ def write(tmp_path: Path, text: str) -> Path:
         ("run = 3\n", r"mine.toml: 'run' is a section: write \[run\] above its keys"),
         ("[run]\nstep = 3\n", "mine.toml: unknown key 'run.step': the nearest is 'run.steps'"),
         ("[run]\nsteps = = 3\n", "mine.toml is not valid TOML: .*line 2"),
+        (
+            '[advantage]\nestimator = "rloo"\ntoken_weighted = true\n',
+            "advantage: rloo has no weights: set token_weighted = false",
+        ),
         ("[run]\nsteps = -3\n", "run.steps = -3 is not allowed: run.steps takes a whole number"),
     ],
 )

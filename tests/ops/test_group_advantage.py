@@ -12,7 +12,6 @@ import torch
 
 from azr_fast.config.schema import AdvantageConfig
 from azr_fast.ops.group_advantage import ESTIMATORS, cpu_launch, group_advantage, torch_launch
-from azr_fast.selfplay.advantage import leave_one_out, normalise
 
 KERNEL = "azr_fast.triton_kernels.group_advantage"
 SCALED = [name for name, plain in ESTIMATORS.items() if plain.scaled]
@@ -160,24 +159,6 @@ def test_two_runs_are_bitwise_equal(advantages, generator):
 
 
 OFFERED = typing.get_args(AdvantageConfig.model_fields["estimator"].annotation)
-
-
-@pytest.mark.parametrize(
-    ("estimator", "token_weighted"), [case for case in CASES if case[0] in OFFERED]
-)
-def test_the_trainer_uses_the_same_arithmetic(generator, estimator, token_weighted):
-    """`selfplay.advantage`, which works on lists."""
-    rewards, groups, lengths = random_case(generator, 50, 6)
-    got = group_advantage(
-        rewards, groups, lengths, estimator=estimator, token_weighted=token_weighted
-    )
-    keys = [0] * 50 if estimator == "global" else groups.tolist()
-    weights = [float(n) for n in lengths] if token_weighted else [1.0] * 50
-    if estimator == "rloo":
-        theirs = leave_one_out(rewards.tolist(), keys)
-    else:
-        theirs = normalise(rewards.tolist(), keys, weights)
-    torch.testing.assert_close(got.double(), spread_out(theirs, lengths), rtol=1e-6, atol=1e-6)
 
 
 def test_every_estimator_of_the_trainer_is_there():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr_fast.config.schema import AdvantageConfig
-from azr_fast.selfplay.advantage import leave_one_out, normalise, set_advantages, token_weights
+from azr_fast.selfplay.advantage import set_advantages, token_weights
 from azr_fast.selfplay.types import Answer, Judged, Judgement, Prompt, Role, Status
 
 
@@ -36,20 +36,48 @@ def test_token_weighted_statistics_count_every_token():
     assert [one.advantage for one in batch] == pytest.approx([0.25 / std, -0.75 / std])
 
 
+def advantages(rewards, groups, tokens=None, **config):
+    tokens = tokens or [1] * len(rewards)
+    batch = [
+        judged(f"kind{group}", Role.SOLVER, reward, length, prompt_ids=(group,))
+        for reward, group, length in zip(rewards, groups, tokens, strict=True)
+    ]
+    set_advantages(batch, AdvantageConfig(**config))
+    return [one.advantage for one in batch]
+
+
 def test_groups_of_one_and_without_variance_give_zero():
-    assert normalise([5.0], ["a"], [1.0]) == [0.0]
-    assert normalise([0.1] * 3, ["a"] * 3, [1.0] * 3) == [0.0] * 3
-    assert normalise([], [], []) == []
-    assert leave_one_out([5.0, 1.0], ["a", "b"]) == [0.0, 0.0]
+    assert advantages([5.0], [1]) == [0.0]
+    assert advantages([0.1] * 3, [1] * 3) == [0.0] * 3
+    assert advantages([], []) == []
+    assert advantages([5.0, 1.0], [1, 2], estimator="rloo") == [0.0, 0.0]
+
+
+def test_an_answer_without_tokens_trains_nothing():
+    assert advantages([1.0, -1.0, 7.0], [1, 1, 2], [4, 4, 0]) == pytest.approx([1.0, -1.0, 0.0])
 
 
 def test_large_rewards_with_a_tiny_spread_keep_their_order():
-    advantages = normalise([1e4, 1e4 + 1e-4], ["a", "a"], [1.0, 1.0])
-    assert advantages == pytest.approx([-1.0, 1.0], rel=1e-3)
+    assert advantages([1e4, 1e4 + 1e-4], [1, 1]) == pytest.approx([-1.0, 1.0], rel=1e-3)
 
 
 def test_leave_one_out_subtracts_the_mean_of_the_others():
-    assert leave_one_out([1.0, 0.0, 0.5], ["p"] * 3) == pytest.approx([0.75, -0.75, 0.0])
+    got = advantages([1.0, 0.0, 0.5], [1] * 3, estimator="rloo")
+    assert got == pytest.approx([0.75, -0.75, 0.0])
+
+
+def test_dr_grpo_does_not_scale():
+    got = advantages([3.0, 1.0, 9.0], [1, 1, 2], estimator="dr_grpo")
+    assert got == pytest.approx([1.0, -1.0, 0.0])
+
+
+def test_global_is_one_group():
+    assert advantages([1.0, -1.0], [1, 2], estimator="global") == pytest.approx([1.0, -1.0])
+
+
+def test_leave_one_out_has_no_weights():
+    with pytest.raises(ValueError, match="token_weighted"):
+        AdvantageConfig(estimator="rloo", token_weighted=True)
 
 
 def test_grpo_groups_by_prompt():
@@ -64,15 +92,13 @@ def test_grpo_groups_by_prompt():
 
 @given(st.lists(st.tuples(st.floats(-10, 10), st.integers(0, 3), st.integers(1, 50))))
 def test_every_normalised_group_has_mean_0_and_variance_1_or_is_zero(rows):
-    rewards = [row[0] for row in rows]
-    keys = [row[1] for row in rows]
-    weights = [float(row[2]) for row in rows]
-    advantages = normalise(rewards, keys, weights)
-    for key in set(keys):
-        mine = [i for i, other in enumerate(keys) if other == key]
-        total = sum(weights[i] for i in mine)
-        variance = sum(weights[i] * advantages[i] ** 2 for i in mine) / total
-        mean = sum(weights[i] * advantages[i] for i in mine) / total
+    rewards, groups, tokens = ([row[i] for row in rows] for i in range(3))
+    got = advantages(rewards, groups, tokens, token_weighted=True)
+    for key in set(groups):
+        mine = [(got[i], tokens[i]) for i, other in enumerate(groups) if other == key]
+        total = sum(weight for _, weight in mine)
+        mean = sum(weight * value for value, weight in mine) / total
+        variance = sum(weight * value**2 for value, weight in mine) / total
         assert mean == pytest.approx(0.0, abs=1e-4)
         assert variance == pytest.approx(0.0) or variance == pytest.approx(1.0, rel=1e-4)
 

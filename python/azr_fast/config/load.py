@@ -114,4 +114,6 @@ def _value_message(error: ValidationError) -> str:
     """One line for the first fault: key, value, what is allowed."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"][:2])
+    if first["type"] == "value_error":  # of several keys together
+        return f"{key}: {first['ctx']['error']}"
     return f"{key} = {first['input']!r} is not allowed: {key} takes {allowed(key)}"

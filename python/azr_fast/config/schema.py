@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -168,7 +175,7 @@ class RewardConfig(Section):
 class AdvantageConfig(Section):
     """From rewards to advantages."""
 
-    estimator: Literal["trr++", "global", "grpo", "rloo"] = Field(
+    estimator: Literal["trr++", "global", "grpo", "dr_grpo", "rloo"] = Field(
         default="trr++", description="trr++: normalise per task-role group (paper, section 3.3.3)"
     )
     token_weighted: bool = Field(
@@ -179,6 +186,12 @@ class AdvantageConfig(Section):
         default="tokens",
         description="tokens: every token counts the same; equal: every task-role group does",
     )
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        if self.estimator == "rloo" and self.token_weighted:
+            raise ValueError("rloo has no weights: set token_weighted = false")
+        return self
 
 
 class UpdateConfig(Section):

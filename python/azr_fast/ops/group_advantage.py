@@ -9,7 +9,6 @@ An estimator is an arithmetic within groups; which sequences form a group is the
 
 Mean and population std weigh each sequence alike or, token-weighted, by its tokens. Statistics are
 fp64 in two passes. Groups of one, groups without variance and groups without tokens give 0.
-`azr_fast.selfplay.advantage` has the same for lists of answers and is what the trainer calls.
 
 Suffixes: S sequences, N tokens of all sequences.
 """
