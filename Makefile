@@ -62,8 +62,10 @@ format: $(VENV)/dev  ## rewrite the sources in the house style
 	$(BIN)/ruff format .
 	git ls-files '*.cpp' '*.h' '*.cc' '*.cu' | xargs -r $(BIN)/clang-format -i
 
-bench: $(VENV)/installed  ## time the policy head and the update against plain implementations
-	$(BIN)/python benchmarks/linear_policy_loss.py
+KERNELS := linear_policy_loss linear_logprob selective_logprob group_advantage
+
+bench: $(VENV)/installed  ## time each operation and the update against plain implementations
+	for kernel in $(KERNELS); do $(BIN)/python benchmarks/$$kernel.py || exit 1; done
 	$(BIN)/python benchmarks/policy_update.py
 
 clean:  ## remove builds and the environment; runs stay

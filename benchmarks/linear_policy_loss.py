@@ -21,22 +21,18 @@ computes gradients before it could know the coefficients.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from cpu_contest import MODELS, Shape, about, contest, options, print_table, write
 from kernel_peers import trl_statistics
 from torch.utils.checkpoint import checkpoint
 
-from azr_fast import _kernels
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.ops.objective import Objective
@@ -45,17 +41,6 @@ from azr_fast.ops.rows import Rows, TorchRows
 from azr_fast.ops.rows_cpu import CpuRows
 
 CHUNK = 256  # tokens, of the rival that is chunked by hand
-
-
-class Shape(NamedTuple):
-    """Of a benchmark's head."""
-
-    tokens: int
-    width: int
-    vocabulary: int
-
-
-MODELS = {"SmolLM2-135M": Shape(2048, 576, 49152), "Qwen2.5-0.5B": Shape(1024, 896, 151936)}
 
 
 class Inputs(NamedTuple):
@@ -168,24 +153,8 @@ if find_spec("trl"):
     CONTESTANTS["(d) TRL's chunked log-probabilities"] = trl_chunked
 
 
-def measure(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, dict[str, float]]:
-    """Medians of interleaved runs."""
-    wall: dict[str, list[float]] = {name: [] for name in runs}
-    cpu: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            begin_wall, begin_cpu = time.perf_counter(), time.process_time()
-            run()
-            wall[name].append(time.perf_counter() - begin_wall)
-            cpu[name].append(time.process_time() - begin_cpu)
-    return {
-        name: {"wall_s": statistics.median(wall[name]), "cpu_s": statistics.median(cpu[name])}
-        for name in runs
-    }
-
-
 def differences(inputs: Inputs) -> dict[str, float]:
-    """Of each contestant's d weight to ours; the first run of each, which is not timed."""
+    """Of each contestant's d weight to ours."""
     ours, theirs = torch.zeros(inputs.weight.shape), torch.zeros(inputs.weight.shape)
     CONTESTANTS[OURS](inputs, ours)
     norm, result = ours.norm().item(), {}
@@ -199,10 +168,8 @@ def measure_head(inputs: Inputs, repeats: int) -> dict[str, dict[str, float]]:
     difference = differences(inputs)
     d_weight = torch.zeros(inputs.weight.shape)
     runs = {name: lambda run=run: run(inputs, d_weight) for name, run in CONTESTANTS.items()}
-    times = measure(runs, repeats)
+    times = contest(runs, repeats)
     for name, row in times.items():
-        row["wall_ratio"] = row["wall_s"] / times[OURS]["wall_s"]
-        row["cpu_ratio"] = row["cpu_s"] / times[OURS]["cpu_s"]
         row["difference"] = difference[name]
     return times
 
@@ -218,13 +185,9 @@ def measure_rows(inputs: Inputs, repeats: int) -> dict[str, dict[str, float]]:
         per_row = inputs.targets[:256], torch.ones(256), part
         rows.policy_loss(work, *per_row, results, over(work, torch.bfloat16))
 
-    runs = {"C++ rows": lambda: run(CpuRows()), "torch rows": lambda: run(TorchRows())}
-    measure(runs, 1)
-    times = measure(runs, repeats)
-    for row in times.values():
-        row["wall_ratio"] = row["wall_s"] / times["C++ rows"]["wall_s"]
-        row["cpu_ratio"] = row["cpu_s"] / times["C++ rows"]["cpu_s"]
-    return times
+    return contest(
+        {"C++ rows": lambda: run(CpuRows()), "torch rows": lambda: run(TorchRows())}, repeats
+    )
 
 
 def memory_mib(key: str) -> float:
@@ -252,13 +215,6 @@ def extra_mib(name: str, shape: Shape) -> float:
     return float(done.stdout)
 
 
-def print_table(title: str, times: dict[str, dict[str, float]]) -> None:
-    print(title)
-    for name, row in times.items():
-        figures = "  ".join(f"{key} {value:9.4g}" for key, value in row.items())
-        print(f"  {name:36s} {figures}", flush=True)
-
-
 def run_model(model: str, shape: Shape, repeats: int) -> dict[str, dict[str, dict[str, float]]]:
     memory = {name: extra_mib(name, shape) for name in CONTESTANTS}
     inputs = make_inputs(*shape)
@@ -272,11 +228,8 @@ def run_model(model: str, shape: Shape, repeats: int) -> dict[str, dict[str, dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--tokens", type=int, help="in place of each model's own number")
+    parser = options(__doc__)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="write the results as JSON")
     parser.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)  # for the script itself
     arguments = parser.parse_args()
     if arguments.memory_of:
@@ -285,18 +238,11 @@ def main() -> None:
     shapes = {name: MODELS[name] for name in arguments.models}
     if arguments.tokens:
         shapes = {name: shape._replace(tokens=arguments.tokens) for name, shape in shapes.items()}
-    about = {
-        "shapes": {name: shape._asdict() for name, shape in shapes.items()},
-        "repeats": arguments.repeats,
-        "threads": torch.get_num_threads(),
-        "isa": _kernels.isa(),
-        "torch": torch.__version__,
-        "machine": platform.machine(),
-    }
-    print(about)
+    used = {"shapes": {name: shape._asdict() for name, shape in shapes.items()}}
+    used |= about(arguments.repeats)
+    print(used)
     models = {name: run_model(name, shape, arguments.repeats) for name, shape in shapes.items()}
-    if arguments.output:
-        arguments.output.write_text(json.dumps(about | {"models": models}, indent=1) + "\n")
+    write(arguments.output, used | {"models": models})
 
 
 if __name__ == "__main__":
