@@ -40,7 +40,7 @@ from azr_fast.ops.products import over
 from azr_fast.ops.rows import Rows, TorchRows
 from azr_fast.ops.rows_cpu import CpuRows
 
-CHUNK = 256  # tokens, of the rival that is chunked by hand
+CHUNK = 256  # tokens, of the rival that is chunked by hand and of the rows alone
 
 
 class Inputs(NamedTuple):
@@ -175,14 +175,15 @@ def measure_head(inputs: Inputs, repeats: int) -> dict[str, dict[str, float]]:
 
 
 def measure_rows(inputs: Inputs, repeats: int) -> dict[str, dict[str, float]]:
-    """What lies between the products: 256 rows of fp32 logits to statistics and bf16 gradient."""
-    logits = (inputs.hidden[:256] @ inputs.weight.T).float()
-    work, results = torch.empty_like(logits), torch.empty(6, 256)
-    part = inputs.objective().checked(inputs.targets).at(torch.arange(256))
+    """What lies between the products: a chunk's fp32 logits to statistics and bf16 gradient."""
+    logits = (inputs.hidden[:CHUNK] @ inputs.weight.T).float()
+    tokens = len(logits)
+    work, results = torch.empty_like(logits), torch.empty(6, tokens)
+    part = inputs.objective().checked(inputs.targets).at(torch.arange(tokens))
 
     def run(rows: Rows) -> None:
         work.copy_(logits)
-        per_row = inputs.targets[:256], torch.ones(256), part
+        per_row = inputs.targets[:tokens], torch.ones(tokens), part
         rows.policy_loss(work, *per_row, results, over(work, torch.bfloat16))
 
     return contest(
@@ -223,7 +224,7 @@ def run_model(model: str, shape: Shape, repeats: int) -> dict[str, dict[str, dic
         row["extra_mib"] = memory[name]
         row["memory_share"] = memory[name] / memory[PLAIN]
     print_table(f"{model}, {shape.tokens} tokens: head", head)
-    print_table(f"{model}, 256 tokens: rows of logits", rows)
+    print_table(f"{model}: rows of a chunk's logits", rows)
     return {"head": head, "rows": rows}
 
 
