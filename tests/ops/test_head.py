@@ -155,6 +155,24 @@ def test_strided_inputs(run, implementation, seed):
     assert_close(got, oracle(hidden, weight, targets, *coefficients), FP32, implementation)
 
 
+@pytest.fixture
+def poisoned():
+    """Torch fills what it would leave uninitialised with nan."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@operations
+@implementations
+@dtypes
+def test_uninitialised_memory_is_not_read(run, implementation, dtype, seed, poisoned):
+    """Nor multiplied by 0, as oneDNN's AMX products do with what lies behind a row of 1000."""
+    case = inputs(seed, 127, 72, 1000, dtype)
+    got = run(*case, implementation=implementation)
+    assert_close(got, oracle(*case), dtype, implementation)
+
+
 @operations
 @implementations
 @dtypes
