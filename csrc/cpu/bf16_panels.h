@@ -19,6 +19,21 @@ using Pair = std::uint32_t;  // of bf16 numbers
 
 constexpr std::int64_t kPanel = 16;
 
+// Pairs that an instruction sums.
+#ifdef __AMX_BF16__
+constexpr std::int64_t kStep = 16;
+#else
+constexpr std::int64_t kStep = 1;
+#endif
+
+// Results of one call: where they go and how many pairs each sums.
+struct Target {
+  float* c;
+  std::int64_t stride;
+  std::int64_t pairs;
+  bool add;
+};
+
 struct Free {
   void operator()(Pair* pairs) const { std::free(pairs); }
 };
@@ -27,6 +42,9 @@ using Panels = std::unique_ptr<Pair, Free>;
 inline std::int64_t blocks(std::int64_t count, std::int64_t size) {
   return (count + size - 1) / size;
 }
+
+// Of sums over `depth` numbers, in whole steps.
+inline std::int64_t pairs_of(std::int64_t depth) { return blocks(depth, 2 * kStep) * kStep; }
 
 // For `rows` rows, room for whole panels.
 inline Panels new_panels(std::int64_t rows, std::int64_t pairs) {
@@ -79,7 +97,7 @@ inline void pack_rows(const Bf16Operand& from, std::int64_t rows, std::int64_t d
           _mm512_maskz_loadu_epi16(i < rows ? mask : __mmask32{0}, from.data + i * from.outer + k);
     }
     transpose(x);
-    const std::int64_t left = std::min(blocks(depth - k, 2), kPanel);
+    const std::int64_t left = std::min(pairs_of(depth - k), kPanel);
 #pragma GCC unroll 16
     for (int p = 0; p < 16; ++p) {
       if (p < left) _mm512_store_si512(to + p * kPanel, x[p]);
@@ -101,7 +119,7 @@ inline void pack_columns(const Bf16Operand& from, std::int64_t rows, std::int64_
   const auto load = [&](std::int64_t k) {
     return _mm512_maskz_loadu_epi16(k < depth ? mask : __mmask32{0}, from.data + k * from.inner);
   };
-  for (std::int64_t k = 0; k < depth; k += 2, to += kPanel) {
+  for (std::int64_t k = 0; k < 2 * pairs_of(depth); k += 2, to += kPanel) {
     const __m512i even = load(k), odd = load(k + 1);
     _mm512_store_si512(to, _mm512_permutex2var_epi16(even, first, odd));
     if (rows > kPanel) {
@@ -113,7 +131,7 @@ inline void pack_columns(const Bf16Operand& from, std::int64_t rows, std::int64_
 // Rows [begin, begin + count) at indices [k, k + depth), panel after panel; absent ones are 0.
 inline void pack(const Bf16Operand& from, std::int64_t begin, std::int64_t count, std::int64_t k,
                  std::int64_t depth, Pair* to) {
-  const std::int64_t panel_size = blocks(depth, 2) * kPanel;
+  const std::int64_t panel_size = pairs_of(depth) * kPanel;
   const BFloat16* const data = from.data + begin * from.outer + k * from.inner;
   if (from.inner == 1) {
     for (std::int64_t i = 0; i < count; i += kPanel, to += panel_size) {

@@ -8,7 +8,7 @@ that are not positive; TypeError for other dtypes of arrays that are written: a 
 import torch
 
 def isa() -> str:
-    """The instruction set in use: avx512bf16, avx2 or portable."""
+    """The instruction set in use: amx, avx512bf16, avx2 or portable."""
 
 def statistics_rows(
     logits: torch.Tensor,

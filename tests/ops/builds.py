@@ -2,7 +2,7 @@
 
 import pytest
 
-ISAS = ("avx512bf16", "avx2", "portable")
+ISAS = ("amx", "avx512bf16", "avx2", "portable")
 
 
 def use_isa(name, monkeypatch):

@@ -1,7 +1,11 @@
 """Our own bf16 product against fp64 on the same numbers: shapes that no tile divides, both layouts."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
+from builds import use_isa
 from head_cases import error
 
 from azr_fast import _kernels
@@ -9,6 +13,14 @@ from azr_fast import _kernels
 pytestmark = pytest.mark.skipif(
     not _kernels.has_bf16_product(), reason="this processor has no AVX-512-BF16"
 )
+
+
+@pytest.fixture(autouse=True, params=["amx", "avx512bf16"])
+def build(request, monkeypatch):
+    use_isa(request.param, monkeypatch)
+    return request.param
+
+
 SHAPES = [(1, 1, 1), (5, 50, 7), (16, 48, 32), (37, 131, 30), (49, 48, 17), (100, 1001, 72)]
 SHAPES += [(9, 64, 40), (9, 112, 40)]  # tiles of fewer columns
 SHAPES += [(500, 9000, 64), (20, 2110, 2101), (2110, 20, 2101)]  # several blocks, several passes
@@ -62,6 +74,16 @@ def test_what_lies_beyond_an_operand_is_not_read_into_the_sums(generator):
         assert error(c, a.double() @ b.double().T) < 1e-6
 
 
+def test_torch_and_ours_by_turns(generator):
+    """Each sets up the processor's tile registers for itself."""
+    a = torch.randn(64, 96, generator=generator).bfloat16()
+    expected, c = a.double() @ a.double().T, torch.empty(64, 64)
+    for _ in range(3):
+        assert error(a @ a.T, expected) < 1e-2
+        _kernels.bf16_product(a, a, c.fill_(torch.nan), False, 2)
+        assert error(c, expected) < 1e-6
+
+
 @pytest.mark.parametrize("add", [False, True])
 def test_empty_sums(add):
     c = torch.ones(3, 4)
@@ -98,3 +120,28 @@ def test_other_builds_have_none(isa, monkeypatch):
     assert not _kernels.has_bf16_product()
     with pytest.raises(ValueError, match="no bf16 dot product: use torch"):
         _kernels.bf16_product(**GOOD, c=torch.ones(3, 4), add=False, threads=1)
+
+
+SMALL_SIGNAL_STACK = """
+import ctypes
+
+class SignalStack(ctypes.Structure):  # sigaltstack(2)
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+room = ctypes.create_string_buffer(8192)
+stack = SignalStack(ctypes.addressof(room), 0, len(room))
+assert ctypes.CDLL(None).sigaltstack(ctypes.byref(stack), None) == 0
+
+from azr_fast import _kernels
+print(_kernels.isa())
+"""
+
+
+def test_without_the_kernels_leave_to_use_amx(build, monkeypatch):
+    """Linux refuses tile registers to a process whose signal stack could not hold them."""
+    if build != "amx":
+        pytest.skip("asks for no leave")
+    monkeypatch.delenv("AZR_ISA")
+    command = [sys.executable, "-c", SMALL_SIGNAL_STACK]
+    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    assert found.stdout.strip() == "avx512bf16"
