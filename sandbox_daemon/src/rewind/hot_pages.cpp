@@ -5,7 +5,7 @@
 namespace azr {
 namespace {
 
-// Copying a page costs some 0.1 us, a fault, a copy and its protection 1.5 us: hot is what one
+// Restoring a page costs some 0.1 us, a fault, a copy and its protection 1.5 us: hot is what one
 // program in ten writes to. The first programs pay for hundreds of faults each: of them a few must
 // do to learn from.
 constexpr uint64_t kWindow = 64, kFirstWindow = 8;  // programs

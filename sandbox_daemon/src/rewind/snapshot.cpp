@@ -121,7 +121,7 @@ AddressRange Snapshot::addresses_of(Pages pages) const {
 char* Snapshot::view(uintptr_t address) const { return at(page_of(address)) + address % kPage; }
 
 void Snapshot::restore_page(size_t page) {
-  std::memcpy(at(page), saved_[page] != nullptr ? saved_[page] : kZeros, kPage);
+  make_equal_(at(page), saved_[page] != nullptr ? saved_[page] : kZeros);
 }
 
 bool Snapshot::restore() {

@@ -1,10 +1,10 @@
 // A runner's memory as it was when it first stopped, and the way back to it.
 //
 // Small mappings and extents, and pages that nearly every program writes to, are *hot*: they are
-// copied back every time, which costs a tenth of a fault. The other pages that were there lie in a
-// few *extents*: what a program wrote of them the kernel's write tracking tells. What was not there
-// is a *gap*: a page that appears in one is given back, and reads as zeros again; that there is one
-// the file's size tells.
+// compared and put right every time, which costs a tenth of a fault. The other pages that were
+// there lie in a few *extents*: what a program wrote of them the kernel's write tracking tells.
+// What was not there is a *gap*: a page that appears in one is given back, and reads as zeros
+// again; that there is one the file's size tells.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 
 #include "area.h"
 #include "hot_pages.h"
+#include "page_restore.h"
 #include "pagemap.h"
 #include "writable_memory.h"
 
@@ -62,6 +63,7 @@ class Snapshot {
   Area<const char*> saved_;  // by page of the memory file; null: in a gap
   Area<PageRegion> found_;
   HotPages hot_;
+  const PageRestorer make_equal_ = page_restorers().front();
   size_t hot_in_gaps_ = 0, saved_count_ = 0;
 };
 

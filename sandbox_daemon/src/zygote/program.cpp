@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "python_error.h"
+#include "random_state.h"
 #include "utf8_cut.h"
 #include "values.h"
 
@@ -18,6 +19,7 @@ struct Warm {
   PyObject* stdout_;
   PyObject* stderr_;
   PyObject* run_exit_functions;  // atexit._run_exitfuncs
+  RandomState random;
 };
 Warm g_warm{};
 
@@ -32,6 +34,17 @@ int64_t fresh_seed() {
   while (::getrandom(&seed, sizeof seed, 0) != sizeof seed) {
   }
   return seed;
+}
+
+// False with an exception set when it could not be.
+bool seed_random(const JobHeader& job) {
+  if (!job.has_seed && g_warm.random.is_known()) {
+    g_warm.random.fill(static_cast<uint64_t>(fresh_seed()));
+    return true;
+  }
+  const auto seed = py::int_(job.has_seed ? job.seed : fresh_seed());
+  return static_cast<bool>(
+      py::reinterpret_steal<py::object>(PyObject_CallOneArg(g_warm.seed, seed.ptr())));
 }
 
 class ProgramRun {
@@ -114,9 +127,7 @@ bool ProgramRun::execute(const char* module_name) {
       PyDict_SetItemString(PyImport_GetModuleDict(), module_name, module.ptr()) != 0) {
     return false;
   }
-  const auto seed = py::int_(job_.has_seed ? job_.seed : fresh_seed());
-  if (!py::reinterpret_steal<py::object>(PyObject_CallOneArg(g_warm.seed, seed.ptr())))
-    return false;
+  if (!seed_random(job_)) return false;
   const py::object code = compile();
   if (!code) return false;
   return static_cast<bool>(
@@ -214,7 +225,8 @@ void prepare_programs() {
     return py::object(py::module_::import(module).attr(name)).release().ptr();
   };
   g_warm = {keep("random", "seed"), keep("sys", "stdout"), keep("sys", "stderr"),
-            keep("atexit", "_run_exitfuncs")};
+            keep("atexit", "_run_exitfuncs"),
+            RandomState(py::module_::import("random").attr("_inst"))};
 }
 
 void run_program(const JobHeader& job, const Request& request, RecordWriter& records) {
