@@ -35,6 +35,11 @@ class Rig:
             self.engine.submit(request)
         return drain(self.engine, len(requests))
 
+    def forget(self) -> None:
+        """Drop cached prefixes: with AMX a product is rounded by how many rows it has, so that a
+        prompt of which a part is cached has other log-probabilities."""
+        self.engine.update_weights(self.weights.items())
+
     def requests(self, max_new_tokens: int, seed: int = 0) -> list[Request]:
         return [
             Request((index,), ids, seed + index, max_new_tokens)
