@@ -44,7 +44,7 @@ Sums sums(const Logit* logits, std::int64_t count, float top, float scale) {
 
 template <class Logit>
 RowStatistics AZR_ISA::statistics(const Row<Logit>& row) {
-  // With 16 partial sums of 50,257 terms the gradient's error would reach 1e-5.
+  // Over whole rows of 50,257, with 16 partial sums, the gradient's error reached 3e-5.
   constexpr std::int64_t kTerms = 4096;
   const float top = largest(row.logits, row.vocabulary);
   Sums total;

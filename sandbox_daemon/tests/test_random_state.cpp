@@ -1,12 +1,9 @@
 // The shortcut to fresh random numbers, in a real interpreter: it is known, it makes states that
 // the generator's own methods take for theirs, and it leaves alone what it does not know.
 #include <pybind11/embed.h>
-#include <unistd.h>
 
-#include "error.h"
 #include "expect.h"
-#include "interpreter.h"
-#include "options.h"
+#include "in_interpreter.h"
 #include "random_state.h"
 
 namespace py = pybind11;
@@ -72,23 +69,14 @@ void others_are_not_known() {
   EXPECT(!RandomState(system).is_known());
 }
 
-int run() {
-  start_interpreter({0, "random"});
+void run() {
   its_state_is_that_of_seed_0();
   a_filled_state_is_a_state();
   seeds_differ_and_repeat();
   all_bits_are_used();
   others_are_not_known();
-  return test_result();
 }
 
 }  // namespace
 
-int main() {
-  try {
-    ::_exit(run());
-  } catch (const azr::StartError& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-  }
-  return 1;
-}
+int main() { test_in_interpreter("random", run); }

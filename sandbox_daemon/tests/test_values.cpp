@@ -1,13 +1,10 @@
 // The codec of plain values, in a real interpreter: text to value to text, and everything hostile.
 #include <pybind11/embed.h>
-#include <unistd.h>
 
 #include <random>
 
-#include "error.h"
 #include "expect.h"
-#include "interpreter.h"
-#include "options.h"
+#include "in_interpreter.h"
 #include "python_error.h"
 #include "values.h"
 
@@ -322,8 +319,7 @@ void mutations() {
   }
 }
 
-int run() {
-  start_interpreter({0, kDefaultPreload});
+void run() {
   round_trips();
   spellings();
   bad_literals();
@@ -332,16 +328,8 @@ int run() {
   refuses();
   mutations();
   patched_interpreter();
-  return test_result();
 }
 
 }  // namespace
 
-int main() {
-  try {
-    ::_exit(run());
-  } catch (const azr::StartError& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-  }
-  return 1;
-}
+int main() { test_in_interpreter(azr::kDefaultPreload, run); }
