@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 
 import torch
@@ -16,6 +15,7 @@ from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.ops.objective import Objective
 from azr_fast.ops.products import choose_products
 from azr_fast.ops.rows import choose_rows
+from azr_fast.ops.rows_triton import TritonRows
 from azr_fast.ops.selective_logprob import choose_rows as choose_selective
 
 CHUNK = 4096
@@ -46,25 +46,12 @@ def differentiable(hidden: torch.Tensor, weight: torch.Tensor, inputs: Inputs) -
     return linear_logprob(hidden, weight, inputs.targets_T).logp_N
 
 
-def fused_head(config: str) -> Callable[[Inputs], Outcome]:
-    """The kernel that writes no logits, in one of its configurations."""
-
-    def run(inputs: Inputs) -> Outcome:
-        choose("triton", inputs.hidden_TH.device)
-        kernel = triton_kernel("linear_logprob")
-        chosen = kernel.CONFIGS[config]
-        gpu = torch.cuda.get_device_properties(inputs.hidden_TH.device)
-        _, exp, _, target_y = kernel.statistics(
-            inputs.hidden_TH,
-            inputs.weight_VH,
-            inputs.targets_T,
-            torch.ones_like(inputs.advantage_T),
-            chosen,
-            gpu.multi_processor_count * chosen.resident,
-        )
-        return Outcome(target_y - exp.log())
-
-    return run
+def fused_head(inputs: Inputs) -> Outcome:
+    """The kernel that writes no logits, of all tokens at once, without the checks."""
+    choose("triton", inputs.hidden_TH.device)
+    scale_T = torch.ones_like(inputs.advantage_T)
+    given = inputs.hidden_TH, inputs.weight_VH, inputs.targets_T, scale_T
+    return Outcome(TritonRows().head_statistics(*given).logp())
 
 
 @torch.no_grad()
@@ -97,17 +84,6 @@ def selective(logits_TV: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:
     return outputs[0]
 
 
-def selective_with(block: int, num_warps: int) -> Callable[..., torch.Tensor]:
-    """The same with other tiles than the table's."""
-
-    def run(logits_TV: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:
-        choose("triton", logits_TV.device)
-        with _tiles(block, num_warps):
-            return selective(logits_TV, targets_T)
-
-    return run
-
-
 def selective_cuda(logits_TV: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:
     """The kernel written in CUDA C++, if it was built: -DAZR_CUDA=ON."""
     kernels = import_module("azr_fast._kernels_cuda")
@@ -116,17 +92,6 @@ def selective_cuda(logits_TV: torch.Tensor, targets_T: torch.Tensor) -> torch.Te
     scale = torch.ones_like(outputs[0])
     kernels.selective_forward(logits_TV, targets_T, scale, -100, *outputs, stream)
     return outputs[0]
-
-
-@contextmanager
-def _tiles(block: int, num_warps: int) -> Iterator[None]:
-    walk = triton_kernel("row_walk")
-    before = walk.FORWARD["wide"]
-    walk.FORWARD["wide"] = walk.Config(block, num_warps)
-    try:
-        yield
-    finally:
-        walk.FORWARD["wide"] = before
 
 
 GRPO = {"one_group": False, "token_weighted": False, "leave_one_out": False, "scaled": True}

@@ -63,15 +63,12 @@ POLICY_LOSS: dict[str, Callable[[Inputs], Outcome]] = {
 } | {name: peers.with_loss(head) for name, head in peers.HEADS.items()}
 LOGPROB: dict[str, Callable[[Inputs], Outcome]] = {
     OURS: peers.forward(ours.differentiable),
-    "ours, kernel alone": ours.fused_head("wide"),
-    "ours, kernel alone, pairs": ours.fused_head("pair"),
+    "ours, kernel alone": ours.fused_head,
     "product, then one kernel": ours.chunk_and_statistics,
     "product in bf16, then one kernel": partial(ours.chunk_and_statistics, rounded=True),
 } | {name: peers.forward(head) for name, head in peers.HEADS.items()}
 SELECTIVE = {
     OURS: ours.selective,
-    "ours, tiles of 2048, 8 warps": ours.selective_with(2048, 8),
-    "ours, tiles of 8192, 16 warps": ours.selective_with(8192, 16),
     "ours, CUDA C++": ours.selective_cuda,
 } | peers.SELECTIVE
 ADVANTAGE = {OURS: ours.advantage, "plain torch": ours.torch_advantage}

@@ -143,6 +143,8 @@ def policy_loss_rows(
     CORRECTION: tl.constexpr,
     HAS_REFERENCE: tl.constexpr,
     BLOCK: tl.constexpr,
+    LANES: tl.constexpr,
+    D_BLOCK: tl.constexpr,
     ALIKE: tl.constexpr,
 ) -> None:
     """One token per program."""
@@ -151,7 +153,7 @@ def policy_loss_rows(
     scale = tl.load(scale_ptr + row)
     begin, d_begin = row * stride, row * d_stride
     x_target = tl.load(logits_ptr + begin + target).to(tl.float32)
-    top, total, moment = row_numbers(logits_ptr, begin, vocabulary, scale, BLOCK)
+    top, total, moment = row_numbers(logits_ptr, begin, vocabulary, scale, BLOCK, LANES)
     log_sum = tl.log(total)
     logp = (x_target - top) * scale - log_sum
     entropy = log_sum - moment * scale / total
@@ -160,7 +162,7 @@ def policy_loss_rows(
         CORRECTION, HAS_REFERENCE,
     )  # fmt: skip
     if (coefficient == 0.0) & (entropy_coefficient == 0.0):
-        write_zeros(d_logits_ptr, d_begin, vocabulary, BLOCK)
+        write_zeros(d_logits_ptr, d_begin, vocabulary, D_BLOCK)
     else:
         write_gradient(
             logits_ptr,
@@ -175,7 +177,7 @@ def policy_loss_rows(
             entropy,
             -coefficient,
             -entropy_coefficient,
-            BLOCK,
+            D_BLOCK,
             ALIKE,
         )
 
@@ -208,6 +210,8 @@ def launch(
         CORRECTION=objective.correction,
         HAS_REFERENCE=objective.has_reference,
         BLOCK=config.block,
+        LANES=config.lanes,
+        D_BLOCK=config.d_block,
         ALIKE=(logits_CV.stride(0) - d_logits_CV.stride(0)) % ALIGN.value == 0,
         num_warps=config.num_warps,
     )

@@ -25,12 +25,13 @@ def row_statistics(
     stride: tl.tensor,
     vocabulary: tl.tensor,
     BLOCK: tl.constexpr,
+    LANES: tl.constexpr,
 ) -> None:
     """One row per program."""
     row = tl.program_id(0).to(tl.int64)
     scale = tl.load(scale_ptr + row)
     begin = row * stride
-    top, total, moment = row_numbers(logits_ptr, begin, vocabulary, scale, BLOCK)
+    top, total, moment = row_numbers(logits_ptr, begin, vocabulary, scale, BLOCK, LANES)
     x_target = tl.load(logits_ptr + begin + tl.load(targets_ptr + row)).to(tl.float32)
     tl.store(shift_ptr + row, top * scale)
     tl.store(exp_ptr + row, total)
@@ -58,5 +59,6 @@ def launch(
         logits_CV.stride(0),
         vocabulary,
         BLOCK=config.block,
+        LANES=config.lanes,
         num_warps=config.num_warps,
     )

@@ -35,6 +35,7 @@ def logprob_forward(
     vocabulary: tl.tensor,
     ignore_index: tl.tensor,
     BLOCK: tl.constexpr,
+    LANES: tl.constexpr,
 ) -> None:
     """One row per program; an ignored target's row is not read and gives zeros."""
     row = tl.program_id(0).to(tl.int64)
@@ -43,7 +44,7 @@ def logprob_forward(
     if target != ignore_index:
         scale = 1.0 / tl.load(temperature_ptr + row * temperature_stride)
         begin = row * stride
-        top, total, moment = row_numbers(logits_ptr, begin, vocabulary, scale, BLOCK)
+        top, total, moment = row_numbers(logits_ptr, begin, vocabulary, scale, BLOCK, LANES)
         log_sum = tl.log(total)
         x_target = tl.load(logits_ptr + begin + target).to(tl.float32)
         logp = (x_target - top) * scale - log_sum
@@ -124,6 +125,7 @@ def forward(
         vocabulary,
         ignore_index,
         BLOCK=config.block,
+        LANES=config.lanes,
         num_warps=config.num_warps,
     )
 
@@ -158,7 +160,7 @@ def backward(
         temperature_T.stride(0),
         vocabulary,
         ignore_index,
-        BLOCK=config.block,
+        BLOCK=config.d_block,
         ALIKE=(logits_TV.stride(0) - d_logits_TV.stride(0)) % ALIGN.value == 0,
         num_warps=config.num_warps,
     )

@@ -13,6 +13,14 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def require_everywhere(conditions: dict[str, torch.Tensor]) -> None:
+    """Raise ValueError with the first message whose tensor is not true throughout; they are bool
+    [N]. All are read at once: each look at a GPU's results waits for all that was launched."""
+    holds = torch.stack(list(conditions.values())).all(1).tolist()
+    for message, everywhere in zip(conditions, holds, strict=True):
+        require(everywhere, message)
+
+
 def require_dtype(name: str, tensor: torch.Tensor, allowed: tuple[torch.dtype, ...]) -> None:
     """The tensor's dtype is one of those allowed."""
     names = " or ".join(str(dtype).removeprefix("torch.") for dtype in allowed)

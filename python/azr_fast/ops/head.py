@@ -83,7 +83,7 @@ def checked_head(
     targets_N = targets_N.long()
     _check_range(targets_N, weight_VH.shape[0])
     products = choose_products(implementation, hidden_NH)
-    chunk = products.chunk if chunk is None else chunk
+    chunk = products.chunk(weight_VH.shape[0]) if chunk is None else chunk
     require(chunk > 0, f"chunk must be positive, not {chunk}")
     scale_N = _scales(temperature, targets_N)
     rows = choose_rows(implementation, hidden_NH.device)
@@ -98,21 +98,22 @@ def _check_products(hidden_NH: torch.Tensor, weight_VH: torch.Tensor) -> None:
 
 
 def _check_range(targets_N: torch.Tensor, vocabulary: int) -> None:
-    wanted = targets_N[targets_N != IGNORED]
-    if wanted.numel():
-        low, high = (bound.item() for bound in torch.aminmax(wanted))
-        require(
-            low >= 0 and high < vocabulary,
-            f"targets must lie in [0, {vocabulary}) or be {IGNORED}, not {low} … {high}",
+    outside_N = ((targets_N < 0) | (targets_N >= vocabulary)) & (targets_N != IGNORED)
+    if outside_N.any():
+        low, high = (bound.item() for bound in torch.aminmax(targets_N[targets_N != IGNORED]))
+        raise ValueError(
+            f"targets must lie in [0, {vocabulary}) or be {IGNORED}, not {low} … {high}"
         )
 
 
 def _scales(temperature: float | torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+    message = "temperatures must be positive and finite"
     if not isinstance(temperature, torch.Tensor):
-        temperature = torch.full_like(targets_N, temperature, dtype=torch.float32)
+        limits = torch.finfo(torch.float32)
+        require(limits.tiny <= temperature <= limits.max, message)
+        return torch.full_like(targets_N, 1 / temperature, dtype=torch.float32)
     require_per_token("temperature", temperature, targets_N)
     require(not temperature.requires_grad, "temperature is not differentiable: detach it")
     scale_N = temperature.reciprocal()
-    usable = (scale_N > 0) & scale_N.isfinite()
-    require(bool(usable.all()), "temperatures must be positive and finite")
+    require(bool(((scale_N > 0) & scale_N.isfinite()).all()), message)
     return scale_N

@@ -110,9 +110,20 @@ def _without_still_rows(
     """
     _, weight_C, entropy_weight_C, *_ = objective.unpacked()
     moves_C = (coefficient_C != 0) | (weight_C * entropy_weight_C != 0)
-    count = int(moves_C.sum())
-    holes = (~moves_C[:count]).nonzero()[:, 0]
-    fillers = count + moves_C[count:].nonzero()[:, 0]
+    count, holes, fillers = _swaps(moves_C)
     for rows in (chunk.index_C, chunk.hidden_CH, chunk.logits_CV):
         rows[holes] = rows[fillers]
     return Chunk(chunk.index_C[:count], chunk.hidden_CH[:count], chunk.logits_CV[:count])
+
+
+def _swaps(kept_C: torch.Tensor) -> tuple[int, torch.Tensor, torch.Tensor]:
+    """How many rows are kept, those not kept among the first so many, and the kept ones behind.
+
+    Sorted, not searched for, since a search's result has a length that a GPU is waited for; here it
+    is waited for once.
+    """
+    place_C, count = torch.arange(kept_C.numel(), device=kept_C.device), kept_C.sum()
+    hole_C, filler_C = ~kept_C & (place_C < count), kept_C & (place_C >= count)
+    holes, fillers = (some_C.sort(descending=True, stable=True)[1] for some_C in (hole_C, filler_C))
+    total, moved = torch.stack((count, hole_C.sum())).tolist()
+    return total, holes[:moved], fillers[:moved]

@@ -27,7 +27,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from azr_fast.ops.checks import require, require_per_token
+from azr_fast.ops.checks import require, require_everywhere, require_per_token
 
 CORRECTIONS = ("none", "clip", "truncate")  # kernels get the index
 LARGEST_EXPONENT = 20.0
@@ -161,11 +161,8 @@ class Objective:
             "reference_logp": 0.0 if self.reference_logp_N is None else self.reference_logp_N,
         }
         rows = [_expanded(name, value, targets_N) for name, value in per_token.items()]
-        for name, row_N in zip(per_token, rows, strict=True):
-            if not name.endswith("_logp"):
-                _require_finite(name, row_N)
-        _require_bounds(low_N=rows[4], high_N=rows[5])
-        rows[4:6] = 1 - rows[4], 1 + rows[5]
+        low_N, high_N = rows[4:6]
+        rows[4:6] = 1 - low_N, 1 + high_N
         checked = TokenObjective(
             torch.stack(rows),
             CORRECTIONS.index(self.correction),
@@ -174,9 +171,13 @@ class Objective:
             self.kl_weight,
             self.reference_logp_N is not None,
         )
-        needed_N = checked.needed()
-        _require_finite("behaviour_logp", rows[3].where(needed_N, 0.0))
-        _require_finite("reference_logp", rows[6].where(needed_N, 0.0))
+        not_computed_N = ~checked.needed()
+        conditions = {}
+        for name, finite_N in zip(per_token, checked.per_token_7N.isfinite(), strict=True):
+            origin = "advantages" if name == "advantage" else name
+            message = f"{name} holds nan or inf: check the {origin}"
+            conditions[message] = finite_N | not_computed_N if name.endswith("_logp") else finite_N
+        require_everywhere(conditions | _bounds(low_N, high_N))
         return checked
 
     def _check_scalars(self) -> None:
@@ -209,12 +210,8 @@ def _expanded(name: str, value: PerToken, targets_N: torch.Tensor) -> torch.Tens
     return value
 
 
-def _require_finite(name: str, value_N: torch.Tensor) -> None:
-    origin = "advantages" if name == "advantage" else name
-    require(bool(value_N.isfinite().all()), f"{name} holds nan or inf: check the {origin}")
-
-
-def _require_bounds(low_N: torch.Tensor, high_N: torch.Tensor) -> None:
-    in_range = ((low_N >= 0) & (low_N <= 1)).all()
-    require(bool(in_range), "low must lie in [0, 1]: clip keeps ratios from 1 - low")
-    require(bool((high_N >= 0).all()), "high must not be negative: clip keeps ratios to 1 + high")
+def _bounds(low_N: torch.Tensor, high_N: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {
+        "low must lie in [0, 1]: clip keeps ratios from 1 - low": (low_N >= 0) & (low_N <= 1),
+        "high must not be negative: clip keeps ratios to 1 + high": high_N >= 0,
+    }

@@ -16,13 +16,15 @@ import torch
 
 from azr_fast.ops.dispatch import KERNELS_BUILT, choose
 
+LOGITS = 4096 * 152064  # of a chunk, on a GPU
 BLOCK = 16384  # words whose d weight torch computes at a time on a CPU
 
 
 class Products(Protocol):
-    """`chunk` is how many tokens at a time suit it."""
+    """One implementation of the three."""
 
-    chunk: int
+    def chunk(self, vocabulary: int) -> int:
+        """How many tokens at a time suit it."""
 
     def new_logits(self, hidden_NH: torch.Tensor, rows: int, vocabulary: int) -> torch.Tensor:
         """An uninitialised buffer [rows, V] for `logits`; its rows may lie further apart."""
@@ -44,7 +46,9 @@ class Products(Protocol):
 class TorchProducts:
     """torch's, in the inputs' dtype."""
 
-    chunk = 1024  # large enough for full speed
+    def chunk(self, vocabulary: int) -> int:
+        """See `Products`."""
+        return 1024  # large enough for full speed
 
     def new_logits(self, hidden_NH: torch.Tensor, rows: int, vocabulary: int) -> torch.Tensor:
         """See `Products`."""
@@ -77,8 +81,10 @@ class TorchProducts:
 class GpuProducts:
     """cuBLAS's, from bfloat16 to fp32: what torch 2.10 and later offer as `out_dtype`."""
 
-    # Fp32 d weight is read and written once a chunk: a small part (by arithmetic, not measured).
-    chunk = 4096
+    def chunk(self, vocabulary: int) -> int:
+        """See `Products`. Of large vocabularies 4096, as fast as 8192; of a small one's so many
+        that the logits take the same 2.5 GB."""
+        return max(LOGITS // vocabulary // 1024, 1) * 1024
 
     def new_logits(self, hidden_NH: torch.Tensor, rows: int, vocabulary: int) -> torch.Tensor:
         """See `Products`."""
@@ -104,12 +110,14 @@ class GpuProducts:
 class CpuProducts:
     """Ours (csrc/cpu/bf16_product.cpp), from bfloat16 to fp32."""
 
-    chunk = 256  # as fast as 384, within 2%, and its buffer is smaller
-
     def __init__(self) -> None:
         from azr_fast import _kernels
 
         self._product = _kernels.bf16_product
+
+    def chunk(self, vocabulary: int) -> int:
+        """See `Products`."""
+        return 256  # as fast as 384, within 2%, and its buffer is smaller
 
     def new_logits(self, hidden_NH: torch.Tensor, rows: int, vocabulary: int) -> torch.Tensor:
         """See `Products`. Of ordinary pages: with huge ones a loss takes 0.96 of the time where the

@@ -50,11 +50,10 @@ class TritonRows:
     ) -> RowStatistics:
         """Of hidden · weightᵀ, whose logits are not written; both are bfloat16, on a GPU."""
         kernel = triton_kernel("linear_logprob")
-        config = kernel.CONFIGS["wide"]
-        programs = config.resident * _multiprocessors(hidden_CH.device)
+        programs = _multiprocessors(hidden_CH.device)
         with on_device_of(hidden_CH):
             result_4C = kernel.statistics(
-                hidden_CH, weight_VH, targets_C, scale_C, config, programs
+                hidden_CH, weight_VH, targets_C, scale_C, kernel.CONFIG, programs
             )
         return RowStatistics(*result_4C)
 
