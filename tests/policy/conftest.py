@@ -49,10 +49,10 @@ def tiny_sharded(tmp_path_factory) -> ModelFiles:
 
 @pytest.fixture
 def make_policy(tiny):
-    """A policy over the tiny model; keywords are keys of UpdateConfig, and dtype, temperature, files."""
+    """A policy over the tiny model; keywords are keys of UpdateConfig, and those below."""
 
-    def make(dtype="float32", temperature=1.0, files=tiny, **update) -> Policy:
-        model = ModelConfig(name="tiny", dtype=dtype, device="cpu")
+    def make(dtype="float32", temperature=1.0, files=tiny, device="cpu", **update) -> Policy:
+        model = ModelConfig(name="tiny", dtype=dtype, device=device)
         return Policy(files, model, UpdateConfig(**update), temperature)
 
     return make

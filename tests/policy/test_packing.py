@@ -141,7 +141,17 @@ def test_packed_logprobs_and_gradients_equal_those_of_separate_forwards(
         assert torch.allclose(got, reference[:, 0], atol=2e-5)
 
 
-@pytest.mark.parametrize("attention", [segment_attention, _fused_attention])
+def attention_on_gpu(query, key, value, segments, scale):
+    return segment_attention(query.cuda(), key.cuda(), value.cuda(), segments, scale).cpu()
+
+
+ON_GPU = pytest.param(
+    attention_on_gpu,
+    marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine"),
+)
+
+
+@pytest.mark.parametrize("attention", [segment_attention, _fused_attention, ON_GPU])
 def test_attention_and_its_gradient_follow_the_mask(attention):
     """Lengths beyond a query tile, against softmax with a dense mask in fp64."""
     torch.manual_seed(0)

@@ -13,6 +13,7 @@ from azr_fast.policy.models import resolve_model
 from azr_fast.policy.packing import TrainSequence, make_packs
 
 GOOD, BAD = (5, 6, 7), (8, 9, 10)
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
 
 
 def batch_of(rng, count=8, advantage=None, logprobs=None):
@@ -138,13 +139,20 @@ def training_run(policy):
 
 # Of bf16 the products round differently: torch's round logits, ours do not.
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
-def test_cpu_and_torch_losses_train_alike(make_policy, dtype, tolerance):
+@pytest.mark.parametrize(
+    ("device", "implementation"), [("cpu", "torch"), pytest.param("cuda", "triton", marks=gpu)]
+)
+def test_implementations_and_devices_train_alike(
+    make_policy, dtype, tolerance, device, implementation
+):
     """The same loss curve and the same weights at its end, on a run that learns."""
 
-    def run(implementation):
-        return training_run(make_policy(dtype, lr=3e-3, loss=implementation, entropy=0.01))
+    def run(device, implementation):
+        options = {"lr": 3e-3, "entropy": 0.01, "loss": implementation, "device": device}
+        losses, weights = training_run(make_policy(dtype, **options))
+        return losses, weights.cpu()
 
-    (losses, weights), (others, other_weights) = run("cpu"), run("torch")
+    (losses, weights), (others, other_weights) = run("cpu", "cpu"), run(device, implementation)
     assert losses[-1] < losses[0] - 0.5
     torch.testing.assert_close(losses, others, rtol=tolerance, atol=tolerance)
     start = torch.cat([w.flatten().float() for w in weights_of(make_policy(dtype)).values()])
@@ -153,10 +161,11 @@ def test_cpu_and_torch_losses_train_alike(make_policy, dtype, tolerance):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("recompute", [False, True])
-def test_two_runs_are_bitwise_equal(make_policy, dtype, recompute):
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=gpu)])
+def test_two_runs_are_bitwise_equal(make_policy, dtype, recompute, device):
     ends = []
     for _ in range(2):
-        policy = make_policy(dtype, lr=1e-3, pack_tokens=40, recompute=recompute)
+        policy = make_policy(dtype, device=device, lr=1e-3, pack_tokens=40, recompute=recompute)
         rng = random.Random(5)
         for _ in range(2):
             policy.update(batch_of(rng))

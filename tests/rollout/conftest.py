@@ -103,10 +103,13 @@ def open_vllm(smollm: ModelFiles, renderer: Renderer) -> Engine:
     )
 
 
-def open_transformers(files: ModelFiles, stop_ids: frozenset[int], dtype: str) -> Engine:
+def open_transformers(
+    files: ModelFiles, stop_ids: frozenset[int], dtype: str, device: str = "cpu"
+) -> Engine:
     from azr_fast.rollout.transformers_engine import TransformersEngine
 
-    return TransformersEngine(ROLLOUT, files, stop_ids, ModelConfig(dtype=dtype, device="cpu"))
+    model = ModelConfig.model_validate({"dtype": dtype, "device": device})
+    return TransformersEngine(ROLLOUT, files, stop_ids, model)
 
 
 @pytest.fixture(scope="module")
@@ -121,19 +124,31 @@ def vllm_rig(
     engine.close()
 
 
-@pytest.fixture(scope="module")
-def tiny_rig(tiny: ModelFiles) -> Iterator[Rig]:
+def open_tiny_rig(tiny: ModelFiles, device: str) -> Iterator[Rig]:
     model = AutoModelForCausalLM.from_pretrained(tiny.folder, dtype=torch.float32)
     weights = dict(model.named_parameters(remove_duplicate=False))
     stop_ids = frozenset(range(1, 97, 19))
-    engine = open_transformers(tiny, stop_ids, "float32")
+    engine = open_transformers(tiny, stop_ids, "float32", device)
     prompts = [(5, 6, 7), tuple(range(20, 60)), (9,) * 12]
     yield Rig(engine, prompts, weights, stop_ids, 97, tolerance=1e-4)
     engine.close()
 
 
-@pytest.fixture(params=["vllm", "transformers"])
+@pytest.fixture(scope="module")
+def tiny_rig(tiny: ModelFiles) -> Iterator[Rig]:
+    yield from open_tiny_rig(tiny, "cpu")
+
+
+@pytest.fixture(scope="module")
+def tiny_gpu_rig(tiny: ModelFiles) -> Iterator[Rig]:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU on this machine")
+    yield from open_tiny_rig(tiny, "cuda")
+
+
+@pytest.fixture(params=["vllm", "transformers", "transformers on a GPU"])
 def rig(request: pytest.FixtureRequest) -> Rig:
-    name = {"vllm": "vllm_rig", "transformers": "tiny_rig"}[request.param]
+    rigs = {"vllm": "vllm_rig", "transformers": "tiny_rig", "transformers on a GPU": "tiny_gpu_rig"}
+    name = rigs[request.param]
     rig: Rig = request.getfixturevalue(name)
     return rig
