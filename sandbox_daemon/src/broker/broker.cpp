@@ -1,7 +1,6 @@
 #include "broker.h"
 
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "held_bytes.h"
 #include "job_reply.h"
 #include "metrics.h"
+#include "random.h"
 #include "resp_writer.h"
 #include "settings.h"
 #include "syscall_names.h"
@@ -26,13 +26,6 @@ namespace {
 
 constexpr Milliseconds kMetricsPeriod{5'000};
 constexpr Milliseconds kReadPatience{5'000};  // for clients to read the last replies
-
-uint32_t random_seed() {
-  uint32_t seed = 0;
-  while (::getrandom(&seed, sizeof seed, 0) != sizeof seed) {
-  }
-  return seed;
-}
 
 void tell(const std::string& line) { std::fprintf(stderr, "azr-sandboxd: %s\n", line.c_str()); }
 
@@ -84,7 +77,7 @@ void Broker::start_zygote(size_t pool, unsigned core) {
                            .preload = pools_[pool].preload,
                            .path = config_.path,
                            .tier = pools_[pool].tier,
-                           .hash_seed = random_seed(),
+                           .hash_seed = random_value<uint32_t>(),
                            .slot = static_cast<unsigned>(zygotes_.size()),
                            .core = core,
                            .paranoid = config_.paranoid,

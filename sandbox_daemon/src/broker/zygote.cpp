@@ -1,7 +1,6 @@
 #include "zygote.h"
 
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -9,6 +8,7 @@
 #include <csignal>
 
 #include "error.h"
+#include "random.h"
 
 namespace azr {
 namespace {
@@ -240,7 +240,7 @@ void Zygote::on_death(const std::string& why) {
 
 void Zygote::respawn() {
   ++restarts_;
-  ::getrandom(&config_.hash_seed, sizeof config_.hash_seed, 0);
+  config_.hash_seed = random_value<uint32_t>();
   try {
     spawn();
   } catch (const StartError& error) {

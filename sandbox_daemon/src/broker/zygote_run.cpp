@@ -2,12 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 
 #include <csignal>
 #include <fstream>
+
+#include "random.h"
 
 namespace azr {
 namespace {
@@ -16,10 +17,9 @@ namespace {
 Token random_token() {
   static std::array<Token, 16> drawn;
   static size_t left = 0;
-  while (left == 0) {
-    if (::getrandom(drawn.data(), sizeof drawn, 0) == static_cast<ssize_t>(sizeof drawn)) {
-      left = drawn.size();
-    }
+  if (left == 0) {
+    drawn = random_value<std::array<Token, 16>>();
+    left = drawn.size();
   }
   return drawn[--left];
 }

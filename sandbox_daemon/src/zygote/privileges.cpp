@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
+
 #include "error.h"
 
 namespace azr {
@@ -19,7 +21,7 @@ bool become(uid_t id) {
 }
 
 // `held`: a bit for each of the first 32 capabilities that stays permitted and effective.
-bool set_capabilities(uint32_t held) {
+bool set_capabilities(std::uint32_t held) {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   const __user_cap_data_struct sets[2]{{held, held, 0}, {}};
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);

@@ -1,10 +1,10 @@
 #include "program.h"
 
 #include <pybind11/pybind11.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "python_error.h"
+#include "random.h"
 #include "random_state.h"
 #include "utf8_cut.h"
 #include "values.h"
@@ -28,21 +28,14 @@ Record record_of(RecordKind kind, const PythonError& error) {
   return {kind, error.verdict, error.line, 0, error.type, error.message, {}};
 }
 
-// All children of a zygote would draw the same random numbers.
-int64_t fresh_seed() {
-  int64_t seed = 0;
-  while (::getrandom(&seed, sizeof seed, 0) != sizeof seed) {
-  }
-  return seed;
-}
-
+// Anew where the job gives no seed: all children of a zygote would draw the same random numbers.
 // False with an exception set when it could not be.
 bool seed_random(const JobHeader& job) {
   if (!job.has_seed && g_warm.random.is_known()) {
-    g_warm.random.fill(static_cast<uint64_t>(fresh_seed()));
+    g_warm.random.fill(random_value<uint64_t>());
     return true;
   }
-  const auto seed = py::int_(job.has_seed ? job.seed : fresh_seed());
+  const auto seed = py::int_(job.has_seed ? job.seed : random_value<int64_t>());
   return static_cast<bool>(
       py::reinterpret_steal<py::object>(PyObject_CallOneArg(g_warm.seed, seed.ptr())));
 }
