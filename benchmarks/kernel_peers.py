@@ -7,7 +7,7 @@ A peer is imported when it is called. Their wheels need no dependencies for what
     for wheel in wheels/*.whl; do python -m zipfile -e $wheel peers; done
 
 and `kernels_gpu.py --peers peers` (3.5 MiB as wheels). Liger's head for Hopper also wants
-nvidia-cutlass-dsl.
+nvidia-cutlass-dsl (4.8.1 was tried, its packages libs-base, libs-core and libs-cu13 with it).
 """
 
 from __future__ import annotations

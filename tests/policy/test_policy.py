@@ -161,11 +161,10 @@ def test_implementations_and_devices_train_alike(
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=gpu)])
-def test_two_runs_are_bitwise_equal(make_policy, dtype, recompute, device):
+def test_two_runs_are_bitwise_equal(make_policy, dtype, recompute):
     ends = []
     for _ in range(2):
-        policy = make_policy(dtype, device=device, lr=1e-3, pack_tokens=40, recompute=recompute)
+        policy = make_policy(dtype, lr=1e-3, pack_tokens=40, recompute=recompute)
         rng = random.Random(5)
         for _ in range(2):
             policy.update(batch_of(rng))
