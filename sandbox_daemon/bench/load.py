@@ -10,7 +10,7 @@ import time
 from collections import deque
 
 DEPTH = 64  # requests in the pipeline
-CONNECTIONS = 16  # of a load that does not wait
+CONNECTIONS = 16  # of a load that does not wait, and of a backlog
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +79,22 @@ def rate(path: str, job: Job, seconds: float) -> float:
 def rate_of_many(path: str, jobs: list[Job], seconds: float) -> float:
     """The same of different jobs, one after another and round again; each has one value."""
     return _rate(_Marks(path, jobs), seconds)
+
+
+def rate_with_backlog(path: str, job: Job, waiting: int, seconds: float) -> float:
+    """The same with so many jobs waiting, of several clients."""
+    connections = [Connection(path, job) for _ in range(CONNECTIONS)]
+    for connection in connections:
+        connection.send(waiting // CONNECTIONS)
+    begin, done = time.perf_counter(), 0
+    while (passed := time.perf_counter() - begin) < seconds:
+        for connection in select.select(connections, [], [], 60)[0]:
+            completed = connection.receive()
+            connection.send(completed)
+            done += completed
+    for connection in connections:
+        connection.close()
+    return done / passed
 
 
 def _rate(connection: Connection | _Marks, seconds: float) -> float:

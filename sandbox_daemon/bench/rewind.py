@@ -14,15 +14,17 @@ import json
 import random
 import statistics
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 from daemon_process import table
-from load import Job, call, latencies, rate, rate_of_many
+from load import Job, call, latencies, rate, rate_of_many, rate_with_backlog
 from peers import ARGUMENT, PROGRAM, VALUE, bare_fork
 from speed import Contest, daemon, machine, medians
 
 FORK = ("TIER", "fork")
+BACKLOG = 4000  # jobs that wait
 TEN = call(PROGRAM, ARGUMENT, VALUE, cases=10)
 NUMPY = call(
     "import numpy as np\n"
@@ -80,6 +82,9 @@ def throughput(build: Path, options: argparse.Namespace) -> dict[str, float]:
             "bare fork loop": bare_fork(build / "azr-bare-fork"),
             "rewind tier, tiny": lambda: rate(one.path, tiny, seconds),
             "fork tier, tiny": lambda: rate(one.path, tiny_fork, seconds),
+            "rewind tier, 4000 waiting": lambda: rate_with_backlog(
+                one.path, tiny, BACKLOG, seconds
+            ),
             "rewind tier, CRUXEval size": lambda: rate_of_many(one.path, sized, seconds),
             "fork tier, CRUXEval size": lambda: rate_of_many(one.path, in_forks(sized), seconds),
             "cases of CALL with ten": lambda: 10 * rate(one.path, TEN, seconds),
@@ -104,6 +109,7 @@ def latency(build: Path, half: float, options: argparse.Namespace) -> dict[str, 
     with daemon(build, "--rewind", options.zygotes) as one:
         tiny = call(PROGRAM, ARGUMENT, VALUE)
         rate(one.path, tiny, 0.5)
+        time.sleep(0.5)  # what it left running is killed, and another process made
         taken = sorted(latencies(one.path, tiny, half, 4 * options.seconds))
     at = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
     return {name: 1000 * taken[int(share * (len(taken) - 1))] for name, share in at.items()}

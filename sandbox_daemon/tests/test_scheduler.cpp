@@ -235,6 +235,29 @@ void a_client_leaves() {
   EXPECT(ahead.done.empty() && ahead.scheduler.idle());
 }
 
+// Of one pool's jobs each client's turn comes, in the order of its own; another pool's do not wait
+// for them.
+void clients_take_turns() {
+  Ahead ahead(1);
+  Roomy forking(1);
+  ahead.scheduler.add_worker(forking, 1, Tier::kFork);
+  for (const char* name : {"a1", "a2", "a3"}) ahead.submit(name, 1);
+  for (const char* name : {"b1", "b2"}) ahead.submit(name, 2);
+  JobSpec other;
+  other.program = "c";
+  other.pool = 1;
+  ahead.scheduler.submit(std::make_shared<Job>(other, 1, [](const JobSpec&, JobResult) {}));
+  turn(ahead.loop);
+  EXPECT(forking.programs() == Names{"c"});
+  EXPECT(ahead.scheduler.waiting() == 3);
+  for (const char* next : {"a2", "b2", "a3"}) {
+    ahead.first.end();
+    turn(ahead.loop);
+    EXPECT(ahead.first.programs() == Names{next});
+  }
+  EXPECT((ahead.done == Names{"a1", "a2", "b2"}));
+}
+
 PoolConfig pool_of(Tier tier) { return {std::string(kDefaultPool), 2, "", tier}; }
 
 // A job begins in the fastest tier that will do.
@@ -263,6 +286,7 @@ int main() {
   waiting_at_a_worker();
   given_back();
   a_client_leaves();
+  clients_take_turns();
   tiers();
   return test_result();
 }

@@ -78,16 +78,24 @@ TimePoint Job::begin() {
   return *deadline_;
 }
 
-void Job::take_back(size_t index) {
-  units_[index].slot.reset();
-  units_[index].started = false;
-  --started_;
+bool Job::waits_in(size_t pool) const {
+  return !all_started() && std::ranges::any_of(units_, [pool](const Unit& unit) {
+    return !unit.started && unit.pool == pool;
+  });
 }
 
-void Job::fall_back(size_t index) {
+size_t Job::take_back(size_t index) {
+  Unit& unit = units_[index];
+  unit.slot.reset();
+  unit.started = false;
+  --started_;
+  return unit.pool;
+}
+
+size_t Job::fall_back(size_t index) {
   units_[index].pool = *spec_.fallback;
   ++fallen_back_;
-  take_back(index);
+  return take_back(index);
 }
 
 // Forks that ran side by side may each have used what was left: the later one has too much, and

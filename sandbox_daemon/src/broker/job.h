@@ -49,16 +49,17 @@ class Job {
   std::optional<size_t> next_unit(size_t slot, size_t pool) const;
   bool begun() const { return deadline_.has_value(); }
   bool all_started() const { return started_ == units_.size(); }
+  bool waits_in(size_t pool) const;  // a fork of it waits for a worker of this pool
   Task task(size_t unit) const;
   // A worker has it now.
   void assign(size_t unit, size_t slot, Tier tier);
   // A fork begins: the clock starts with the first. By when it must end.
   TimePoint begin();
   TimePoint deadline() const { return *deadline_; }
-  // The worker gives it back: it waits again.
-  void take_back(size_t unit);
-  // The same, for a worker of the fallback's: its tier cannot serve it.
-  void fall_back(size_t unit);
+  // The worker gives it back: it waits again, for a worker of the pool that is returned.
+  size_t take_back(size_t unit);
+  // The same, for one of the fallback's: its tier cannot serve it.
+  size_t fall_back(size_t unit);
   void finish(size_t unit, Outcome outcome);  // delivers with the last one
   void expire_rest();  // what has not begun ends as timeout; delivers when nothing else runs
   void forget_client() { deliver_ = nullptr; }

@@ -5,18 +5,16 @@
 namespace azr {
 
 void Scheduler::submit(std::shared_ptr<Job> job) {
-  queues_[job->client()].push_back(std::move(job));
+  queues_[job->pool()].add(std::move(job));
   pump();
 }
 
 void Scheduler::drop_client(uint64_t client) {
-  const auto found = queues_.find(client);
-  if (found != queues_.end()) {
-    for (const auto& job : found->second) {
+  for (auto& [pool, queue] : queues_) {
+    for (const auto& job : queue.drop(client)) {
       job->forget_client();
       unwatch(*job);
     }
-    queues_.erase(found);
   }
   for (const auto& place : workers_) {
     for (const auto& job : place.jobs) {
@@ -43,43 +41,39 @@ void Scheduler::pump() {
   });
 }
 
-// The next client in turn whose queue has something for this worker.
+// Of its own pool's jobs; else, where no worker of another pool lives, it does their work if it is
+// of those that they fall back to.
 bool Scheduler::place_one(size_t slot) {
-  auto at = queues_.upper_bound(last_served_);
-  for (size_t tried = queues_.size(); tried > 0; --tried) {
-    if (at == queues_.end()) at = queues_.begin();
-    const uint64_t client = at->first;
-    if (start_from(at->second, slot, may_begin_(client))) {
-      last_served_ = client;
-      if (at->second.empty()) queues_.erase(at);
-      return true;
-    }
-    at = at->second.empty() ? queues_.erase(at) : std::next(at);
-  }
-  return false;
+  const size_t own = workers_[slot].pool;
+  if (place_from(own, slot)) return true;
+  return std::ranges::any_of(queues_, [&](const auto& other) {
+    return other.first != own && !other.second.empty() && !served(other.first) &&
+           place_from(other.first, slot);
+  });
 }
 
-// Jobs of one client begin in order, save that one waiting for a particular worker, or for one of
-// its pool, lets others by. With `new_jobs` false only jobs that have begun go on: replies before
-// theirs may wait for them.
-bool Scheduler::start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot, bool new_jobs) {
-  for (auto at = queue.begin(); at != queue.end();) {
-    const auto& job = *at;
-    const auto unit = new_jobs || job->begun() ? unit_for(*job, slot) : std::nullopt;
-    if (unit) start(job, *unit, slot);
+bool Scheduler::place_from(size_t pool, size_t slot) {
+  return queues_[pool].serve([&](uint64_t client, PoolQueue::Jobs& jobs) {
+    return start_from(jobs, pool, slot, may_begin_(client));
+  });
+}
+
+// Jobs of one client begin in order, save that one waiting for a particular worker lets others by.
+// With `new_jobs` false only jobs that have begun go on: replies before theirs may wait for them.
+bool Scheduler::start_from(PoolQueue::Jobs& jobs, size_t pool, size_t slot, bool new_jobs) {
+  const size_t own = workers_[slot].pool;
+  for (auto at = jobs.begin(); at != jobs.end(); ++at) {
+    const std::shared_ptr<Job> job = *at;
+    if (!new_jobs && !job->begun()) continue;
+    if (pool != own && job->fallback() != own) continue;
+    const auto unit = job->next_unit(slot, pool);
+    if (!unit) continue;
+    start(job, *unit, slot);
+    if (!job->waits_in(pool)) jobs.erase(at);
     if (job->all_started()) unwatch(*job);
-    at = job->all_started() ? queue.erase(at) : std::next(at);
-    if (unit) return true;
+    return true;
   }
   return false;
-}
-
-// Where no worker of a job's own pool lives, those of its fallback do its work.
-std::optional<size_t> Scheduler::unit_for(const Job& job, size_t slot) const {
-  const size_t pool = workers_[slot].pool;
-  const auto unit = job.next_unit(slot, pool);
-  if (unit || job.fallback() != pool || served(job.pool())) return unit;
-  return job.next_unit(slot, job.pool());
 }
 
 bool Scheduler::served(size_t pool) const {
@@ -112,12 +106,10 @@ void Scheduler::on_end(const std::shared_ptr<Job>& job, size_t unit, size_t slot
   pump();
 }
 
-// Before the jobs that came after it.
 void Scheduler::wait_again(const std::shared_ptr<Job>& job, size_t unit, bool falls_back) {
   if (job->forgotten()) return;
-  auto& queue = queues_[job->client()];
-  if (job->all_started()) queue.push_front(job);
-  falls_back ? job->fall_back(unit) : job->take_back(unit);
+  const size_t pool = falls_back ? job->fall_back(unit) : job->take_back(unit);
+  queues_[pool].put_back(job);
   if (job->begun()) watch(job);
 }
 
@@ -130,11 +122,7 @@ void Scheduler::watch(const std::shared_ptr<Job>& job) {
 // What is not begun by the deadline never will be.
 void Scheduler::expire(const std::shared_ptr<Job>& job) {
   deadlines_.erase(job.get());
-  const auto found = queues_.find(job->client());
-  if (found != queues_.end()) {
-    std::erase(found->second, job);
-    if (found->second.empty()) queues_.erase(found);
-  }
+  for (auto& [pool, queue] : queues_) queue.remove(job);
   job->expire_rest();
 }
 
@@ -147,7 +135,7 @@ void Scheduler::unwatch(const Job& job) {
 
 size_t Scheduler::waiting() const {
   size_t count = 0;
-  for (const auto& [client, queue] : queues_) count += queue.size();
+  for (const auto& [pool, queue] : queues_) count += queue.size();
   return count;
 }
 

@@ -1,13 +1,13 @@
-// Jobs wait here, one queue per client; idle workers take from the queues in turn.
+// Jobs wait here for workers of their pools, so that a worker looks at none that it cannot run.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <vector>
 
 #include "job.h"
+#include "pool_queue.h"
 #include "worker.h"
 
 namespace azr {
@@ -32,7 +32,7 @@ class Scheduler {
   // Gives idle workers what they can run. Called when a worker or a job comes free.
   void pump();
 
-  size_t waiting() const;
+  size_t waiting() const;  // a job whose parts wait for two pools counts twice
   size_t running() const;
   bool idle() const { return waiting() == 0 && running() == 0; }
 
@@ -44,8 +44,8 @@ class Scheduler {
     std::vector<std::shared_ptr<Job>> jobs;  // what runs there, and what waits for that
   };
   bool place_one(size_t slot);
-  bool start_from(std::deque<std::shared_ptr<Job>>& queue, size_t slot, bool new_jobs);
-  std::optional<size_t> unit_for(const Job& job, size_t slot) const;
+  bool place_from(size_t pool, size_t slot);
+  bool start_from(PoolQueue::Jobs& jobs, size_t pool, size_t slot, bool new_jobs);
   bool served(size_t pool) const;
   void start(const std::shared_ptr<Job>& job, size_t unit, size_t slot);
   void on_end(const std::shared_ptr<Job>& job, size_t unit, size_t slot, Outcome outcome);
@@ -58,10 +58,9 @@ class Scheduler {
   std::function<bool(uint64_t client)> may_begin_ = [](uint64_t) { return true; };
   std::function<void(const Unserved&)> on_unserved_ = [](const Unserved&) {};
   std::vector<Place> workers_;
-  std::map<uint64_t, std::deque<std::shared_ptr<Job>>> queues_;
+  std::map<size_t, PoolQueue> queues_;  // by pool
   // Of jobs begun in part: their deadline holds even when no worker comes free for the rest.
   std::map<const Job*, EventLoop::TimerId> deadlines_;
-  uint64_t last_served_ = 0;
   bool pump_due_ = false;
 };
 

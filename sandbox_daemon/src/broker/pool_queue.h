@@ -1,0 +1,62 @@
+// Jobs that wait for workers of one pool: a queue per client, and clients take turns.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+
+#include "job.h"
+
+namespace azr {
+
+class PoolQueue {
+ public:
+  using Jobs = std::deque<std::shared_ptr<Job>>;
+
+  bool empty() const { return clients_.empty(); }
+  size_t size() const {
+    size_t count = 0;
+    for (const auto& [client, jobs] : clients_) count += jobs.size();
+    return count;
+  }
+
+  void add(std::shared_ptr<Job> job) { clients_[job->client()].push_back(std::move(job)); }
+  // Before the jobs that came after it, unless it waits here already.
+  void put_back(const std::shared_ptr<Job>& job) {
+    Jobs& jobs = clients_[job->client()];
+    if (std::ranges::find(jobs, job) == jobs.end()) jobs.push_front(job);
+  }
+  void remove(const std::shared_ptr<Job>& job) {
+    const auto found = clients_.find(job->client());
+    if (found == clients_.end()) return;
+    std::erase(found->second, job);
+    if (found->second.empty()) clients_.erase(found);
+  }
+  // All of a client's.
+  Jobs drop(uint64_t client) {
+    const auto node = clients_.extract(client);
+    return node ? std::move(node.mapped()) : Jobs();
+  }
+
+  // Offers the clients' queues in turn to take(client, jobs), until one gave something.
+  template <class Take>
+  bool serve(Take take) {
+    auto at = clients_.upper_bound(last_served_);
+    for (size_t left = clients_.size(); left > 0; --left) {
+      if (at == clients_.end()) at = clients_.begin();
+      const bool taken = take(at->first, at->second);
+      if (taken) last_served_ = at->first;
+      at = at->second.empty() ? clients_.erase(at) : std::next(at);
+      if (taken) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::map<uint64_t, Jobs> clients_;  // none of them empty
+  uint64_t last_served_ = 0;
+};
+
+}  // namespace azr
