@@ -10,6 +10,7 @@ import time
 from collections import deque
 
 DEPTH = 64  # requests in the pipeline
+READ = 1 << 16  # bytes; more would be mapped and unmapped for each read
 CONNECTIONS = 16  # of a load that does not wait, and of a backlog
 
 
@@ -57,7 +58,7 @@ class Connection:
 
     def receive(self) -> int:
         """Waits for replies; how many were completed. Marks may be cut by a read."""
-        data = self._socket.recv(1 << 18)
+        data = self._socket.recv(READ)
         if not data:
             raise SystemExit("the daemon closed the connection")
         data = self._rest + data
@@ -126,7 +127,7 @@ class _Marks:
         self._sent += count
 
     def receive(self) -> int:
-        self._data += self._socket.recv(1 << 18)
+        self._data += self._socket.recv(READ)
         at, before = 0, self._seen
         while self._seen < self._sent:
             mark = self._marks[self._seen % len(self._marks)]
@@ -151,6 +152,7 @@ def latencies(path: str, job: Job, per_second: float, seconds: float) -> list[fl
         Connection(path, job): deque() for _ in range(CONNECTIONS)
     }
     turns = itertools.cycle(due)
+    ready = {connection.fileno(): connection for connection in due}
     taken: list[float] = []
     begin, sent, total = time.perf_counter(), 0, int(per_second * seconds)
     while len(taken) < total:
@@ -161,7 +163,8 @@ def latencies(path: str, job: Job, per_second: float, seconds: float) -> list[fl
             sent += 1
         # To the microsecond, unlike a socket's own timeout.
         patience = max(at - time.perf_counter(), 0) if sent < total else None
-        for connection in select.select(list(due), [], [], patience)[0]:
+        for number in select.select(ready, [], [], patience)[0]:
+            connection = ready[number]
             completed = connection.receive()
             now = time.perf_counter()
             taken.extend(now - due[connection].popleft() for _ in range(completed))

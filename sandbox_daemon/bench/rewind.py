@@ -138,7 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     rates = throughput(options.build, options)
     figures = {
-        "machine": machine(),
+        "machine": machine(options.build),
         "rewind_zygotes": int(options.zygotes),
         "program_bytes": statistics.median(len(job.words[1]) for job in programs(400, seed=1)),
         "per_second": rates,

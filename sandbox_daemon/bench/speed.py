@@ -10,6 +10,7 @@ usage: speed.py BUILD_FOLDER [--rounds N] [--seconds S] [--path DIR:DIR] [--json
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import json
 import os
@@ -108,14 +109,18 @@ def hanging(build: Path, arguments: argparse.Namespace) -> dict[str, float]:
         return medians(contest, arguments.rounds)
 
 
-def machine() -> dict[str, Any]:
+def machine(build: Path) -> dict[str, Any]:
+    """And the Python that programs run in."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), "?")
+    with daemon(build) as one, one.connect() as client:
+        version = "import sys\ndef f(): return sys.version"
+        reply = client.execute_command("CALL", version, "f", 1, "")
     return {
         "cores": len(os.sched_getaffinity(0)),
         "model": model,
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "python": ast.literal_eval(reply["results"][0]["value"]).split()[0],
     }
 
 
@@ -124,7 +129,7 @@ def measure(build: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         level = client.info("security")["level"]
     rates = throughput(build, arguments)
     return {
-        "machine": machine(),
+        "machine": machine(build),
         "level": level,
         "programs_per_second": rates,
         "by_imports": imports(build, arguments),

@@ -15,6 +15,8 @@ from head_cases import (
     temperatures,
 )
 
+from azr_fast.ops.products import LOGITS, GpuProducts
+
 operations = pytest.mark.parametrize("run", [one_pass, autograd])
 FP32 = torch.float32
 
@@ -180,3 +182,10 @@ def test_two_runs_are_bitwise_equal(run, implementation, dtype, seed):
     case = inputs(seed, 70, 24, 1003, dtype)
     first, second = (run(*case, implementation=implementation, chunk=32) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("vocabulary", [7, 32000, 49152, 152064, 256000, 1 << 24])
+def test_a_chunk_of_a_gpu_takes_the_same_memory_whatever_the_vocabulary(vocabulary):
+    tokens = GpuProducts().chunk(vocabulary)
+    assert tokens % 1024 == 0
+    assert tokens == 1024 or LOGITS - 1024 * vocabulary < tokens * vocabulary <= LOGITS

@@ -2,6 +2,7 @@
 read 128 bits at a time and written in 64 or 128, also where rows begin at odd places."""
 
 from dataclasses import asdict
+from itertools import product
 
 import pytest
 
@@ -90,13 +91,18 @@ def test_row_statistics(config, dtype, odd, tmp_path):
     assert LOAD_128 in binary.ptx
 
 
+WITH_BF16_HEADS = [
+    ("fp32", "bf16", at, k3) for at in range(len(CORRECTIONS)) for k3 in (True, False)
+]
+CLIP = CORRECTIONS.index("clip")
+
+
 @pytest.mark.parametrize(
-    ("logits", "gradient"), [("bf16", "bf16"), ("fp32", "fp32"), ("fp32", "bf16")]
+    ("logits", "gradient", "correction", "has_reference"),
+    [*WITH_BF16_HEADS, ("bf16", "bf16", CLIP, True), ("fp32", "fp32", CLIP, True)],
 )
 @odd
 @pytest.mark.parametrize("config", BACKWARD)
-@pytest.mark.parametrize("correction", range(len(CORRECTIONS)), ids=CORRECTIONS)
-@pytest.mark.parametrize("has_reference", [True, False], ids=["k3", "no k3"])
 def test_policy_loss(config, logits, gradient, odd, correction, has_reference, tmp_path):
     binary = compile_logprob(
         linear_policy_loss.policy_loss_rows,
@@ -155,10 +161,16 @@ def test_merge_of_tiles(tmp_path):
     assert LOAD_128 in binary.ptx
 
 
-@pytest.mark.parametrize("rewards", ["fp32", "fp64"])
-@ids
-@pytest.mark.parametrize("token_weighted", [True, False])
-@pytest.mark.parametrize("estimator", ["trr++", "global", "dr_grpo", "rloo"])
+@pytest.mark.parametrize(
+    ("estimator", "token_weighted", "ids", "rewards"),
+    [
+        *((name, by, "i64", "fp32") for name in ESTIMATORS for by in (True, False)),
+        *(
+            ("trr++", True, ids, rewards)
+            for ids, rewards in product(("i32", "i64"), ("fp32", "fp64"))
+        ),
+    ],
+)
 @pytest.mark.parametrize("config", group_advantage.CONFIGS)
 def test_group_advantage(config, estimator, token_weighted, ids, rewards, tmp_path):
     kernel, block = group_advantage.advantage_tokens, group_advantage.CONFIGS[config]
