@@ -186,3 +186,23 @@ def test_very_many_connections(bystander: Bystander) -> None:
     assert eventually(lambda: int(bystander.client.info("clients")["connected_clients"]) == 1)
     with bystander.daemon.connect() as another:
         assert another.ping()
+
+
+def test_replies_that_wait_for_an_older_job_do_not_keep_it_from_beginning(folder: Path) -> None:
+    """Its tier is busy when the others' replies fill the client's share."""
+    tiers = ("--rewind", "1", "--zygotes", "1")
+    with running(f"{folder}/s", *tiers, "--max-unread", "4000") as daemon:
+        busy = "import time\ndef f(): time.sleep(1.5)"
+        with daemon.connect() as other, daemon.connect() as client:
+            holding = threading.Thread(
+                target=other.execute_command, args=("CALL", busy, "f", 1, "", "TIER", "rewind")
+            )
+            holding.start()
+            assert eventually(lambda: daemon.connect().info("stats")["programs_running"] == 1)
+            pipe = client.pipeline(transaction=False)
+            pipe.execute_command("CALL", IDENTITY, "f", 1, "1")
+            for _ in range(9):
+                text = "def f(): return 'x' * 900"
+                pipe.execute_command("CALL", text, "f", 1, "", "TIER", "fork")
+            assert [len(reply["results"]) for reply in pipe.execute()] == [1] * 10
+            holding.join()

@@ -52,6 +52,12 @@ class Roomy : public Worker {
     first.deliver(with_value("1"));
     if (!tasks_.empty()) tasks_.front().begin();
   }
+  // Another tier must run the first task.
+  void refuse() {
+    Outcome outcome;
+    outcome.unserved = Unserved{9};
+    take(0).deliver(outcome);
+  }
   void give_back(size_t index) {
     Outcome outcome;
     outcome.returned = true;
@@ -258,6 +264,83 @@ void clients_take_turns() {
   EXPECT((ahead.done == Names{"a1", "a2", "b2"}));
 }
 
+std::shared_ptr<Job> job_of(const char* name, uint64_t client, size_t pool) {
+  JobSpec spec;
+  spec.program = name;
+  spec.pool = pool;
+  if (pool == 1) spec.fallback = 0;
+  return std::make_shared<Job>(spec, client, [](const JobSpec&, JobResult) {});
+}
+
+// Jobs of a pool that has died take turns with those of the pool that does its work.
+void orphans_take_turns() {
+  EventLoop loop;
+  Scheduler scheduler(loop);
+  NeverIdle dead(false, false);
+  Roomy forking(1);
+  scheduler.add_worker(dead, 1, Tier::kRewind);
+  scheduler.add_worker(forking, 0, Tier::kFork);
+  for (const char* name : {"a1", "a2", "a3"}) scheduler.submit(job_of(name, 1, 0));
+  for (const char* name : {"b1", "b2"}) scheduler.submit(job_of(name, 2, 1));
+  for (const char* next : {"a1", "b1", "a2", "b2", "a3"}) {
+    turn(loop);
+    EXPECT(forking.programs() == Names{next});
+    forking.end();
+  }
+  EXPECT(scheduler.idle());
+}
+
+// Of a client that is behind because replies wait for an older one, that one's job begins.
+void the_oldest_begins() {
+  EventLoop loop;
+  Scheduler scheduler(loop);
+  Roomy rewinding(1), forking(1);
+  scheduler.add_worker(rewinding, 1, Tier::kRewind);
+  scheduler.add_worker(forking, 0, Tier::kFork);
+  scheduler.submit(job_of("other", 2, 1));
+  turn(loop);
+  NewJobs which = NewJobs::kOldest;
+  scheduler.begin_only([&which](uint64_t) { return which; });
+  scheduler.submit(job_of("oldest", 1, 1));
+  scheduler.submit(job_of("younger", 1, 0));
+  turn(loop);
+  EXPECT(forking.programs().empty());
+  which = NewJobs::kNone;
+  rewinding.end();
+  turn(loop);
+  EXPECT(rewinding.programs().empty());
+  which = NewJobs::kOldest;
+  scheduler.pump();
+  turn(loop);
+  EXPECT(rewinding.programs() == Names{"oldest"} && forking.programs().empty());
+  rewinding.end();
+  turn(loop);
+  EXPECT(forking.programs() == Names{"younger"});
+}
+
+// What falls back goes before its client's younger jobs, whichever fell back first.
+void fallen_back_in_order() {
+  EventLoop loop;
+  Scheduler scheduler(loop);
+  Roomy rewinding(2), forking(1);
+  scheduler.add_worker(rewinding, 1, Tier::kRewind);
+  scheduler.add_worker(forking, 0, Tier::kFork);
+  scheduler.submit(job_of("first", 1, 0));
+  for (const char* name : {"a", "b"}) scheduler.submit(job_of(name, 1, 1));
+  scheduler.submit(job_of("last", 1, 0));
+  turn(loop);
+  turn(loop);
+  EXPECT((rewinding.programs() == Names{"a", "b"}));
+  rewinding.refuse();
+  rewinding.refuse();
+  for (const char* next : {"first", "a", "b", "last"}) {
+    EXPECT(forking.programs() == Names{next});
+    forking.end();
+    turn(loop);
+  }
+  EXPECT(scheduler.idle());
+}
+
 PoolConfig pool_of(Tier tier) { return {std::string(kDefaultPool), 2, "", tier}; }
 
 // A job begins in the fastest tier that will do.
@@ -287,6 +370,9 @@ int main() {
   given_back();
   a_client_leaves();
   clients_take_turns();
+  orphans_take_turns();
+  the_oldest_begins();
+  fallen_back_in_order();
   tiers();
   return test_result();
 }

@@ -51,9 +51,10 @@ Broker::Broker(BrokerConfig config, Reread reread)
       scheduler_(loop_),
       refusals_(loop_) {
   // What a client does not read must not fill the memory that all share.
-  scheduler_.begin_only_if([this](uint64_t id) {
+  scheduler_.begin_only([this](uint64_t id) {
     const auto found = clients_.find(id);
-    return draining_ || found == clients_.end() || !found->second->behind();
+    if (draining_ || found == clients_.end() || !found->second->behind()) return NewJobs::kAll;
+    return found->second->reads() ? NewJobs::kOldest : NewJobs::kNone;
   });
   scheduler_.on_unserved([this](const Unserved& why) {
     ++stats_.unserved[why.syscall < 0 ? "signal" : std::string(syscall_name(why.syscall))];

@@ -56,6 +56,8 @@ bool Client::paused() const {
 
 bool Client::behind() const { return filled_bytes_ + unsent() >= limits_.max_unread; }
 
+bool Client::reads() const { return unsent() < limits_.max_unread; }
+
 void Client::on_events(uint32_t events) {
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) return close();
   if ((events & EPOLLIN) != 0 && !closing_) read_some();
@@ -94,7 +96,7 @@ void Client::run_commands() {
 
 void Client::flush() {
   if (closed_) return;
-  const bool was_paused = paused(), was_behind = behind();
+  const bool was_paused = paused(), was_behind = behind(), did_read = reads();
   while (!slots_.empty() && slots_.front().slot->has_value()) {
     const std::string& reply = **slots_.front().slot;
     filled_bytes_ -= reply.size();
@@ -103,7 +105,7 @@ void Client::flush() {
     slots_.pop_front();
   }
   if (!send_out()) return close();
-  if (was_behind && !behind()) events_.on_room();
+  if ((was_behind && !behind()) || (!did_read && reads())) events_.on_room();
   if (answered()) events_.on_answered();
   if (closing_ && answered()) return close();
   if (was_paused && !paused()) {

@@ -22,7 +22,7 @@ class Client {
     std::function<void(Client&, Command)> on_command;
     std::function<void(Client&)> on_closed;  // called once, from the loop
     std::function<void()> on_answered;       // every command has its reply, and they are sent
-    std::function<void()> on_room;           // it is no longer behind in reading
+    std::function<void()> on_room;           // it is no longer behind, or reads again
   };
 
   // `limits` may change while the client is connected.
@@ -38,6 +38,8 @@ class Client {
   void close_after_replies() { closing_ = true; }
   // Has so much to read that nothing more should be made for it.
   bool behind() const;
+  // Does not leave replies unread: what it is behind with waits for a reply before it.
+  bool reads() const;
   bool answered() const { return closed_ || (slots_.empty() && unsent() == 0); }
 
   int version = 2;  // of RESP

@@ -41,6 +41,9 @@ class Job {
   Job(JobSpec spec, uint64_t client, Deliver deliver);
 
   uint64_t client() const { return client_; }
+  // Of its client's jobs, whose replies go out in this order.
+  uint64_t number() const { return number_; }
+  void set_number(uint64_t number) { number_ = number; }
   bool forgotten() const { return deliver_ == nullptr; }
   size_t pool() const { return spec_.pool; }
   std::optional<size_t> fallback() const { return spec_.fallback; }
@@ -82,6 +85,7 @@ class Job {
 
   JobSpec spec_;
   uint64_t client_;
+  uint64_t number_ = 0;
   Deliver deliver_;
   std::vector<Unit> units_;
   std::vector<Budget> left_;                             // per replica

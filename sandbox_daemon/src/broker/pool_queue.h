@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "job.h"
 
@@ -23,16 +24,26 @@ class PoolQueue {
   }
 
   void add(std::shared_ptr<Job> job) { clients_[job->client()].push_back(std::move(job)); }
-  // Before the jobs that came after it, unless it waits here already.
+  // Between the jobs that came before and after it, unless it waits here already.
   void put_back(const std::shared_ptr<Job>& job) {
     Jobs& jobs = clients_[job->client()];
-    if (std::ranges::find(jobs, job) == jobs.end()) jobs.push_front(job);
+    const auto at = std::ranges::lower_bound(jobs, job->number(), {}, &number_of);
+    if (at == jobs.end() || *at != job) jobs.insert(at, job);
   }
   void remove(const std::shared_ptr<Job>& job) {
     const auto found = clients_.find(job->client());
     if (found == clients_.end()) return;
     std::erase(found->second, job);
     if (found->second.empty()) clients_.erase(found);
+  }
+  // The client's that came first; null: it has none.
+  const Job* first_of(uint64_t client) const {
+    const auto found = clients_.find(client);
+    return found == clients_.end() ? nullptr : found->second.front().get();
+  }
+  // Of all of a pool's jobs the same: who does their work when no worker of the pool lives.
+  std::optional<size_t> fallback() const {
+    return empty() ? std::nullopt : clients_.begin()->second.front()->fallback();
   }
   // All of a client's.
   Jobs drop(uint64_t client) {
@@ -55,7 +66,9 @@ class PoolQueue {
   }
 
  private:
-  std::map<uint64_t, Jobs> clients_;  // none of them empty
+  static uint64_t number_of(const std::shared_ptr<Job>& job) { return job->number(); }
+
+  std::map<uint64_t, Jobs> clients_;  // none of them empty, all in order of their numbers
   uint64_t last_served_ = 0;
 };
 

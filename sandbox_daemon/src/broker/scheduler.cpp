@@ -5,6 +5,7 @@
 namespace azr {
 
 void Scheduler::submit(std::shared_ptr<Job> job) {
+  job->set_number(++submitted_);
   queues_[job->pool()].add(std::move(job));
   pump();
 }
@@ -41,13 +42,24 @@ void Scheduler::pump() {
   });
 }
 
-// Of its own pool's jobs; else, where no worker of another pool lives, it does their work if it is
-// of those that they fall back to.
+// In turn with its own pool's jobs, those of a pool of which no worker lives and that fall back to
+// this one: neither waits for the other's end.
 bool Scheduler::place_one(size_t slot) {
+  if (orphans_turn_ && place_orphan(slot)) {
+    orphans_turn_ = false;
+    return true;
+  }
+  if (place_from(workers_[slot].pool, slot)) {
+    orphans_turn_ = true;
+    return true;
+  }
+  return place_orphan(slot);
+}
+
+bool Scheduler::place_orphan(size_t slot) {
   const size_t own = workers_[slot].pool;
-  if (place_from(own, slot)) return true;
   return std::ranges::any_of(queues_, [&](const auto& other) {
-    return other.first != own && !other.second.empty() && !served(other.first) &&
+    return other.first != own && other.second.fallback() == own && !served(other.first) &&
            place_from(other.first, slot);
   });
 }
@@ -58,22 +70,36 @@ bool Scheduler::place_from(size_t pool, size_t slot) {
   });
 }
 
-// Jobs of one client begin in order, save that one waiting for a particular worker lets others by.
-// With `new_jobs` false only jobs that have begun go on: replies before theirs may wait for them.
-bool Scheduler::start_from(PoolQueue::Jobs& jobs, size_t pool, size_t slot, bool new_jobs) {
-  const size_t own = workers_[slot].pool;
+// One client's jobs of a pool begin in order, save that one waiting for a particular worker lets
+// others by.
+bool Scheduler::start_from(PoolQueue::Jobs& jobs, size_t pool, size_t slot, NewJobs which) {
   for (auto at = jobs.begin(); at != jobs.end(); ++at) {
-    const std::shared_ptr<Job> job = *at;
-    if (!new_jobs && !job->begun()) continue;
-    if (pool != own && job->fallback() != own) continue;
-    const auto unit = job->next_unit(slot, pool);
+    if (!may_begin(**at, which)) continue;
+    const auto unit = (*at)->next_unit(slot, pool);
     if (!unit) continue;
+    const std::shared_ptr<Job> job = *at;
     start(job, *unit, slot);
     if (!job->waits_in(pool)) jobs.erase(at);
     if (job->all_started()) unwatch(*job);
     return true;
   }
   return false;
+}
+
+bool Scheduler::may_begin(const Job& job, NewJobs which) const {
+  if (which == NewJobs::kAll || job.begun()) return true;
+  if (which == NewJobs::kNone) return false;
+  const auto older = [&job](const Job& other) {
+    return other.client() == job.client() && other.number() < job.number();
+  };
+  return std::ranges::none_of(queues_,
+                              [&](const auto& queue) {
+                                const Job* first = queue.second.first_of(job.client());
+                                return first != nullptr && older(*first);
+                              }) &&
+         std::ranges::none_of(workers_, [&](const Place& place) {
+           return std::ranges::any_of(place.jobs, [&](const auto& other) { return older(*other); });
+         });
 }
 
 bool Scheduler::served(size_t pool) const {

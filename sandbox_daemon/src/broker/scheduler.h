@@ -1,4 +1,4 @@
-// Jobs wait here for workers of their pools, so that a worker looks at none that it cannot run.
+// Jobs wait here for workers of their pools, each pool's apart: most workers look at no other's.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,9 @@
 
 namespace azr {
 
+// Which of a client's jobs that have not begun may begin.
+enum class NewJobs { kAll, kOldest, kNone };
+
 class Scheduler {
  public:
   explicit Scheduler(EventLoop& loop) : loop_(loop) {}
@@ -22,8 +25,9 @@ class Scheduler {
   }
   size_t pool_of(size_t worker) const { return workers_[worker].pool; }
 
-  // Whose jobs may begin now; pump() when that changes.
-  void begin_only_if(std::function<bool(uint64_t client)> may) { may_begin_ = std::move(may); }
+  // Asked before a client's jobs begin; pump() when the answer changes. Those that have begun go
+  // on, and so may the oldest: replies that are held back may wait for theirs.
+  void begin_only(std::function<NewJobs(uint64_t client)> which) { may_begin_ = std::move(which); }
   // Told of each part of a job that another tier must run.
   void on_unserved(std::function<void(const Unserved&)> told) { on_unserved_ = std::move(told); }
   void submit(std::shared_ptr<Job> job);
@@ -45,7 +49,9 @@ class Scheduler {
   };
   bool place_one(size_t slot);
   bool place_from(size_t pool, size_t slot);
-  bool start_from(PoolQueue::Jobs& jobs, size_t pool, size_t slot, bool new_jobs);
+  bool place_orphan(size_t slot);
+  bool start_from(PoolQueue::Jobs& jobs, size_t pool, size_t slot, NewJobs which);
+  bool may_begin(const Job& job, NewJobs which) const;
   bool served(size_t pool) const;
   void start(const std::shared_ptr<Job>& job, size_t unit, size_t slot);
   void on_end(const std::shared_ptr<Job>& job, size_t unit, size_t slot, Outcome outcome);
@@ -55,12 +61,14 @@ class Scheduler {
   void unwatch(const Job& job);
 
   EventLoop& loop_;
-  std::function<bool(uint64_t client)> may_begin_ = [](uint64_t) { return true; };
+  std::function<NewJobs(uint64_t client)> may_begin_ = [](uint64_t) { return NewJobs::kAll; };
   std::function<void(const Unserved&)> on_unserved_ = [](const Unserved&) {};
   std::vector<Place> workers_;
   std::map<size_t, PoolQueue> queues_;  // by pool
   // Of jobs begun in part: their deadline holds even when no worker comes free for the rest.
   std::map<const Job*, EventLoop::TimerId> deadlines_;
+  uint64_t submitted_ = 0;
+  bool orphans_turn_ = false;
   bool pump_due_ = false;
 };
 
