@@ -189,7 +189,7 @@ def _fill(
     value: tl.tensor,
     BLOCK: tl.constexpr,
 ) -> None:
-    """out[begin : begin + length] = value, in 128-bit stores but at the ends."""
+    """out[begin : begin + length] = value, in stores of 64 or 128 bits but at the ends."""
     lanes = tl.arange(0, BLOCK)
     skew = (begin % ALIGN).to(tl.int32)
     end = skew + length.to(tl.int32)

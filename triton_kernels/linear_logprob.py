@@ -40,8 +40,8 @@ class Config(NamedTuple):
     group: int
 
 
-# The fastest of ten at 7B on an H200, with three stages or four. Two programs of 128 by 128 on a
-# multiprocessor, of which one multiplies while the other reduces, take 1.19 times as long.
+# The fastest of ten at 7B on an H200; three stages were as fast. Two programs of 128 by 128 on a
+# multiprocessor, of which one multiplies while the other reduces, took 1.19 times as long.
 CONFIG = Config(128, 256, 64, num_warps=8, num_stages=4, group=16)
 MERGE = (32, 32)  # tokens and tiles of words that a program of the merge reads at once
 

@@ -20,7 +20,7 @@ import triton.language as tl
 
 from azr_fast.triton_kernels.row_walk import (
     ALIGN,
-    BACKWARD,
+    BOTH,
     row_numbers,
     width,
     write_gradient,
@@ -192,7 +192,7 @@ def launch(
 ) -> None:
     """See azr_fast.ops.rows.Rows. `d_logits_CV` lies over the logits or apart from them."""
     rows, vocabulary = logits_CV.shape
-    config = BACKWARD[width(vocabulary)]
+    config = BOTH[width(vocabulary)]
     policy_loss_rows[(rows,)](
         logits_CV,
         d_logits_CV,

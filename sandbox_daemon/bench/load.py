@@ -83,19 +83,23 @@ def rate_of_many(path: str, jobs: list[Job], seconds: float) -> float:
 
 
 def rate_with_backlog(path: str, job: Job, waiting: int, seconds: float) -> float:
-    """The same with so many jobs waiting, of several clients."""
+    """The same with so many jobs waiting, of several clients; they are waited for at the end."""
     connections = [Connection(path, job) for _ in range(CONNECTIONS)]
     for connection in connections:
         connection.send(waiting // CONNECTIONS)
-    begin, done = time.perf_counter(), 0
-    while (passed := time.perf_counter() - begin) < seconds:
+    begin, done, left = time.perf_counter(), 0, waiting
+    while left:
+        passed = time.perf_counter() - begin
         for connection in select.select(connections, [], [], 60)[0]:
             completed = connection.receive()
-            connection.send(completed)
-            done += completed
+            if passed < seconds:
+                connection.send(completed)
+                done += completed
+            else:
+                left -= completed
     for connection in connections:
         connection.close()
-    return done / passed
+    return done / seconds
 
 
 def _rate(connection: Connection | _Marks, seconds: float) -> float:

@@ -82,7 +82,7 @@ def throughput(build: Path, options: argparse.Namespace) -> dict[str, float]:
             "bare fork loop": bare_fork(build / "azr-bare-fork"),
             "rewind tier, tiny": lambda: rate(one.path, tiny, seconds),
             "fork tier, tiny": lambda: rate(one.path, tiny_fork, seconds),
-            "rewind tier, 4000 waiting": lambda: rate_with_backlog(
+            f"rewind tier, {BACKLOG} waiting": lambda: rate_with_backlog(
                 one.path, tiny, BACKLOG, seconds
             ),
             "rewind tier, CRUXEval size": lambda: rate_of_many(one.path, sized, seconds),

@@ -33,7 +33,7 @@ azr_python_config(azr_python_syslibs SYSLIBS)
 azr_python_config(azr_python_modlibs MODLIBS)
 separate_arguments(azr_python_libs UNIX_COMMAND "${azr_python_modlibs} ${azr_python_libs} ${azr_python_syslibs} -ldl -lm -lutil -lpthread")
 list(FILTER azr_python_libs EXCLUDE REGEX "^-Wl,-rpath")
-list(FILTER azr_python_libs INCLUDE REGEX "^-")  # Ubuntu's names archives of the folder that built it
+list(FILTER azr_python_libs EXCLUDE REGEX "^[^-/].*\\.a$")  # Ubuntu's: of the folder that built it
 
 add_library(azr_embed INTERFACE)
 target_link_libraries(azr_embed INTERFACE pybind11::headers)

@@ -15,7 +15,7 @@ from azr_fast.triton_kernels import (
     row_statistics,
     selective_logprob,
 )
-from azr_fast.triton_kernels.row_walk import BACKWARD, FORWARD
+from azr_fast.triton_kernels.row_walk import BACKWARD, BOTH, FORWARD
 
 from .sm90 import compile_kernel, ptxas_warnings
 
@@ -45,7 +45,8 @@ def compile_logprob(kernel, config, dtype, ids, odd, tmp_path, gradient=None, **
     if not odd:
         aligned += [name for name in kernel.arg_names if name in rows]
     tiles = {"BLOCK": config.block, "LANES": config.lanes, "D_BLOCK": config.d_block}
-    constants |= {name: size for name, size in tiles.items() if name in kernel.arg_names}
+    tiles = {name: size for name, size in tiles.items() if name in kernel.arg_names}
+    constants = tiles | constants
     return compile_kernel(kernel, types, constants, aligned, config.num_warps, tmp_path)
 
 
@@ -73,6 +74,7 @@ def test_logprob_backward(config, dtype, odd, alike, tmp_path):
         BACKWARD[config],
         dtype, "i64", odd, tmp_path,
         ALIKE=alike,
+        BLOCK=BACKWARD[config].d_block,
     )  # fmt: skip
     assert binary.stack == 0
     assert binary.registers <= 80
@@ -102,11 +104,11 @@ CLIP = CORRECTIONS.index("clip")
     [*WITH_BF16_HEADS, ("bf16", "bf16", CLIP, True), ("fp32", "fp32", CLIP, True)],
 )
 @odd
-@pytest.mark.parametrize("config", BACKWARD)
+@pytest.mark.parametrize("config", BOTH)
 def test_policy_loss(config, logits, gradient, odd, correction, has_reference, tmp_path):
     binary = compile_logprob(
         linear_policy_loss.policy_loss_rows,
-        BACKWARD[config],
+        BOTH[config],
         logits, "i64", odd, tmp_path, gradient,
         CORRECTION=correction,
         HAS_REFERENCE=has_reference,

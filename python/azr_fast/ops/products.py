@@ -82,8 +82,8 @@ class GpuProducts:
     """cuBLAS's, from bfloat16 to fp32: what torch 2.10 and later offer as `out_dtype`."""
 
     def chunk(self, vocabulary: int) -> int:
-        """See `Products`. Of large vocabularies 4096, as fast as 8192; of a small one's so many
-        that the logits take the same 2.5 GB."""
+        """See `Products`. Of 152,064 words 4096, as fast as 8192 and 10% faster than 2048; of
+        other vocabularies so many that the logits take no more than the same 2.5 GB."""
         return max(LOGITS // vocabulary // 1024, 1) * 1024
 
     def new_logits(self, hidden_NH: torch.Tensor, rows: int, vocabulary: int) -> torch.Tensor:

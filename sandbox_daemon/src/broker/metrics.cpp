@@ -67,7 +67,8 @@ void write_jobs(MetricsWriter& out, const Broker& broker) {
   }
   out.counter("jobs_refused_total", "Jobs refused with -BUSY, beyond max-queued.",
               broker.stats().refused_jobs);
-  out.gauge("jobs_waiting", "Jobs that wait for a zygote.", broker.scheduler().waiting());
+  out.gauge("jobs_waiting", "Jobs that wait for a zygote, once for each tier that they wait for.",
+            broker.scheduler().waiting());
   out.gauge("queued_bytes", "Bytes of the jobs not yet answered.", broker.queued_bytes());
   out.gauge("programs_running", "Programs that run.", broker.scheduler().running());
   out.histogram("job_seconds", "Wall time of a job, from its arrival to its reply.",
