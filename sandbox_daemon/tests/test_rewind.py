@@ -143,6 +143,7 @@ def test_a_runner_that_is_killed_is_replaced(paranoid: Daemon) -> None:
         reply = paranoid.call(endless, "", CPU=100)
         assert (reply["verdict"], reply["message"]) == ("timeout", "CPU limit of 100 ms")
         assert paranoid.call("def f(): return 1", "")["tier"] == "rewind"
+    assert_both_rewind(paranoid)  # one killed while it is made would end its zygote
     for pid in runners(paranoid):
         os.kill(pid, signal.SIGKILL)  # between programs, as a late kill does
     assert_both_rewind(paranoid)
