@@ -87,7 +87,7 @@ def rate_with_backlog(path: str, job: Job, waiting: int, seconds: float) -> floa
     connections = [Connection(path, job) for _ in range(CONNECTIONS)]
     for connection in connections:
         connection.send(waiting // CONNECTIONS)
-    begin, done, left = time.perf_counter(), 0, waiting
+    begin, done, left = time.perf_counter(), 0, waiting // CONNECTIONS * CONNECTIONS
     while left:
         passed = time.perf_counter() - begin
         for connection in select.select(connections, [], [], 60)[0]:

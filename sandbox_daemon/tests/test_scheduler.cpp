@@ -290,13 +290,21 @@ void orphans_take_turns() {
   EXPECT(scheduler.idle());
 }
 
+// A worker that rewinds, with room for some jobs, and one that does its work when it cannot.
+struct TwoTiers {
+  explicit TwoTiers(size_t room) : rewinding(room), forking(1) {
+    scheduler.add_worker(rewinding, 1, Tier::kRewind);
+    scheduler.add_worker(forking, 0, Tier::kFork);
+  }
+  Roomy rewinding, forking;
+  EventLoop loop;
+  Scheduler scheduler{loop};
+};
+
 // Of a client that is behind because replies wait for an older one, that one's job begins.
 void the_oldest_begins() {
-  EventLoop loop;
-  Scheduler scheduler(loop);
-  Roomy rewinding(1), forking(1);
-  scheduler.add_worker(rewinding, 1, Tier::kRewind);
-  scheduler.add_worker(forking, 0, Tier::kFork);
+  TwoTiers tiers(1);
+  auto& [rewinding, forking, loop, scheduler] = tiers;
   scheduler.submit(job_of("other", 2, 1));
   turn(loop);
   NewJobs which = NewJobs::kOldest;
@@ -320,11 +328,8 @@ void the_oldest_begins() {
 
 // What falls back goes before its client's younger jobs, whichever fell back first.
 void fallen_back_in_order() {
-  EventLoop loop;
-  Scheduler scheduler(loop);
-  Roomy rewinding(2), forking(1);
-  scheduler.add_worker(rewinding, 1, Tier::kRewind);
-  scheduler.add_worker(forking, 0, Tier::kFork);
+  TwoTiers tiers(2);
+  auto& [rewinding, forking, loop, scheduler] = tiers;
   scheduler.submit(job_of("first", 1, 0));
   for (const char* name : {"a", "b"}) scheduler.submit(job_of(name, 1, 1));
   scheduler.submit(job_of("last", 1, 0));
