@@ -3,16 +3,14 @@
 Every figure is a median over rounds in which all contestants take their turn, and every answer is
 checked. The client shares the cores. `--json FILE` keeps the figures.
 
-usage: rewind.py BUILD_FOLDER [--rounds N] [--seconds S] [--path DIR:DIR] [--json FILE]
-       (a build with -DAZR_SANDBOXD_BENCH=ON; --path: where numpy is)
+usage: rewind.py BUILD_FOLDER [--rounds N] [--seconds S] [--path DIR:DIR] [--cruxeval FILE]
+       [--json FILE]   (a build with -DAZR_SANDBOXD_BENCH=ON; --path: where numpy is)
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
-import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 from daemon_process import table
 from load import Job, call, latencies, rate, rate_of_many, rate_with_backlog
 from peers import ARGUMENT, PROGRAM, VALUE, bare_fork
+from sized_programs import from_cruxeval, of_cruxeval_size, of_twice_the_size
 from speed import Contest, daemon, machine, medians
 
 FORK = ("TIER", "fork")
@@ -33,33 +32,6 @@ NUMPY = call(
     "[[5.0, 11.0], [11.0, 25.0]]",
     *("POOL", "numpy"),
 )
-WITH_NUMPY = ("rewind tier, numpy", "fork tier, numpy")
-# Of programs as CRUXEval's are: some lines over a list or a text, 180 bytes in the middle.
-STEPS = (
-    "  x = sorted(x)\n",
-    "  x = [i * 2 for i in x if i % 3]\n",
-    "  counts = {}\n  for i in x:\n    counts[i % 5] = counts.get(i % 5, 0) + 1\n",
-    "  x = [a + b for a, b in zip(x, x[1:])] or x\n",
-    "  text = ''.join(chr(97 + i % 26) for i in x)\n  x = [ord(c) - 90 for c in text.upper()]\n",
-    "  while len(x) > 6:\n    x.pop(len(x) // 2)\n",
-    "  x = [i for i in dict.fromkeys(x) if i not in (3, 7)]\n",
-    "  for i in range(len(x)):\n    x[i] = x[i - 1] - x[i]\n",
-    "  words = ' '.join(str(i) for i in x).split()\n  x = [len(w) * int(w) for w in words]\n",
-)
-
-
-def programs(count: int, seed: int) -> list[Job]:
-    """Different ones of CRUXEval's size, with the values that this interpreter computes."""
-    pick = random.Random(seed)
-    jobs = []
-    for _ in range(count):
-        body = "".join(pick.choices(STEPS, k=pick.randint(2, 3)))
-        source = f"def f(x):\n{body}  return x, sum(x), len(x)"
-        argument = [pick.randint(0, 60) for _ in range(pick.randint(3, 12))]
-        names: dict[str, Any] = {}
-        exec(source, names)
-        jobs.append(call(source, repr(argument), repr(names["f"](list(argument)))))
-    return jobs
 
 
 def in_forks(jobs: list[Job]) -> list[Job]:
@@ -71,35 +43,56 @@ def bare_rewind(executable: Path) -> float:
     return float(subprocess.run(words, capture_output=True, check=True).stdout)
 
 
+def contest_of(path: str, build: Path, options: argparse.Namespace) -> Contest:
+    tiny, seconds = call(PROGRAM, ARGUMENT, VALUE), options.seconds
+    tiny_fork = Job((*tiny.words, *FORK), tiny.value)
+    sized = [program.job for program in of_cruxeval_size(400, seed=1)]
+    larger = [program.job for program in of_twice_the_size(400, seed=1)]
+    return {
+        "bare rewind loop": lambda: bare_rewind(build / "azr-bare-rewind"),
+        "bare fork loop": bare_fork(build / "azr-bare-fork"),
+        "rewind tier, tiny": lambda: rate(path, tiny, seconds),
+        "fork tier, tiny": lambda: rate(path, tiny_fork, seconds),
+        "rewind tier, the client wakes for each": lambda: rate(path, tiny, seconds, pause=0),
+        f"rewind tier, {BACKLOG} waiting": lambda: rate_with_backlog(path, tiny, BACKLOG, seconds),
+        "rewind tier, CRUXEval size": lambda: rate_of_many(path, sized, seconds),
+        "fork tier, CRUXEval size": lambda: rate_of_many(path, in_forks(sized), seconds),
+        "rewind tier, twice the size": lambda: rate_of_many(path, larger, seconds),
+        "fork tier, twice the size": lambda: rate_of_many(path, in_forks(larger), seconds),
+        "cases of CALL with ten": lambda: 10 * rate(path, TEN, seconds),
+    }
+
+
+def numpy_contest(path: str, seconds: float) -> Contest:
+    numpy_fork = Job((*NUMPY.words, *FORK), NUMPY.value)
+    return {
+        "rewind tier, numpy": lambda: rate(path, NUMPY, seconds),
+        "fork tier, numpy": lambda: rate(path, numpy_fork, seconds),
+    }
+
+
+def cruxeval_contest(path: str, file: Path, seconds: float) -> Contest:
+    jobs = [program.job for program in from_cruxeval(file.read_text().splitlines())]
+    return {
+        "rewind tier, CRUXEval": lambda: rate_of_many(path, jobs, seconds),
+        "fork tier, CRUXEval": lambda: rate_of_many(path, in_forks(jobs), seconds),
+    }
+
+
 def throughput(build: Path, options: argparse.Namespace) -> dict[str, float]:
     """Programs per second; and cases, of CALL with ten."""
-    sized, seconds = programs(400, seed=1), options.seconds
     pools = ("--pools", "numpy=4:numpy", "--path", options.path) if options.path else ()
     with daemon(build, "--rewind", options.zygotes, *pools) as one:
-        tiny, tiny_fork = call(PROGRAM, ARGUMENT, VALUE), call(PROGRAM, ARGUMENT, VALUE, *FORK)
-        contest: Contest = {
-            "bare rewind loop": lambda: bare_rewind(build / "azr-bare-rewind"),
-            "bare fork loop": bare_fork(build / "azr-bare-fork"),
-            "rewind tier, tiny": lambda: rate(one.path, tiny, seconds),
-            "fork tier, tiny": lambda: rate(one.path, tiny_fork, seconds),
-            f"rewind tier, {BACKLOG} waiting": lambda: rate_with_backlog(
-                one.path, tiny, BACKLOG, seconds
-            ),
-            "rewind tier, CRUXEval size": lambda: rate_of_many(one.path, sized, seconds),
-            "fork tier, CRUXEval size": lambda: rate_of_many(one.path, in_forks(sized), seconds),
-            "cases of CALL with ten": lambda: 10 * rate(one.path, TEN, seconds),
-        }
+        contest = contest_of(one.path, build, options)
         if pools:
-            numpy_fork = Job((*NUMPY.words, *FORK), NUMPY.value)
-            contest |= {
-                WITH_NUMPY[0]: lambda: rate(one.path, NUMPY, seconds),
-                WITH_NUMPY[1]: lambda: rate(one.path, numpy_fork, seconds),
-            }
+            contest |= numpy_contest(one.path, options.seconds)
+        if options.cruxeval:
+            contest |= cruxeval_contest(one.path, options.cruxeval, options.seconds)
         figures = medians(contest, options.rounds)
         with one.connect() as client:
             counters = client.info("rewind")
-    # One may be hit by a kill that was for the last program of a client that has left.
-    if counters["fell_back"] > 1e-5 * counters["rewound_jobs"]:
+    # Some may be hit by a kill that was for the last program of a client that has left.
+    if counters["fell_back"] > 0.01 * counters["rewound_jobs"]:
         raise SystemExit(f"programs fell back: {counters}")
     return figures
 
@@ -134,13 +127,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--zygotes", default="2", help="of the rewind tier")
     parser.add_argument("--path", default="", help="folders with numpy")
+    parser.add_argument("--cruxeval", type=Path, help="its cruxeval.jsonl, to run these as well")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rates = throughput(options.build, options)
     figures = {
         "machine": machine(options.build),
         "rewind_zygotes": int(options.zygotes),
-        "program_bytes": statistics.median(len(job.words[1]) for job in programs(400, seed=1)),
         "per_second": rates,
         "latency_ms_at_half_load": latency(options.build, rates["rewind tier, tiny"] / 2, options),
     }

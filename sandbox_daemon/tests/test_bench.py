@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,34 @@ import pytest
 from .conftest import executable
 
 BENCH = Path(__file__).parent.parent / "bench"
+
+
+@pytest.fixture
+def sized_programs(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCH))
+    return importlib.import_module("sized_programs")
+
+
+def nodes(program: Any) -> int:
+    return sum(1 for _ in ast.walk(ast.parse(program.source)))
+
+
+def test_programs_have_the_size_that_the_figures_are_named_for(sized_programs: Any) -> None:
+    sized, twice = (
+        make(400, seed=1)
+        for make in (sized_programs.of_cruxeval_size, sized_programs.of_twice_the_size)
+    )
+    assert len({program.source for program in sized}) > 300
+    assert 38 <= statistics.mean(map(nodes, sized)) <= 44
+    assert 116 <= statistics.mean(len(program.source) for program in sized) <= 134
+    assert 80 <= statistics.mean(map(nodes, twice)) <= 92
+
+
+def test_programs_of_the_data_set_are_read(sized_programs: Any) -> None:
+    row = {"code": "def f(a, b):\n    return {b: a}", "input": "1, 'x'", "output": "{'x':1}"}
+    (program,) = sized_programs.from_cruxeval([json.dumps(row)])
+    assert program.job.words == ("CALL", row["code"], "f", "1", "1, 'x'")
+    assert program.job.value == "{'x': 1}"
 
 
 def figures(tool: str, *options: str) -> dict[str, Any]:

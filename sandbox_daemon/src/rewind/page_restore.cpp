@@ -33,20 +33,31 @@ const Vector& vector_at(const char* block, size_t i) {
 }
 
 // Each is compiled for one kind of processor, with what it calls.
-[[gnu::target("avx512f")]] void restore_512(char* page, const char* copy) {
+[[gnu::target("avx512f")]] bool restore_512(char* page, const char* copy) {
+  bool differed = false;
   for (size_t at = 0; at < kPage; at += kBlock) {
-    if (differ_512(page + at, copy + at)) std::memcpy(page + at, copy + at, kBlock);
+    if (!differ_512(page + at, copy + at)) continue;
+    std::memcpy(page + at, copy + at, kBlock);
+    differed = true;
   }
+  return differed;
 }
 
-[[gnu::target("avx2")]] void restore_256(char* page, const char* copy) {
+[[gnu::target("avx2")]] bool restore_256(char* page, const char* copy) {
+  bool differed = false;
   for (size_t at = 0; at < kPage; at += kBlock) {
-    if (differ_256(page + at, copy + at)) std::memcpy(page + at, copy + at, kBlock);
+    if (!differ_256(page + at, copy + at)) continue;
+    std::memcpy(page + at, copy + at, kBlock);
+    differed = true;
   }
+  return differed;
 }
 
 // With narrow registers it costs as much to compare as to copy.
-void copy_all(char* page, const char* copy) { std::memcpy(page, copy, kPage); }
+bool copy_all(char* page, const char* copy) {
+  std::memcpy(page, copy, kPage);
+  return true;
+}
 
 }  // namespace
 

@@ -9,8 +9,8 @@
 
 namespace azr {
 
-// Both begin a page.
-using PageRestorer = void (*)(char* page, const char* copy);
+// Both begin a page. False when they were found to be alike.
+using PageRestorer = bool (*)(char* page, const char* copy);
 
 // Those that this processor can do, the fastest first.
 std::vector<PageRestorer> page_restorers();

@@ -47,7 +47,9 @@ Snapshot::Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory
       view_(file_pages(mappings_) * kPage, file_),
       saved_(file_pages(mappings_)),
       found_(kFound),
-      hot_(file_pages(mappings_)) {
+      hot_(file_pages(mappings_)),
+      saved_fingerprint_(file_pages(mappings_)),
+      is_quiet_(file_pages(mappings_)) {
   for (const auto& mapping : mappings_) divide(mapping);
   save();
 }
@@ -92,6 +94,7 @@ void Snapshot::save() {
     std::memcpy(copy, at(page), kPage);
     std::memcpy(at(page), copy, kPage);
     saved_[page] = copy;
+    if (can_fingerprint_) saved_fingerprint_[page] = fingerprints_.of(copy);
     copy += kPage;
   };
   std::ranges::for_each(hot_.all(), keep);
@@ -120,12 +123,23 @@ AddressRange Snapshot::addresses_of(Pages pages) const {
 
 char* Snapshot::view(uintptr_t address) const { return at(page_of(address)) + address % kPage; }
 
-void Snapshot::restore_page(size_t page) {
-  make_equal_(at(page), saved_[page] != nullptr ? saved_[page] : kZeros);
+// False when it was found to be as it was.
+bool Snapshot::restore_page(size_t page) {
+  return make_equal_(at(page), saved_[page] != nullptr ? saved_[page] : kZeros);
+}
+
+// The zeros of a gap lie in the cache as they are.
+void Snapshot::restore_hot(size_t page) {
+  if (is_quiet_[page] && has_its_fingerprint(page)) return;
+  is_quiet_[page] = !restore_page(page) && can_fingerprint_ && saved_[page] != nullptr;
+}
+
+bool Snapshot::has_its_fingerprint(size_t page) const {
+  return fingerprints_.of(at(page)) == saved_fingerprint_[page];
 }
 
 bool Snapshot::restore() {
-  for (const size_t page : hot_.all()) restore_page(page);
+  for (const size_t page : hot_.all()) restore_hot(page);
   for (const Pages& extent : extents_) {
     if (!restore_extent(extent)) return false;
   }

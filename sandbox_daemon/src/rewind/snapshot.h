@@ -1,7 +1,8 @@
 // A runner's memory as it was when it first stopped, and the way back to it.
 //
-// Small mappings and extents, and pages that nearly every program writes to, are *hot*: they are
-// compared and put right every time, which costs a tenth of a fault. The other pages that were
+// Small mappings and extents, and pages that many programs write to, are *hot*: they are looked at
+// and put right every time, which costs a tenth of a fault. One that the last program left as it
+// was is told by its fingerprint, others are compared with their copies. The other pages that were
 // there lie in a few *extents*: what a program wrote of them the kernel's write tracking tells.
 // What was not there is a *gap*: a page that appears in one is given back, and reads as zeros
 // again; that there is one the file's size tells.
@@ -13,6 +14,7 @@
 
 #include "area.h"
 #include "hot_pages.h"
+#include "page_fingerprint.h"
 #include "page_restore.h"
 #include "pagemap.h"
 #include "writable_memory.h"
@@ -46,7 +48,9 @@ class Snapshot {
   bool empty_gaps();
   bool empty_gap(const Pages& gap);
   bool give_back(Pages run);
-  void restore_page(size_t page);
+  bool restore_page(size_t page);
+  void restore_hot(size_t page);
+  bool has_its_fingerprint(size_t page) const;
   void copy_always(Pages pages);
   bool change_hot();
   bool has_grown() const;
@@ -63,6 +67,10 @@ class Snapshot {
   Area<const char*> saved_;  // by page of the memory file; null: in a gap
   Area<PageRegion> found_;
   HotPages hot_;
+  const bool can_fingerprint_ = PageFingerprints::are_fast();
+  const PageFingerprints fingerprints_;
+  Area<PageFingerprints::Fingerprint> saved_fingerprint_;  // by page: of its copy
+  Area<uint8_t> is_quiet_;  // by page: the last program left it as it was
   const PageRestorer make_equal_ = page_restorers().front();
   size_t hot_in_gaps_ = 0, saved_count_ = 0;
 };

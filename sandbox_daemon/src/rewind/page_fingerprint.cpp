@@ -1,0 +1,51 @@
+#include "page_fingerprint.h"
+
+#include <immintrin.h>
+
+#include <bit>
+#include <cstring>
+
+#include "pagemap.h"
+#include "random.h"
+
+namespace azr {
+namespace {
+
+using Block = std::array<char, 256>;  // what the kernel draws in one piece
+
+[[gnu::target("avx512f,vpclmulqdq")]] __m512i product(const char* page, const char* key) {
+  const __m512i masked = _mm512_xor_si512(_mm512_load_si512(page), _mm512_load_si512(key));
+  return _mm512_clmulepi64_epi128(masked, masked, 0x01);  // of each pair of words
+}
+
+// Two sums: one would wait for itself.
+[[gnu::target("avx512f,vpclmulqdq")]] PageFingerprints::Fingerprint fingerprint(const char* page,
+                                                                                const char* key) {
+  constexpr size_t kVector = sizeof(__m512i);
+  __m512i even{}, odd{};
+  for (size_t at = 0; at < kPage; at += 2 * kVector) {
+    even ^= product(page + at, key + at);
+    odd ^= product(page + at + kVector, key + at + kVector);
+  }
+  const auto sums = std::bit_cast<std::array<uint64_t, 8>>(even ^ odd);
+  return {sums[0] ^ sums[2] ^ sums[4] ^ sums[6], sums[1] ^ sums[3] ^ sums[5] ^ sums[7]};
+}
+
+}  // namespace
+
+PageFingerprints::PageFingerprints() : key_(kPage) {
+  for (size_t at = 0; at < kPage; at += sizeof(Block)) {
+    const auto block = random_value<Block>();
+    std::memcpy(key_.data() + at, block.data(), sizeof block);
+  }
+}
+
+bool PageFingerprints::are_fast() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq");
+}
+
+PageFingerprints::Fingerprint PageFingerprints::of(const char* page) const {
+  return fingerprint(page, key_.data());
+}
+
+}  // namespace azr

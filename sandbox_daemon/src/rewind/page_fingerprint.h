@@ -1,0 +1,37 @@
+// Whether a page is what it was, told from its own bytes: its copy is not read, so that twice as
+// many hot pages fit the cache that a core has to itself, beside what the runner reads.
+//
+// The sum of carry-less products (a_i ^ k_i)(b_i ^ k'_i) over all pairs of a page's 64-bit words,
+// where the k are a random key (Lemire, Kaser: Faster 64-bit universal hashing using carry-less
+// multiplications, 2015, section 3). Whatever two different pages are, of all keys at most one in
+// 2^64 gives both the same sum: for a pair that differs in one word, all but one value of the other
+// word's key tell them apart. That holds for programs that want to deceive as well, since the key
+// is drawn for each snapshot, and neither it nor any sum ever lies in memory that a program can
+// read.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "area.h"
+
+namespace azr {
+
+class PageFingerprints {
+ public:
+  using Fingerprint = std::array<uint64_t, 2>;
+
+  // Draws a key. Throws StartError.
+  PageFingerprints();
+
+  // Whether this processor makes fingerprints sooner than it compares pages.
+  static bool are_fast();
+  // Needs a processor on which they are.
+  Fingerprint of(const char* page) const;
+
+ private:
+  Area<char> key_;  // as long as a page
+};
+
+}  // namespace azr
