@@ -181,7 +181,7 @@ def _program(pick: random.Random, fewest: int, most: int) -> Program:
 
 
 def of_cruxeval_size(count: int, seed: int) -> list[Program]:
-    """Different ones, with the values that this interpreter computes."""
+    """Different calls of some 290 programs, with the values that this interpreter computes."""
     pick = random.Random(seed)
     return [_program(pick, 1, 3) for _ in range(count)]
 
