@@ -12,16 +12,17 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
+import latency
 from daemon_process import table
-from load import Job, call, latencies, rate, rate_of_many, rate_with_backlog
+from load import Job, call, rate, rate_of_many, rate_with_backlog
 from peers import ARGUMENT, PROGRAM, VALUE, bare_fork
 from sized_programs import from_cruxeval, of_cruxeval_size, of_twice_the_size
 from speed import Contest, daemon, machine, medians
 
+LATENCY = "latency_ms_at_half_load"
 FORK = ("TIER", "fork")
 BACKLOG = 4000  # jobs that wait
 TEN = call(PROGRAM, ARGUMENT, VALUE, cases=10)
@@ -97,15 +98,9 @@ def throughput(build: Path, options: argparse.Namespace) -> dict[str, float]:
     return figures
 
 
-def latency(build: Path, half: float, options: argparse.Namespace) -> dict[str, float]:
-    """Milliseconds from a request's due time to its reply, at half of the full rate."""
+def latency_of(build: Path, options: argparse.Namespace) -> dict[str, Any]:
     with daemon(build, "--rewind", options.zygotes) as one:
-        tiny = call(PROGRAM, ARGUMENT, VALUE)
-        rate(one.path, tiny, 0.5)
-        time.sleep(0.5)  # what it left running is killed, and another process made
-        taken = sorted(latencies(one.path, tiny, half, 4 * options.seconds))
-    at = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-    return {name: 1000 * taken[int(share * (len(taken) - 1))] for name, share in at.items()}
+        return latency.latency(one.path, call(PROGRAM, ARGUMENT, VALUE), 4 * options.rounds)
 
 
 def report(figures: dict[str, Any]) -> str:
@@ -115,8 +110,7 @@ def report(figures: dict[str, Any]) -> str:
         fork = rates.get(name.replace("rewind tier", "fork tier"))
         ratio = f"{figure / fork:.1f}x" if fork and fork != figure else ""
         rows.append([name, f"{figure:,.0f}", ratio])
-    waits = ", ".join(f"{k} {v:.2f} ms" for k, v in figures["latency_ms_at_half_load"].items())
-    lines = [f"{figures['machine']}", table(rows), f"latency at half load: {waits}"]
+    lines = [f"{figures['machine']}", table(rows), latency.report(figures[LATENCY])]
     return "\n\n".join(lines)
 
 
@@ -130,12 +124,11 @@ def main() -> None:
     parser.add_argument("--cruxeval", type=Path, help="its cruxeval.jsonl, to run these as well")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    rates = throughput(options.build, options)
     figures = {
         "machine": machine(options.build),
         "rewind_zygotes": int(options.zygotes),
-        "per_second": rates,
-        "latency_ms_at_half_load": latency(options.build, rates["rewind tier, tiny"] / 2, options),
+        "per_second": throughput(options.build, options),
+        LATENCY: latency_of(options.build, options),
     }
     print(report(figures))
     if options.json:

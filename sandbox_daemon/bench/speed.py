@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import latency
 from daemon_process import Daemon, table
-from load import Job, call, latencies, rate
+from load import Job, call, rate
 from peers import ARGUMENT, PROGRAM, VALUE, bare_fork, peers
 
 TINY = call(PROGRAM, ARGUMENT, VALUE)
@@ -82,13 +83,9 @@ def imports(build: Path, arguments: argparse.Namespace) -> dict[str, float]:
         return medians(contest, arguments.rounds)
 
 
-def latency(build: Path, half: float, seconds: float) -> dict[str, float]:
-    """Milliseconds from a request's due time to its reply, at half of the full rate."""
+def latency_of(build: Path, rounds: int) -> dict[str, Any]:
     with daemon(build) as one:
-        rate(one.path, TINY, 0.5)
-        taken = sorted(latencies(one.path, TINY, half, 4 * seconds))
-    at = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-    return {name: 1000 * taken[int(share * (len(taken) - 1))] for name, share in at.items()}
+        return latency.latency(one.path, TINY, 4 * rounds)
 
 
 def hanging(build: Path, arguments: argparse.Namespace) -> dict[str, float]:
@@ -127,13 +124,12 @@ def machine(build: Path) -> dict[str, Any]:
 def measure(build: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     with daemon(build) as one, one.connect() as client:
         level = client.info("security")["level"]
-    rates = throughput(build, arguments)
     return {
         "machine": machine(build),
         "level": level,
-        "programs_per_second": rates,
+        "programs_per_second": throughput(build, arguments),
         "by_imports": imports(build, arguments),
-        "latency_ms_at_half_load": latency(build, rates["fork tier"] / 2, arguments.seconds),
+        "latency_ms_at_half_load": latency_of(build, arguments.rounds),
         "beside_hangs": hanging(build, arguments),
     }
 
@@ -145,7 +141,6 @@ def report(figures: dict[str, Any]) -> str:
     rows += [[name, round(figure), f"{ours / figure:.2f}x"] for name, figure in rates.items()]
     pools: list[list[object]] = [["imported", "programs/s"]]
     pools += [[name, round(figure)] for name, figure in figures["by_imports"].items()]
-    waits = ", ".join(f"{k} {v:.1f} ms" for k, v in figures["latency_ms_at_half_load"].items())
     free, beside = figures["beside_hangs"].values()
     return "\n\n".join(
         [
@@ -153,7 +148,7 @@ def report(figures: dict[str, Any]) -> str:
             table(rows),
             f"{TEN_CASES}: {cases:,.0f} per second",
             table(pools),
-            f"latency at half load: {waits}",
+            latency.report(figures["latency_ms_at_half_load"]),
             f"with one zygote in ten hanging: {beside / free:.0%} of {free:,.0f} programs/s",
         ]
     )
