@@ -1,13 +1,14 @@
 """How long answers take at half load, beside an echo that runs nothing.
 
-The echo tells what the machine, its kernel and this client take. Half load is half of the rate that
-a client gets which wakes for each reply, as this one does, measured just before: on a machine whose
-speed changes from minute to minute it would else be any load.
+The echo, in Python as the client is, tells what the machine, its kernel and the client take. Half
+load is half of the rate that a client gets which wakes for each reply, as this one does, measured
+just before: on a machine whose speed changes from minute to minute it would else be any load.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
 import selectors
 import socket
@@ -18,37 +19,45 @@ from collections.abc import Iterator
 
 from load import READ, Job, latencies, rate
 
-AT = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 def _answer(listener: socket.socket, request_bytes: int, reply: bytes) -> None:
     """A reply for every request, whatever it asks for; for ever."""
     ready = selectors.DefaultSelector()
-    ready.register(listener, selectors.EVENT_READ, None)
+    ready.register(listener, selectors.EVENT_READ)
+    unanswered: dict[socket.socket, int] = {}  # bytes of each connection
     while True:
         for key, _ in ready.select():
-            if key.data is None:
-                ready.register(listener.accept()[0], selectors.EVENT_READ, [0])
-                continue
             connection = key.fileobj
             assert isinstance(connection, socket.socket)
+            if connection is listener:
+                connection = listener.accept()[0]
+                ready.register(connection, selectors.EVENT_READ)
+                unanswered[connection] = 0
+                continue
             data = connection.recv(READ)
             if not data:
                 ready.unregister(connection)
                 connection.close()
                 continue
-            whole, key.data[0] = divmod(key.data[0] + len(data), request_bytes)
+            whole, rest = divmod(unanswered[connection] + len(data), request_bytes)
+            unanswered[connection] = rest
             connection.sendall(reply * whole)
 
 
 @contextlib.contextmanager
 def echo(job: Job) -> Iterator[str]:
     """The path of a socket where that job alone is answered at once."""
-    with tempfile.TemporaryDirectory(prefix="azr") as folder, socket.socket(socket.AF_UNIX) as at:
-        at.bind(f"{folder}/echo")
-        at.listen()
-        words = (at, len(job.request), job.mark)
-        process = multiprocessing.get_context("fork").Process(target=_answer, args=words)
+    with (
+        tempfile.TemporaryDirectory(prefix="azr") as folder,
+        socket.socket(socket.AF_UNIX) as listener,
+    ):
+        listener.bind(f"{folder}/echo")
+        listener.listen()
+        process = multiprocessing.get_context("fork").Process(
+            target=_answer, args=(listener, len(job.request), job.mark)
+        )
         process.start()
         try:
             yield f"{folder}/echo"
@@ -60,35 +69,47 @@ def echo(job: Job) -> Iterator[str]:
 def percentiles(taken: list[float]) -> dict[str, float]:
     """In milliseconds, of seconds."""
     taken = sorted(taken)
-    return {name: 1000 * taken[int(share * (len(taken) - 1))] for name, share in AT.items()}
+    return {name: 1000 * taken[int(share * (len(taken) - 1))] for name, share in SHARES.items()}
 
 
-def _summary(rounds: list[dict[str, float]]) -> dict[str, float]:
-    medians = {name: statistics.median(figures[name] for figures in rounds) for name in AT}
-    return medians | {"worst p99": max(figures["p99"] for figures in rounds)}
+@dataclasses.dataclass
+class _Rounds:
+    path: str
+    taken: list[list[float]] = dataclasses.field(default_factory=list)
+
+    def summary(self) -> dict[str, float]:
+        rounds = [percentiles(taken) for taken in self.taken]
+        medians = {f"median {n}": statistics.median(each[n] for each in rounds) for n in SHARES}
+        return medians | {
+            "p99 of all": percentiles([s for taken in self.taken for s in taken])["p99"]
+        }
 
 
 def _half_load(path: str, job: Job) -> float:
-    """Requests per second; waits until the daemon has killed what the measurement left running."""
-    half = rate(path, job, 0.5, pause=0) / 2
-    time.sleep(0.3)
+    """Requests per second."""
+    half = rate(path, job, 0.5) / 2
+    time.sleep(0.5)  # what it left running is killed, and another process made
     return half
 
 
-def latency(path: str, job: Job, rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds, of the daemon and of an echo: medians of rounds of a second."""
+def at_half_load(path: str, job: Job, rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds, of the daemon and of an echo, over rounds of a second; requests per second."""
     with echo(job) as other:
-        paths = {"daemon": path, "echo": other}
-        seen: dict[str, list[dict[str, float]]] = {name: [] for name in paths}
+        subjects = {"daemon": _Rounds(path), "echo": _Rounds(other)}
+        loads = []
         for _ in range(rounds):
-            per_second = _half_load(path, job)
-            for name, at in paths.items():
-                seen[name].append(percentiles(latencies(at, job, per_second, 1.0)))
-    return {name: _summary(figures) for name, figures in seen.items()}
+            loads.append(_half_load(path, job))
+            for subject in subjects.values():
+                subject.taken.append(latencies(subject.path, job, loads[-1], 1.0))
+    load = {"median": statistics.median(loads), "least": min(loads), "most": max(loads)}
+    return {"per_second": load} | {name: each.summary() for name, each in subjects.items()}
 
 
 def report(figures: dict[str, dict[str, float]]) -> str:
-    return "\n".join(
-        f"latency at half load, {name}: " + ", ".join(f"{k} {v:.2f} ms" for k, v in each.items())
-        for name, each in figures.items()
+    def line(name: str, digits: int) -> str:
+        return ", ".join(f"{key} {value:,.{digits}f}" for key, value in figures[name].items())
+
+    return (
+        f"at half load, {line('per_second', 0)} requests per second, milliseconds\n"
+        f"of the daemon: {line('daemon', 2)}\nof an echo: {line('echo', 2)}"
     )

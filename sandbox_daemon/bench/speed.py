@@ -1,6 +1,6 @@
 """How fast the daemon is, beside a bare fork loop and what else there is, in one run.
 
-Every figure is a median over rounds in which all contestants take their turn. The client shares the
+Every rate is a median over rounds in which all contestants take their turn. The client shares the
 cores. `--json FILE` keeps the figures.
 
 usage: speed.py BUILD_FOLDER [--rounds N] [--seconds S] [--path DIR:DIR] [--json FILE]
@@ -85,7 +85,7 @@ def imports(build: Path, arguments: argparse.Namespace) -> dict[str, float]:
 
 def latency_of(build: Path, rounds: int) -> dict[str, Any]:
     with daemon(build) as one:
-        return latency.latency(one.path, TINY, 4 * rounds)
+        return latency.at_half_load(one.path, TINY, 4 * rounds)
 
 
 def hanging(build: Path, arguments: argparse.Namespace) -> dict[str, float]:
@@ -129,7 +129,7 @@ def measure(build: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "level": level,
         "programs_per_second": throughput(build, arguments),
         "by_imports": imports(build, arguments),
-        "latency_ms_at_half_load": latency_of(build, arguments.rounds),
+        "latency_at_half_load": latency_of(build, arguments.rounds),
         "beside_hangs": hanging(build, arguments),
     }
 
@@ -148,7 +148,7 @@ def report(figures: dict[str, Any]) -> str:
             table(rows),
             f"{TEN_CASES}: {cases:,.0f} per second",
             table(pools),
-            latency.report(figures["latency_ms_at_half_load"]),
+            latency.report(figures["latency_at_half_load"]),
             f"with one zygote in ten hanging: {beside / free:.0%} of {free:,.0f} programs/s",
         ]
     )
@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else "")
     parser.add_argument("build", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each rate's measurement")
     parser.add_argument("--path", default="", help="folders with numpy and sympy")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

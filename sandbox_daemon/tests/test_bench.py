@@ -1,4 +1,5 @@
-"""Short runs of the soak and of the kills, as a person starts the long ones."""
+"""Short runs of the soak, of the kills and of a latency, as a person starts the long ones; and what
+the figures are named for."""
 
 from __future__ import annotations
 
@@ -19,31 +20,50 @@ BENCH = Path(__file__).parent.parent / "bench"
 
 
 @pytest.fixture
-def sized_programs(monkeypatch: pytest.MonkeyPatch) -> Any:
+def module(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Of the benchmarks, by name."""
     monkeypatch.syspath_prepend(str(BENCH))
-    return importlib.import_module("sized_programs")
+    return importlib.import_module
 
 
-def nodes(program: Any) -> int:
-    return sum(1 for _ in ast.walk(ast.parse(program.source)))
+def source(job: Any) -> str:
+    return job.words[1]
 
 
-def test_programs_have_the_size_that_the_figures_are_named_for(sized_programs: Any) -> None:
+def nodes(job: Any) -> int:
+    return sum(1 for _ in ast.walk(ast.parse(source(job))))
+
+
+def test_programs_have_the_size_that_the_figures_are_named_for(module: Any) -> None:
+    sized_programs = module("sized_programs")
     sized, twice = (
         make(400, seed=1)
         for make in (sized_programs.of_cruxeval_size, sized_programs.of_twice_the_size)
     )
-    assert len({program.source for program in sized}) > 250
+    assert len(set(map(source, sized))) > 250
     assert 38 <= statistics.mean(map(nodes, sized)) <= 44
-    assert 116 <= statistics.mean(len(program.source) for program in sized) <= 134
+    assert 116 <= statistics.mean(map(len, map(source, sized))) <= 134
     assert 80 <= statistics.mean(map(nodes, twice)) <= 92
 
 
-def test_programs_of_the_data_set_are_read(sized_programs: Any) -> None:
+def test_programs_of_the_data_set_are_read(module: Any) -> None:
     row = {"code": "def f(a, b):\n    return {b: a}", "input": "1, 'x'", "output": "{'x':1}"}
-    (program,) = sized_programs.from_cruxeval([json.dumps(row)])
-    assert program.job.words == ("CALL", row["code"], "f", "1", "1, 'x'")
-    assert program.job.value == "{'x': 1}"
+    (job,) = module("sized_programs").from_cruxeval([json.dumps(row)])
+    assert job.words == ("CALL", row["code"], "f", "1", "1, 'x'")
+    assert job.value == "{'x': 1}"
+
+
+def test_percentiles(module: Any) -> None:
+    taken = [number / 1000 for number in range(100, -1, -1)]
+    assert module("latency").percentiles(taken) == pytest.approx({"p50": 50, "p90": 90, "p99": 99})
+
+
+def test_latency_beside_an_echo(module: Any, daemon: Any) -> None:
+    job = module("load").call("def f(x): return x", "[1, 2]", "[1, 2]")
+    found = module("latency").at_half_load(daemon.path, job, rounds=1)
+    assert 0 < found["echo"]["median p50"] <= found["echo"]["p99 of all"]
+    assert 0 < found["daemon"]["median p50"] <= found["daemon"]["p99 of all"]
+    assert found["per_second"]["least"] > 0
 
 
 def figures(tool: str, *options: str) -> dict[str, Any]:

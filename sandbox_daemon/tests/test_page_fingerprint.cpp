@@ -1,5 +1,5 @@
 // A fingerprint is the sum of products that its header names, of every word of a page.
-#include <cstring>
+#include <cstdio>
 #include <memory>
 #include <random>
 
@@ -74,8 +74,10 @@ void products_are_added() {
   }
 }
 
-void every_bit_is_seen() {
+// In a page of zeros each is multiplied by a word of the key alone: all of it is random.
+void every_bit_is_seen(bool of_zeros) {
   Subject subject;
+  if (of_zeros) *subject.page = {};
   const Fingerprint whole = subject.now();
   for (size_t bit = 0; bit < 8 * kPage; ++bit) {
     subject.page->words[bit / 64] ^= uint64_t{1} << (bit % 64);
@@ -95,11 +97,14 @@ void keys_differ() {
 }  // namespace azr
 
 int main() {
-  if (azr::PageFingerprints::are_fast()) {  // nothing else uses them
-    azr::pairs_are_multiplied();
-    azr::products_are_added();
-    azr::every_bit_is_seen();
-    azr::keys_differ();
+  if (!azr::PageFingerprints::are_supported()) {
+    std::puts("skipped: this processor cannot make fingerprints, so pages are compared");
+    return 0;
   }
+  azr::pairs_are_multiplied();
+  azr::products_are_added();
+  azr::every_bit_is_seen(false);
+  azr::every_bit_is_seen(true);
+  azr::keys_differ();
   return test_result();
 }

@@ -36,9 +36,15 @@ void every_bit_is_seen(PageRestorer restore) {
   Subject subject;
   for (size_t at = 0; at < kPage; ++at) {
     subject.page()[at] ^= static_cast<char>(1 << (at % 8));
-    restore(subject.page(), subject.copy->bytes);
+    EXPECT(restore(subject.page(), subject.copy->bytes));
     EXPECT(subject.is_restored());
   }
+}
+
+// A plain copy finds nothing out.
+void equal_pages_are_told(PageRestorer restore) {
+  Subject subject;
+  EXPECT(!restore(subject.page(), subject.copy->bytes) || restore == page_restorers().back());
 }
 
 void many_differences_are_seen(PageRestorer restore) {
@@ -59,6 +65,7 @@ void many_differences_are_seen(PageRestorer restore) {
 int main() {
   for (const azr::PageRestorer restore : azr::page_restorers()) {
     azr::every_bit_is_seen(restore);
+    azr::equal_pages_are_told(restore);
     azr::many_differences_are_seen(restore);
   }
   return test_result();

@@ -6,10 +6,10 @@ namespace azr {
 namespace {
 
 // Looking at a page costs some 0.1 us, a fault, a copy and its protection 1.5 us, and ten on a
-// virtual machine within another: hot is what one program in twenty writes to. The first programs
+// virtual machine within another: hot is what one program in sixteen writes to. The first programs
 // pay for hundreds of faults each: of them a few must do to learn from.
 constexpr uint64_t kWindow = 64, kFirstWindow = 8;  // programs
-constexpr uint8_t kHits = 3, kFirstHits = 2;
+constexpr uint8_t kHits = 4, kFirstHits = 2;
 constexpr size_t kMost = 4096;  // pages
 // Programs of another kind may come, so no page is hot for ever: each in its turn is tracked again,
 // once in this many windows. All at once they would hold up the programs of that time for

@@ -1,4 +1,4 @@
-// Which pages nearly every program writes to, judged by the last programs.
+// Which pages many programs write to, judged by the last programs.
 #pragma once
 
 #include <cstdint>

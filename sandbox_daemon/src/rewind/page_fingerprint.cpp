@@ -3,15 +3,13 @@
 #include <immintrin.h>
 
 #include <bit>
-#include <cstring>
+#include <cassert>
 
 #include "pagemap.h"
 #include "random.h"
 
 namespace azr {
 namespace {
-
-using Block = std::array<char, 256>;  // what the kernel draws in one piece
 
 [[gnu::target("avx512f,vpclmulqdq")]] __m512i product(const char* page, const char* key) {
   const __m512i masked = _mm512_xor_si512(_mm512_load_si512(page), _mm512_load_si512(key));
@@ -33,15 +31,13 @@ using Block = std::array<char, 256>;  // what the kernel draws in one piece
 
 }  // namespace
 
-PageFingerprints::PageFingerprints() : key_(kPage) {
-  for (size_t at = 0; at < kPage; at += sizeof(Block)) {
-    const auto block = random_value<Block>();
-    std::memcpy(key_.data() + at, block.data(), sizeof block);
-  }
+bool PageFingerprints::are_supported() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq");
 }
 
-bool PageFingerprints::are_fast() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq");
+PageFingerprints::PageFingerprints() : key_(kPage) {
+  assert(are_supported());
+  draw_random(std::as_writable_bytes(key_.span()));
 }
 
 PageFingerprints::Fingerprint PageFingerprints::of(const char* page) const {

@@ -1,18 +1,17 @@
 // Whether a page is what it was, told from its own bytes: its copy is not read, so that twice as
 // many hot pages fit the cache that a core has to itself, beside what the runner reads.
 //
-// The sum of carry-less products (a_i ^ k_i)(b_i ^ k'_i) over all pairs of a page's 64-bit words,
-// where the k are a random key (Lemire, Kaser: Faster 64-bit universal hashing using carry-less
+// The sum of carry-less products (a ^ k)(b ^ k') over all pairs of a page's 64-bit words, where the
+// k are a random key (Lemire, Kaser: Faster 64-bit universal hashing using carry-less
 // multiplications, 2015, section 3). Whatever two different pages are, of all keys at most one in
-// 2^64 gives both the same sum: for a pair that differs in one word, all but one value of the other
-// word's key tell them apart. That holds for programs that want to deceive as well, since the key
-// is drawn for each snapshot, and neither it nor any sum ever lies in memory that a program can
-// read.
+// 2^64 gives both the same sum: where a word differs, all but one value of its partner's key tell
+// the pages apart. That holds for programs that want to deceive as well, since the key is drawn for
+// each snapshot, and neither it nor a sum lies in memory that a program can read while it is in
+// use.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <optional>
 
 #include "area.h"
 
@@ -22,12 +21,10 @@ class PageFingerprints {
  public:
   using Fingerprint = std::array<uint64_t, 2>;
 
+  // Whether this processor can make them.
+  static bool are_supported();
   // Draws a key. Throws StartError.
   PageFingerprints();
-
-  // Whether this processor makes fingerprints sooner than it compares pages.
-  static bool are_fast();
-  // Needs a processor on which they are.
   Fingerprint of(const char* page) const;
 
  private:

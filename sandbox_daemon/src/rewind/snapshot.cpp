@@ -15,6 +15,7 @@ constexpr size_t kFound = 128;
 // To ask the kernel about an extent costs as much as to copy this many pages, or to pass by many
 // times as many.
 constexpr size_t kSmall = 16, kSmallGap = 64;
+constexpr size_t kTurn = 64;           // programs, from one comparison of a quiet page to the next
 constexpr long kBlocks = kPage / 512;  // of a page, as stat(2) counts them
 
 alignas(kPage) constexpr char kZeros[kPage] = {};
@@ -50,6 +51,7 @@ Snapshot::Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory
       hot_(file_pages(mappings_)),
       saved_fingerprint_(file_pages(mappings_)),
       is_quiet_(file_pages(mappings_)) {
+  if (PageFingerprints::are_supported()) fingerprints_.emplace();
   for (const auto& mapping : mappings_) divide(mapping);
   save();
 }
@@ -94,7 +96,7 @@ void Snapshot::save() {
     std::memcpy(copy, at(page), kPage);
     std::memcpy(at(page), copy, kPage);
     saved_[page] = copy;
-    if (can_fingerprint_) saved_fingerprint_[page] = fingerprints_.of(copy);
+    if (fingerprints_) saved_fingerprint_[page] = fingerprints_->of(copy);
     copy += kPage;
   };
   std::ranges::for_each(hot_.all(), keep);
@@ -128,17 +130,21 @@ bool Snapshot::restore_page(size_t page) {
   return make_equal_(at(page), saved_[page] != nullptr ? saved_[page] : kZeros);
 }
 
-// The zeros of a gap lie in the cache as they are.
+// Pages of gaps have no fingerprint: the zeros that they are compared with lie in the cache.
 void Snapshot::restore_hot(size_t page) {
-  if (is_quiet_[page] && has_its_fingerprint(page)) return;
-  is_quiet_[page] = !restore_page(page) && can_fingerprint_ && saved_[page] != nullptr;
+  if (is_quiet_[page] && is_as_saved(page)) return;
+  is_quiet_[page] = !restore_page(page) && fingerprints_ && saved_[page] != nullptr;
 }
 
-bool Snapshot::has_its_fingerprint(size_t page) const {
-  return fingerprints_.of(at(page)) == saved_fingerprint_[page];
+// In its turn each is compared all the same: should a program ever learn the key, what it hides
+// does not stay.
+bool Snapshot::is_as_saved(size_t page) const {
+  if ((page + restored_) % kTurn == 0) return false;
+  return fingerprints_->of(at(page)) == saved_fingerprint_[page];
 }
 
 bool Snapshot::restore() {
+  ++restored_;
   for (const size_t page : hot_.all()) restore_hot(page);
   for (const Pages& extent : extents_) {
     if (!restore_extent(extent)) return false;

@@ -3,21 +3,31 @@
 #include <sys/random.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
+#include <span>
 #include <type_traits>
 
 namespace azr {
 
-// Every bit of a value drawn by the kernel; waits, just after boot, until it can (getrandom(2)).
-// Ends the process where the kernel refuses: a number that is not random must not pass for one.
+// Every bit drawn by the kernel; waits, just after boot, until it can (getrandom(2)). Ends the
+// process where the kernel refuses: a number that is not random must not pass for one.
+inline void draw_random(std::span<std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t drawn = ::getrandom(bytes.data(), bytes.size(), 0);
+    if (drawn > 0) {
+      bytes = bytes.subspan(static_cast<size_t>(drawn));
+    } else if (errno != EINTR) {
+      std::abort();
+    }
+  }
+}
+
 template <class Value>
 Value random_value() {
   static_assert(std::is_trivially_copyable_v<Value>);
-  static_assert(sizeof(Value) <= 256);  // more could be drawn in part
   Value value{};
-  while (::getrandom(&value, sizeof value, 0) != static_cast<ssize_t>(sizeof value)) {
-    if (errno != EINTR) std::abort();
-  }
+  draw_random(std::as_writable_bytes(std::span(&value, 1)));
   return value;
 }
 
