@@ -119,7 +119,7 @@ def test_09_no_well_formed_answer_is_thrown_away(finished):
 
 def test_10_the_solver_trains_on_the_proposals_of_its_own_step(tmp_path):
     """Priced answers belong to tasks that were posed in the same step and to no other."""
-    run = new_run(tmp_path, "own", **{"play.proposals": 16})
+    run = new_run(tmp_path, "own", **{"run.steps": 1, "play.proposals": 16})
     seen = []
 
     def look(trainer):
@@ -149,9 +149,8 @@ def test_10_the_solver_trains_on_the_proposals_of_its_own_step(tmp_path):
 
 
 def test_paper_rule_leaves_priced_answers_out(tmp_path):
-    run = new_run(
-        tmp_path, "paper", **{"play.train_on_priced_answers": False, "play.proposals": 16}
-    )
+    overrides = {"run.steps": 1, "play.proposals": 16, "play.train_on_priced_answers": False}
+    run = new_run(tmp_path, "paper", **overrides)
     observer = train(run)
     assert any(line["tokens"]["trained"] < 1.0 for line in observer.steps)
 

@@ -1,3 +1,4 @@
+import gc
 import json
 import math
 import sys
@@ -126,9 +127,11 @@ def calls_of(function, argument):
         nonlocal count
         count += event in ("call", "c_call")
 
+    gc.disable()  # what other tests left would be finalized within
     sys.setprofile(seen)
     try:
         function(argument)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
