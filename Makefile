@@ -15,8 +15,8 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 SOURCES := $(wildcard $(shell git ls-files -co --exclude-standard python csrc triton_kernels sandbox_daemon CMakeLists.txt pyproject.toml 2>/dev/null))
 # Warnings stop the build under `make test`, and no user's.
 WERROR  ?= OFF
-# Each file's tests in one of two processes, which share what its fixtures make; in the order of the
-# folders, so that training, the longest, begins early. A process with vLLM's engines holds 7 GB.
+# pytest in so many processes: all tests of a file in one of them, since they share fixtures, and in the
+# order of the folders, so that training, the longest, begins early. One with vLLM's engines holds 7 GB.
 WORKERS ?= 2
 PYTEST  := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -qq
