@@ -1,7 +1,7 @@
 // The floor under the fork tier: a warm interpreter, the daemon's own, that forks a child per
 // program and isolates nothing. Prints programs per second of `--processes` such loops side by
 // side.
-#include <pybind11/pybind11.h>
+#include <Python.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>

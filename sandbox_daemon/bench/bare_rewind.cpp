@@ -1,8 +1,8 @@
 // The floor under the rewind tier: supervisors and runners as in the daemon, without the broker,
 // its clients and the layers that are put on once. Prints programs per second of `--processes`
 // pairs side by side, each on a core of its own.
+#include <Python.h>
 #include <fcntl.h>
-#include <pybind11/pybind11.h>
 #include <unistd.h>
 
 #include <memory>

@@ -1,7 +1,7 @@
 #include "runner.h"
 
+#include <Python.h>
 #include <fcntl.h>
-#include <pybind11/pybind11.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <ucontext.h>

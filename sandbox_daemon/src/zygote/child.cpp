@@ -1,7 +1,7 @@
 #include "child.h"
 
+#include <Python.h>
 #include <fcntl.h>
-#include <pybind11/pybind11.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 

@@ -1,9 +1,9 @@
 // azr-zygote: a warm interpreter, locked in, that forks a child per program, or one child that is
 // put back after each. Started by azr-sandboxd with its end of the control socket and the shared
 // region; of no use by hand.
+#include <Python.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <pybind11/pybind11.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
