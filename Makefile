@@ -15,10 +15,6 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 SOURCES := $(wildcard $(shell git ls-files -co --exclude-standard python csrc triton_kernels sandbox_daemon CMakeLists.txt pyproject.toml 2>/dev/null))
 # Warnings stop the build under `make test`, and no user's.
 WERROR  ?= OFF
-# pytest in so many processes: all tests of a file in one of them, since they share fixtures, and in the
-# order of the folders, so that training, the longest, begins early. One with vLLM's engines holds 7 GB.
-WORKERS ?= 2
-PYTEST  := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .PHONY: help train test lint types test-cpp test-python format bench clean
@@ -56,10 +52,10 @@ test-cpp: $(VENV)/dev  ## build the daemon alone, with -Werror and sanitizers; i
 	PATH="$(abspath $(BIN)):$$PATH" ctest --test-dir build/alone/build --output-on-failure
 	@PATH="$(abspath $(BIN)):$$PATH" cmake --install build/alone/build --prefix build/alone/installed >/dev/null
 	AZR_SANDBOXD=build/alone/installed/bin/azr-sandboxd ASAN_OPTIONS=quarantine_size_mb=1 \
-	  $(PYTEST) -q $(SANITIZED_TESTS)
+	  $(BIN)/pytest -q $(SANITIZED_TESTS)
 
 test-python: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest
-	$(PYTEST) $(ARGS)
+	$(BIN)/pytest $(ARGS)
 
 format: $(VENV)/dev  ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
