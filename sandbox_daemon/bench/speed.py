@@ -47,11 +47,16 @@ def daemon(build: Path, *options: str) -> Iterator[Daemon]:
             one.end()
 
 
-def medians(contest: Contest, rounds: int) -> dict[str, float]:
+def in_turn(contest: Contest, rounds: int) -> dict[str, list[float]]:
     seen: dict[str, list[float]] = {name: [] for name in contest}
     for _ in range(rounds):
         for name, measure in contest.items():
             seen[name].append(measure())
+    return seen
+
+
+def medians(contest: Contest, rounds: int) -> dict[str, float]:
+    seen = in_turn(contest, rounds)
     return {name: statistics.median(figures) for name, figures in seen.items()}
 
 
