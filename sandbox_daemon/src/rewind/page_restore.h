@@ -1,8 +1,8 @@
 // Making a page what its copy is, by comparing the two and writing where they differ.
 //
-// Of the pages that are hot one line in twenty is different afterwards. What is not
-// written need not be fetched to be written, nor leave the nearest cache again: with wide registers
-// that is 1.6 times as fast as to copy all of it.
+// Of the pages that are hot one line in twenty is different afterwards. What is not written need
+// not be fetched to be written, nor leave the nearest cache again: with wide registers that is 1.6
+// times as fast as to copy all of it.
 #pragma once
 
 #include <vector>
