@@ -32,19 +32,22 @@ struct Subject {
   }
 };
 
+// It finds nothing out.
+bool is_plain_copy(PageRestorer restore) { return restore == page_restorers().back(); }
+
 void every_bit_is_seen(PageRestorer restore) {
   Subject subject;
   for (size_t at = 0; at < kPage; ++at) {
     subject.page()[at] ^= static_cast<char>(1 << (at % 8));
-    EXPECT(restore(subject.page(), subject.copy->bytes));
+    const Blocks all = 0xffff, differed = restore(subject.page(), subject.copy->bytes);
+    EXPECT(differed == (is_plain_copy(restore) ? all : 1 << at / (kPage / 16)));
     EXPECT(subject.is_restored());
   }
 }
 
-// A plain copy finds nothing out.
 void equal_pages_are_told(PageRestorer restore) {
   Subject subject;
-  EXPECT(!restore(subject.page(), subject.copy->bytes) || restore == page_restorers().back());
+  EXPECT(restore(subject.page(), subject.copy->bytes) == 0 || is_plain_copy(restore));
 }
 
 void many_differences_are_seen(PageRestorer restore) {
@@ -59,10 +62,23 @@ void many_differences_are_seen(PageRestorer restore) {
   }
 }
 
+void blocks_are_put_back_and_no_others() {
+  Subject subject;
+  for (int round = 0; round < 1000; ++round) {
+    const auto blocks = static_cast<Blocks>(subject.random());
+    for (char& byte : subject.pages[1].bytes) byte = static_cast<char>(byte + 1);
+    put_back(blocks, subject.page(), subject.copy->bytes);
+    EXPECT(page_restorers().front()(subject.page(), subject.copy->bytes) ==
+           static_cast<Blocks>(~blocks));
+    EXPECT(subject.is_restored());
+  }
+}
+
 }  // namespace
 }  // namespace azr
 
 int main() {
+  if (azr::page_restorers().size() > 1) azr::blocks_are_put_back_and_no_others();
   for (const azr::PageRestorer restore : azr::page_restorers()) {
     azr::every_bit_is_seen(restore);
     azr::equal_pages_are_told(restore);

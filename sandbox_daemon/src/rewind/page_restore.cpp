@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 
+#include <bit>
 #include <cstring>
 
 #include "pagemap.h"
@@ -9,7 +10,10 @@
 namespace azr {
 namespace {
 
-constexpr size_t kBlock = 256;  // bytes that are compared, and written, at once
+constexpr size_t kBlocks = 8 * sizeof(Blocks);
+constexpr size_t kBlock = kPage / kBlocks;  // bytes that are compared, and written, at once
+
+constexpr Blocks kAll = static_cast<Blocks>(~0U);
 
 template <typename Vector>
 const Vector& vector_at(const char* block, size_t i) {
@@ -33,30 +37,32 @@ const Vector& vector_at(const char* block, size_t i) {
 }
 
 // Each is compiled for one kind of processor, with what it calls.
-[[gnu::target("avx512f")]] bool restore_512(char* page, const char* copy) {
-  bool differed = false;
-  for (size_t at = 0; at < kPage; at += kBlock) {
+[[gnu::target("avx512f")]] Blocks restore_512(char* page, const char* copy) {
+  unsigned differed = 0;
+  for (size_t i = 0; i < kBlocks; ++i) {
+    const size_t at = i * kBlock;
     if (!differ_512(page + at, copy + at)) continue;
     std::memcpy(page + at, copy + at, kBlock);
-    differed = true;
+    differed |= 1U << i;
   }
-  return differed;
+  return static_cast<Blocks>(differed);
 }
 
-[[gnu::target("avx2")]] bool restore_256(char* page, const char* copy) {
-  bool differed = false;
-  for (size_t at = 0; at < kPage; at += kBlock) {
+[[gnu::target("avx2")]] Blocks restore_256(char* page, const char* copy) {
+  unsigned differed = 0;
+  for (size_t i = 0; i < kBlocks; ++i) {
+    const size_t at = i * kBlock;
     if (!differ_256(page + at, copy + at)) continue;
     std::memcpy(page + at, copy + at, kBlock);
-    differed = true;
+    differed |= 1U << i;
   }
-  return differed;
+  return static_cast<Blocks>(differed);
 }
 
 // With narrow registers it costs as much to compare as to copy.
-bool copy_all(char* page, const char* copy) {
+Blocks copy_all(char* page, const char* copy) {
   std::memcpy(page, copy, kPage);
-  return true;
+  return kAll;
 }
 
 }  // namespace
@@ -67,6 +73,13 @@ std::vector<PageRestorer> page_restorers() {
   if (__builtin_cpu_supports("avx2")) all.push_back(restore_256);
   all.push_back(copy_all);
   return all;
+}
+
+void put_back(Blocks blocks, char* page, const char* copy) {
+  for (unsigned left = blocks; left != 0; left &= left - 1) {
+    const size_t at = static_cast<size_t>(std::countr_zero(left)) * kBlock;
+    std::memcpy(page + at, copy + at, kBlock);
+  }
 }
 
 }  // namespace azr

@@ -5,14 +5,21 @@
 // times as fast as to copy all of it.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 namespace azr {
 
-// Both begin a page. False when they were found to be alike.
-using PageRestorer = bool (*)(char* page, const char* copy);
+// A sixteenth of a page is a block: those of a page, the first in the lowest bit.
+using Blocks = uint16_t;
+
+// Both begin a page. Which blocks were found to differ.
+using PageRestorer = Blocks (*)(char* page, const char* copy);
 
 // Those that this processor can do, the fastest first.
 std::vector<PageRestorer> page_restorers();
+
+// Copies these blocks, as they may be, and looks at no other.
+void put_back(Blocks blocks, char* page, const char* copy);
 
 }  // namespace azr

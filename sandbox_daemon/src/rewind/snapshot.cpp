@@ -15,7 +15,7 @@ constexpr size_t kFound = 128;
 // To ask the kernel about an extent costs as much as to copy this many pages, or to pass by many
 // times as many.
 constexpr size_t kSmall = 16, kSmallGap = 64;
-constexpr size_t kTurn = 64;           // programs, from one comparison of a quiet page to the next
+constexpr size_t kTurn = 64;           // programs, from one comparison of a hot page to the next
 constexpr long kBlocks = kPage / 512;  // of a page, as stat(2) counts them
 
 alignas(kPage) constexpr char kZeros[kPage] = {};
@@ -50,7 +50,7 @@ Snapshot::Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory
       found_(kFound),
       hot_(file_pages(mappings_)),
       saved_fingerprint_(file_pages(mappings_)),
-      is_quiet_(file_pages(mappings_)) {
+      changing_(file_pages(mappings_)) {
   if (PageFingerprints::are_supported()) fingerprints_.emplace();
   for (const auto& mapping : mappings_) divide(mapping);
   save();
@@ -125,22 +125,27 @@ AddressRange Snapshot::addresses_of(Pages pages) const {
 
 char* Snapshot::view(uintptr_t address) const { return at(page_of(address)) + address % kPage; }
 
-// False when it was found to be as it was.
-bool Snapshot::restore_page(size_t page) {
+// Which blocks were not as they were.
+Blocks Snapshot::restore_page(size_t page) {
   return make_equal_(at(page), saved_[page] != nullptr ? saved_[page] : kZeros);
 }
 
-// Pages of gaps have no fingerprint: the zeros that they are compared with lie in the cache.
 void Snapshot::restore_hot(size_t page) {
-  if (is_quiet_[page] && is_as_saved(page)) return;
-  is_quiet_[page] = !restore_page(page) && fingerprints_ && saved_[page] != nullptr;
+  if (is_compared(page)) {
+    changing_[page] = restore_page(page);
+    return;
+  }
+  put_back(changing_[page], at(page), saved_[page]);
+  if (fingerprints_->of(at(page)) != saved_fingerprint_[page]) {
+    changing_[page] |= restore_page(page);
+  }
 }
 
-// In its turn each is compared all the same: should a program ever learn the key, what it hides
-// does not stay.
-bool Snapshot::is_as_saved(size_t page) const {
-  if ((page + restored_) % kTurn == 0) return false;
-  return fingerprints_->of(at(page)) == saved_fingerprint_[page];
+// Pages of gaps have no fingerprint: the zeros that they are compared with lie in the cache. Others
+// are compared in their turn all the same: should a program ever learn the key, what it hides does
+// not stay; and blocks that change no longer are not copied for ever.
+bool Snapshot::is_compared(size_t page) const {
+  return !fingerprints_ || saved_[page] == nullptr || (page + restored_) % kTurn == 0;
 }
 
 bool Snapshot::restore() {

@@ -1,11 +1,11 @@
 // A runner's memory as it was when it first stopped, and the way back to it.
 //
 // Small mappings and extents, and pages that many programs write to, are *hot*: they are looked at
-// and put right every time, which costs less than the faults of those that do write. One that was
-// last found as it was is judged by its fingerprint, others are compared with their copies. The
-// other pages that were there lie in a few *extents*: what a program wrote of them the kernel's
-// write tracking tells. What was not there is a *gap*: a page that appears in one is given back,
-// and reads as zeros again; that there is one the file's size tells.
+// and put right every time, which costs less than the faults of those that do write: the blocks
+// that changed lately are copied, and the page's fingerprint tells whether that was all; if not, it
+// is compared with its copy. The other pages that were there lie in a few *extents*: what a program
+// wrote of them the kernel's write tracking tells. What was not there is a *gap*: a page that
+// appears in one is given back, and reads as zeros again; that there is one the file's size tells.
 #pragma once
 
 #include <cstdint>
@@ -48,9 +48,9 @@ class Snapshot {
   bool empty_gaps();
   bool empty_gap(const Pages& gap);
   bool give_back(Pages run);
-  bool restore_page(size_t page);
+  Blocks restore_page(size_t page);
   void restore_hot(size_t page);
-  bool is_as_saved(size_t page) const;
+  bool is_compared(size_t page) const;
   void copy_always(Pages pages);
   bool change_hot();
   bool has_grown() const;
@@ -69,7 +69,7 @@ class Snapshot {
   HotPages hot_;
   std::optional<PageFingerprints> fingerprints_;           // where the processor can make them
   Area<PageFingerprints::Fingerprint> saved_fingerprint_;  // by page: of its copy
-  Area<uint8_t> is_quiet_;  // by page: while hot, it was last found as it was
+  Area<Blocks> changing_;                                  // by page: as seen while it is hot
   const PageRestorer make_equal_ = page_restorers().front();
   size_t hot_in_gaps_ = 0, saved_count_ = 0, restored_ = 0;
 };
