@@ -77,12 +77,15 @@ def contest_of(path: str, build: Path, options: argparse.Namespace) -> Contest:
     return contest
 
 
+def pools(path: str) -> tuple[str, ...]:
+    return ("--pools", "numpy=4:numpy", "--path", path) if path else ()
+
+
 def throughput(
     build: Path, options: argparse.Namespace
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Programs (and cases) per second in each round; how many were rewound or fell back."""
-    pools = ("--pools", "numpy=4:numpy", "--path", options.path) if options.path else ()
-    with daemon(build, "--rewind", options.zygotes, *pools) as one:
+    with daemon(build, "--rewind", options.zygotes, *pools(options.path)) as one:
         figures = in_turn(contest_of(one.path, build, options), options.rounds)
         with one.connect() as client:
             counters = client.info("rewind")

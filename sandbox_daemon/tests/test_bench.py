@@ -53,6 +53,14 @@ def test_programs_of_the_data_set_are_read(module: Any) -> None:
     assert job.value == "{'x': 1}"
 
 
+def test_versions_are_compared_by_pairs(module: Any) -> None:
+    pairs = [(100, 130), (50, 60), (200, 220), (80, 120), (10, 14)]
+    figures = module("versions").summary(pairs)
+    assert figures["ratio"] == pytest.approx(1.3)  # of the medians: 1.5
+    assert (figures["before"], figures["after"]) == (80, 120)
+    assert figures["lower quartile"] < 1.3 < figures["upper quartile"]
+
+
 def test_percentiles(module: Any) -> None:
     taken = [number / 1000 for number in range(100, -1, -1)]
     assert module("latency").percentiles(taken) == pytest.approx({"p50": 50, "p90": 90, "p99": 99})
