@@ -12,7 +12,6 @@ namespace {
 
 constexpr size_t kBlocks = 8 * sizeof(Blocks);
 constexpr size_t kBlock = kPage / kBlocks;  // bytes that are compared, and written, at once
-
 constexpr Blocks kAll = static_cast<Blocks>(~0U);
 
 template <typename Vector>

@@ -19,7 +19,7 @@ using PageRestorer = Blocks (*)(char* page, const char* copy);
 // Those that this processor can do, the fastest first.
 std::vector<PageRestorer> page_restorers();
 
-// Copies these blocks, as they may be, and looks at no other.
+// Copies these blocks, whether they differ or not, and no others.
 void put_back(Blocks blocks, char* page, const char* copy);
 
 }  // namespace azr
