@@ -99,11 +99,13 @@ class Subject {
   }
 
   // Nothing where the kernel cannot track writes.
-  std::unique_ptr<Snapshot> snapshot() {
+  std::unique_ptr<Snapshot> snapshot(
+      std::optional<PageFingerprints> fingerprints = PageFingerprints::with_new_key()) {
     auto message = receive_message(socket_.get());
     if (!message || message->fds.size() != 2) return nullptr;
     tracker_ = std::move(message->fds[1]);
-    return std::make_unique<Snapshot>(mappings_, file_, Pagemap(std::move(message->fds[0])));
+    return std::make_unique<Snapshot>(mappings_, file_, Pagemap(std::move(message->fds[0])),
+                                      std::move(fingerprints));
   }
 
   void write(const Order& order) {
@@ -173,6 +175,40 @@ void hot_pages_are_forgotten() {
   }
 }
 
+// A key of zeros gives a page of zeros and one with a single word the same fingerprint.
+std::optional<PageFingerprints> known_key() {
+  if (!PageFingerprints::are_supported()) return std::nullopt;
+  return PageFingerprints(Area<char>(kPage));
+}
+
+void what_a_known_key_hides_stays_for_64_programs_at_most() {
+  Subject subject;
+  const auto snapshot = subject.snapshot(known_key());
+  if (!snapshot) return;
+  int hidden = 0;
+  for (int round = 0; round < 5; ++round) {
+    subject.write({kLarge, 100, 5});
+    for (int program = 0; program < 64; ++program) {
+      EXPECT(snapshot->restore());
+      hidden += snapshot->first_difference().has_value();
+    }
+    EXPECT(!snapshot->first_difference());
+  }
+  EXPECT((hidden > 0) == PageFingerprints::are_supported());
+}
+
+// A page is forgotten at the end of 64 programs, and then only the kernel tells of it.
+void a_forgotten_page_hides_nothing() {
+  Subject subject;
+  const auto snapshot = subject.snapshot(known_key());
+  if (!snapshot) return;
+  for (int program = 1; program < 40'000; ++program) {
+    if (program < 200 || program % 64 == 0) subject.write({6, 100, 5});
+    EXPECT(snapshot->restore());
+    if (program > 200 && program % 64 == 63) EXPECT(!snapshot->first_difference());
+  }
+}
+
 // The checker itself: it sees one byte wherever it is, also where no write was noticed.
 void the_checker_sees_a_skipped_page() {
   Subject subject;
@@ -199,6 +235,8 @@ int main() {
   azr::everything_is_undone();
   azr::many_runs_are_undone();
   azr::hot_pages_are_forgotten();
+  azr::what_a_known_key_hides_stays_for_64_programs_at_most();
+  azr::a_forgotten_page_hides_nothing();
   azr::the_checker_sees_a_skipped_page();
   return test_result();
 }

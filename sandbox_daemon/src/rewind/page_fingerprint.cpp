@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cassert>
+#include <utility>
 
 #include "pagemap.h"
 #include "random.h"
@@ -35,9 +36,15 @@ bool PageFingerprints::are_supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq");
 }
 
-PageFingerprints::PageFingerprints() : key_(kPage) {
-  assert(are_supported());
-  draw_random(std::as_writable_bytes(key_.span()));
+std::optional<PageFingerprints> PageFingerprints::with_new_key() {
+  if (!are_supported()) return std::nullopt;
+  Area<char> key(kPage);
+  draw_random(std::as_writable_bytes(key.span()));
+  return PageFingerprints(std::move(key));
+}
+
+PageFingerprints::PageFingerprints(Area<char> key) : key_(std::move(key)) {
+  assert(are_supported() && key_.span().size() == kPage);
 }
 
 PageFingerprints::Fingerprint PageFingerprints::of(const char* page) const {

@@ -1,5 +1,5 @@
-// Whether a page is what it was, told from its own bytes: its copy is not read, so that twice as
-// many hot pages fit the cache that a core has to itself, beside what the runner reads.
+// Whether a page is what it was, told from its own bytes: little of its copy is read, so that twice
+// as many hot pages fit the cache that a core has to itself, beside what the runner reads.
 //
 // The sum of carry-less products (a ^ k)(b ^ k') over all pairs of a page's 64-bit words, where the
 // k are a random key (Lemire, Kaser: Faster 64-bit universal hashing using carry-less
@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "area.h"
 
@@ -23,12 +24,13 @@ class PageFingerprints {
 
   // Whether this processor can make them.
   static bool are_supported();
-  // Draws a key. Throws StartError.
-  PageFingerprints();
+  // With a key that is drawn; nothing where they are not supported. Throws StartError.
+  static std::optional<PageFingerprints> with_new_key();
+  explicit PageFingerprints(Area<char> key);  // as long as a page
   Fingerprint of(const char* page) const;
 
  private:
-  Area<char> key_;  // as long as a page
+  Area<char> key_;
 };
 
 }  // namespace azr

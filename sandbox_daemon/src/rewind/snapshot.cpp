@@ -15,8 +15,8 @@ constexpr size_t kFound = 128;
 // To ask the kernel about an extent costs as much as to copy this many pages, or to pass by many
 // times as many.
 constexpr size_t kSmall = 16, kSmallGap = 64;
-constexpr size_t kTurn = 64;           // programs, from one comparison of a hot page to the next
-constexpr long kBlocks = kPage / 512;  // of a page, as stat(2) counts them
+constexpr size_t kTurn = 64;  // programs, from one comparison of a hot page to the next
+constexpr long kStatBlocks = kPage / 512;  // of a page
 
 alignas(kPage) constexpr char kZeros[kPage] = {};
 
@@ -41,7 +41,7 @@ size_t file_pages(const std::vector<WritableMapping>& mappings) {
 }  // namespace
 
 Snapshot::Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory_file,
-                   Pagemap pagemap)
+                   Pagemap pagemap, std::optional<PageFingerprints> fingerprints)
     : mappings_(std::move(mappings)),
       file_(memory_file.get()),
       pagemap_(std::move(pagemap)),
@@ -49,9 +49,9 @@ Snapshot::Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory
       saved_(file_pages(mappings_)),
       found_(kFound),
       hot_(file_pages(mappings_)),
+      fingerprints_(std::move(fingerprints)),
       saved_fingerprint_(file_pages(mappings_)),
       changing_(file_pages(mappings_)) {
-  if (PageFingerprints::are_supported()) fingerprints_.emplace();
   for (const auto& mapping : mappings_) divide(mapping);
   save();
 }
@@ -190,7 +190,7 @@ bool Snapshot::restore_run(Pages run) {
 bool Snapshot::has_grown() const {
   struct stat info{};
   return ::fstat(file_, &info) != 0 ||
-         info.st_blocks != static_cast<long>(saved_count_ + hot_in_gaps_) * kBlocks;
+         info.st_blocks != static_cast<long>(saved_count_ + hot_in_gaps_) * kStatBlocks;
 }
 
 bool Snapshot::empty_gaps() {
@@ -231,6 +231,7 @@ bool Snapshot::change_hot() {
     const Pages run{*page, *page + 1};
     const bool in_gap = saved_[*page] == nullptr;
     hot_in_gaps_ -= in_gap;
+    if (!in_gap) restore_page(*page);  // it may never have its turn again
     done = (in_gap ? give_back(run) : pagemap_.mark_clean(addresses_of(run))) && done;
   }
   return done;

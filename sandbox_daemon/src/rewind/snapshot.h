@@ -24,7 +24,9 @@ namespace azr {
 class Snapshot {
  public:
   // Of a stopped process whose memory is `mappings`, all in `memory_file`. Throws StartError.
-  Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory_file, Pagemap pagemap);
+  // Without fingerprints all hot pages are compared.
+  Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory_file, Pagemap pagemap,
+           std::optional<PageFingerprints> fingerprints = PageFingerprints::with_new_key());
 
   // Makes the memory what it was. False when the kernel refused a step: the process is of no use.
   bool restore();
@@ -67,7 +69,7 @@ class Snapshot {
   Area<const char*> saved_;  // by page of the memory file; null: in a gap
   Area<PageRegion> found_;
   HotPages hot_;
-  std::optional<PageFingerprints> fingerprints_;           // where the processor can make them
+  std::optional<PageFingerprints> fingerprints_;
   Area<PageFingerprints::Fingerprint> saved_fingerprint_;  // by page: of its copy
   Area<Blocks> changing_;                                  // by page: as seen while it is hot
   const PageRestorer make_equal_ = page_restorers().front();
