@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import latency
-from daemon_process import table
+from daemon_process import Daemon, table
 from load import BATCH, Job, call, rate, rate_of_many, rate_with_backlog
 from peers import ARGUMENT, PROGRAM, VALUE, bare_fork
 from sized_programs import from_cruxeval, of_cruxeval_size, of_twice_the_size
@@ -81,20 +81,25 @@ def pools(path: str) -> tuple[str, ...]:
     return ("--pools", "numpy=4:numpy", "--path", path) if path else ()
 
 
+def counters_of(one: Daemon, options: argparse.Namespace) -> dict[str, int]:
+    """How many programs were rewound, and fell back."""
+    with one.connect() as client:
+        counters = client.info("rewind")
+    # A kill that was for the last program of a client that has left may hit another. Of CRUXEval,
+    # whoever gives the file sees how many fall back.
+    others = counters["fell_back"] - counters.get("fell_back_signal", 0)
+    if others > 0 and not options.cruxeval:
+        raise SystemExit(f"programs fell back: {counters}")
+    return {name: count for name, count in counters.items() if count}
+
+
 def throughput(
     build: Path, options: argparse.Namespace
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Programs (and cases) per second in each round; how many were rewound or fell back."""
     with daemon(build, "--rewind", options.zygotes, *pools(options.path)) as one:
         figures = in_turn(contest_of(one.path, build, options), options.rounds)
-        with one.connect() as client:
-            counters = client.info("rewind")
-    # A kill that was for the last program of a client that has left may hit another. Of CRUXEval,
-    # whoever gives the file sees how many fall back.
-    others = counters["fell_back"] - counters.get("fell_back_signal", 0)
-    if others > 0 and not options.cruxeval:
-        raise SystemExit(f"programs fell back: {counters}")
-    return figures, {name: count for name, count in counters.items() if count}
+        return figures, counters_of(one, options)
 
 
 def latency_of(build: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -113,20 +118,26 @@ def report(figures: dict[str, Any]) -> str:
     return "\n\n".join(map(str, [*parts, latency.report(figures["latency_at_half_load"])]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else "")
-    parser.add_argument("build", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each rate's measurement")
+def add_options(parser: argparse.ArgumentParser, *, rounds: int, seconds: float) -> None:
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--seconds", type=float, default=seconds, help="of each measurement")
     parser.add_argument("--zygotes", default="2", help="of the rewind tier")
     parser.add_argument("--path", default="", help="folders with numpy")
     parser.add_argument("--cruxeval", type=Path, help="its cruxeval.jsonl, to run these as well")
     parser.add_argument("--json", type=Path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else "")
+    parser.add_argument("build", type=Path)
+    add_options(parser, rounds=5, seconds=2.0)
     options = parser.parse_args()
     rates, counters = throughput(options.build, options)
     figures = {
         "machine": machine(options.build),
         "rewind_zygotes": int(options.zygotes),
+        "rounds": options.rounds,
+        "seconds": options.seconds,
         "per_second": {name: statistics.median(rounds) for name, rounds in rates.items()},
         "fastest_round": {name: max(rounds) for name, rounds in rates.items()},
         "counters": counters,

@@ -14,40 +14,56 @@ import argparse
 import contextlib
 import json
 import statistics
+import time
 from pathlib import Path
+from typing import Any
 
 from daemon_process import table
-from rewind import contest_of, pools
-from speed import daemon, machine
+from rewind import add_options, contest_of, counters_of, pools
+from speed import Contest, daemon, machine
+
+# Seconds after each measurement: jobs that its client left are killed, and their process is made
+# anew.
+PAUSE = 0.3
 
 Pairs = list[tuple[float, float]]  # rates before and after
 
 
-def measure(options: argparse.Namespace) -> dict[str, Pairs]:
-    with contextlib.ExitStack() as stack:
-        contests = []
-        for build in (options.before, options.after):
-            arguments = ("--rewind", options.zygotes, *pools(options.path))
-            one = stack.enter_context(daemon(build, *arguments))
-            contests.append(contest_of(one.path, build, options))
-        names = [name for name in contests[0] if "fork" not in name]
-        pairs: dict[str, Pairs] = {name: [] for name in names}
-        for number in range(options.rounds):
-            for name in names:
-                first = number % 2
-                rates = {turn: contests[turn][name]() for turn in (first, 1 - first)}
-                pairs[name].append((rates[0], rates[1]))
+def in_pairs(before: Contest, after: Contest, rounds: int) -> dict[str, Pairs]:
+    pairs: dict[str, Pairs] = {name: [] for name in before}
+    for number in range(rounds):
+        for name in pairs:
+            rates = {}
+            for which in (before, after) if number % 2 == 0 else (after, before):
+                rates[id(which)] = which[name]()
+                time.sleep(PAUSE)
+            pairs[name].append((rates[id(before)], rates[id(after)]))
     return pairs
 
 
-def summary(pairs: Pairs) -> dict[str, float]:
+def measure(options: argparse.Namespace) -> dict[str, Pairs]:
+    with contextlib.ExitStack() as stack:
+        daemons, contests = [], []
+        for build in (options.before, options.after):
+            arguments = ("--rewind", options.zygotes, *pools(options.path))
+            one = stack.enter_context(daemon(build, *arguments))
+            contest = contest_of(one.path, build, options)
+            contests.append({name: rate for name, rate in contest.items() if "fork" not in name})
+            daemons.append(one)
+        pairs = in_pairs(*contests, options.rounds)
+        for one in daemons:
+            counters_of(one, options)
+    return pairs
+
+
+def summary(pairs: Pairs) -> dict[str, Any]:
     lower, middle, upper = statistics.quantiles([after / before for before, after in pairs])
     before, after = (statistics.median(rates) for rates in zip(*pairs, strict=True))
     ratios = {"ratio": middle, "lower quartile": lower, "upper quartile": upper}
-    return {"before": before, "after": after} | ratios
+    return {"before": before, "after": after} | ratios | {"pairs": pairs}
 
 
-def report(figures: dict[str, dict[str, float]]) -> str:
+def report(figures: dict[str, dict[str, Any]]) -> str:
     rows: list[list[object]] = [["per second", "before", "after", "ratio", "half of the rounds"]]
     for name, one in figures.items():
         half = f"{one['lower quartile']:.2f} to {one['upper quartile']:.2f}"
@@ -60,18 +76,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else "")
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=0.4, help="of each rate's measurement")
-    parser.add_argument("--zygotes", default="2", help="of the rewind tier")
-    parser.add_argument("--path", default="", help="folders with numpy")
-    parser.add_argument("--cruxeval", type=Path, help="its cruxeval.jsonl, to run these as well")
-    parser.add_argument("--json", type=Path)
+    add_options(parser, rounds=20, seconds=0.4)
     options = parser.parse_args()
+    if options.rounds < 2 or options.rounds % 2:
+        parser.error("--rounds: each begins as often as the other: give an even number")
+    here = machine(options.before)
+    if machine(options.after) != here:
+        parser.error("the two are built for different Pythons: choose one with Python_EXECUTABLE")
     figures = {name: summary(pairs) for name, pairs in measure(options).items()}
-    print(f"{machine(options.after)}\n\n{report(figures)}")
+    print(f"{here}\n\n{report(figures)}")
     if options.json:
-        whole = {"machine": machine(options.after), "rounds": options.rounds, "per_second": figures}
-        options.json.write_text(json.dumps(whole, indent=1) + "\n")
+        whole = {"machine": here, "rounds": options.rounds, "seconds": options.seconds}
+        options.json.write_text(json.dumps(whole | {"per_second": figures}) + "\n")
 
 
 if __name__ == "__main__":

@@ -61,6 +61,18 @@ def test_versions_are_compared_by_pairs(module: Any) -> None:
     assert figures["lower quartile"] < 1.3 < figures["upper quartile"]
 
 
+def test_each_version_begins_as_often(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    versions, calls = module("versions"), []
+    monkeypatch.setattr(versions, "PAUSE", 0)
+
+    def contest(rate: float) -> dict[str, Any]:
+        return {name: lambda: calls.append(rate) or rate for name in ("tiny", "numpy")}
+
+    pairs = versions.in_pairs(contest(1.0), contest(2.0), 2)
+    assert pairs == {"tiny": [(1.0, 2.0)] * 2, "numpy": [(1.0, 2.0)] * 2}
+    assert calls == [1, 2, 1, 2, 2, 1, 2, 1]
+
+
 def test_percentiles(module: Any) -> None:
     taken = [number / 1000 for number in range(100, -1, -1)]
     assert module("latency").percentiles(taken) == pytest.approx({"p50": 50, "p90": 90, "p99": 99})
