@@ -32,12 +32,13 @@ Pairs = list[tuple[float, float]]  # rates before and after
 def in_pairs(before: Contest, after: Contest, rounds: int) -> dict[str, Pairs]:
     pairs: dict[str, Pairs] = {name: [] for name in before}
     for number in range(rounds):
+        first = number % 2
         for name in pairs:
-            rates = {}
-            for which in (before, after) if number % 2 == 0 else (after, before):
-                rates[id(which)] = which[name]()
+            rates = [0.0, 0.0]
+            for turn in (first, 1 - first):
+                rates[turn] = (before, after)[turn][name]()
                 time.sleep(PAUSE)
-            pairs[name].append((rates[id(before)], rates[id(after)]))
+            pairs[name].append((rates[0], rates[1]))
     return pairs
 
 
