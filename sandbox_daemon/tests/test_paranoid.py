@@ -47,16 +47,20 @@ def pid_and_restarts(daemon: Daemon) -> tuple[int, int]:
     return int(found["pid"]), int(found["restarts"])
 
 
+def memory_of_the_runner(zygote_pid: int) -> Path:
+    """The file that is its heap. The zygote opens and closes others while this looks."""
+    for entry in Path(f"/proc/{zygote_pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if "memfd:azr-runner" in str(entry.readlink()):
+                return entry
+    raise AssertionError(f"zygote {zygote_pid} has no runner")
+
+
 def write_to_an_unused_page(pid: int) -> None:
     """To the file, past the runner's page tables: its tracking does not tell. Among many pages of
     zeros in a row is none that a program needs, and none of a small mapping, which is copied back
     in any case."""
-    (found,) = (
-        entry
-        for entry in Path(f"/proc/{pid}/fd").iterdir()
-        if "memfd:azr-runner" in str(entry.readlink())
-    )
-    with found.open("r+b", buffering=0) as file:
+    with memory_of_the_runner(pid).open("r+b", buffering=0) as file:
         at, zeros = 0, 0
         while zeros < 17:
             at = os.lseek(file.fileno(), at, os.SEEK_DATA) + PAGE
