@@ -13,7 +13,6 @@ class HotPages {
  public:
   explicit HotPages(size_t pages);  // of which some will be hot
 
-  void add_for_ever(size_t page);
   bool has(size_t page) const { return is_hot_[page] != 0; }
   std::span<const uint32_t> all() const { return list_.span().first(count_); }
 
@@ -28,11 +27,12 @@ class HotPages {
 
  private:
   uint64_t window() const;
+  void end_window();
 
-  Area<uint8_t> is_hot_, hits_;  // by page; how many programs of this window wrote to it
-  Area<uint32_t> noted_;         // pages with hits
-  Area<uint32_t> list_;          // of hot pages: those for ever, then in the order they became hot
-  size_t noted_count_ = 0, count_ = 0, for_ever_ = 0;
+  Area<uint8_t> is_hot_, hits_;     // by page; how many programs of this window wrote to it
+  Area<uint32_t> noted_, learned_;  // pages with hits; those with enough that are not yet hot
+  Area<uint32_t> list_;             // of hot pages, in the order in which they became it
+  size_t noted_count_ = 0, learned_count_ = 0, count_ = 0;
   uint64_t programs_ = 0, due_ = 0;
 };
 

@@ -99,7 +99,7 @@ bool RewindZygote::take_request() {
 
 // Tells the broker first: what follows is for the next program.
 void RewindZygote::run() {
-  cpu_before_ = supervisor_->cpu_us();
+  before_ = supervisor_->usage();
   begun_ = Clock::now();
   if (!take_request()) ::_exit(1);
   bool waits;
@@ -117,7 +117,7 @@ void RewindZygote::run() {
 Stop RewindZygote::wait_for_stop(milliseconds timeout) {
   if (const auto stop = supervisor_->wait(kQuick)) return *stop;
   const int handle = supervisor_->pidfd();
-  tell(MessageType::kStarted, as_bytes(cpu_before_), {&handle, 1});
+  tell(MessageType::kStarted, as_bytes(before_.cpu_us), {&handle, 1});
   const auto end = Clock::now() + timeout + kBeyond;
   while (Clock::now() < end) {
     while (take_message(MSG_DONTWAIT)) return_job();
@@ -156,11 +156,11 @@ bool RewindZygote::report_done(const Stop& stop) {
   const DoneReport done{
       .wait_status = stop.kind == Stop::Kind::kGone ? stop.number : 0,
       .waits = records.empty() || pipes_hold_output(),
-      .cpu_us = stop.cpu_us - cpu_before_,
+      .cpu_us = stop.usage.cpu_us - before_.cpu_us,
       .wall_us =
           std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun_).count(),
       .max_rss_kib = supervisor_->memory_kib(),
-      .faults = 0};
+      .faults = stop.usage.faults - before_.faults};
   tell(MessageType::kDone, as_bytes(done), {}, records);
   return done.waits;
 }

@@ -49,7 +49,7 @@ class RewindZygote {
   UniqueFd long_request_;
   // Of the program that runs.
   Clock::time_point begun_;
-  int64_t cpu_before_ = 0;  // microseconds
+  Usage before_;  // of the runner
 };
 
 }  // namespace azr

@@ -12,9 +12,8 @@ namespace {
 
 // Runs of pages that one look of the kernel may tell: its own copy of them is quickly made.
 constexpr size_t kFound = 128;
-// To ask the kernel about an extent costs as much as to copy this many pages, or to pass by many
-// times as many.
-constexpr size_t kSmall = 16, kSmallGap = 64;
+// Pages: for the kernel to pass by them costs less than to ask it about an extent more.
+constexpr size_t kSmallGap = 64;
 constexpr size_t kTurn = 64;  // programs, from one comparison of a hot page to the next
 constexpr long kStatBlocks = kPage / 512;  // of a page
 
@@ -56,10 +55,8 @@ Snapshot::Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory
   save();
 }
 
-// Extents and gaps of a mapping; all of a small one is hot.
 void Snapshot::divide(const WritableMapping& mapping) {
   const size_t first = mapping.offset / kPage, end = first + pages_of(mapping);
-  if (end - first <= kSmall) return copy_always({first, end});
   Pages extent{first, first};
   for_each_data(file_, first, end, [&](size_t from, size_t to) {
     if (from - extent.end > kSmallGap) {
@@ -78,17 +75,13 @@ void Snapshot::add_extent(Pages pages) {
   if (!extents_.empty() && extents_.back().end == pages.first &&
       addresses_of(extents_.back()).end == addresses_of(pages).begin) {
     extents_.back().end = pages.end;  // of the mapping before
-  } else if (pages.end - pages.first <= kSmall) {
-    copy_always(pages);
   } else {
     extents_.push_back(pages);
   }
 }
 
-// Every page of an extent and every hot page is in the file from now on, also those that were
-// zeros.
+// Every page of an extent is in the file from now on, also those that were zeros.
 void Snapshot::save() {
-  saved_count_ = hot_.all().size();
   for (const Pages& extent : extents_) saved_count_ += extent.end - extent.first;
   copies_ = Area<char>(saved_count_ * kPage);
   char* copy = copies_.data();
@@ -99,7 +92,6 @@ void Snapshot::save() {
     if (fingerprints_) saved_fingerprint_[page] = fingerprints_->of(copy);
     copy += kPage;
   };
-  std::ranges::for_each(hot_.all(), keep);
   for (const Pages& extent : extents_) {
     for (size_t page = extent.first; page < extent.end; ++page) keep(page);
     if (!pagemap_.mark_clean(addresses_of(extent))) {
@@ -148,14 +140,19 @@ bool Snapshot::is_compared(size_t page) const {
   return !fingerprints_ || saved_[page] == nullptr || (page + restored_) % kTurn == 0;
 }
 
-bool Snapshot::restore() {
+bool Snapshot::restore(bool has_faulted) {
   ++restored_;
   for (const size_t page : hot_.all()) restore_hot(page);
+  if (has_faulted && !restore_others()) return false;
+  return !hot_.end_program() || change_hot();
+}
+
+// Those that are protected, or not there, until they are written to.
+bool Snapshot::restore_others() {
   for (const Pages& extent : extents_) {
     if (!restore_extent(extent)) return false;
   }
-  if (has_grown() && !empty_gaps()) return false;
-  return !hot_.end_program() || change_hot();
+  return !has_grown() || empty_gaps();
 }
 
 bool Snapshot::restore_extent(const Pages& extent) {
@@ -214,10 +211,6 @@ bool Snapshot::give_back(Pages run) {
   return ::fallocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                      static_cast<off_t>(run.first * kPage),
                      static_cast<off_t>((run.end - run.first) * kPage)) == 0;
-}
-
-void Snapshot::copy_always(Pages pages) {
-  for (size_t page = pages.first; page < pages.end; ++page) hot_.add_for_ever(page);
 }
 
 // A page of a gap is there as long as it is hot.

@@ -1,11 +1,12 @@
 // A runner's memory as it was when it first stopped, and the way back to it.
 //
-// Small mappings and extents, and pages that many programs write to, are *hot*: they are looked at
-// and put right every time, which costs less than the faults of those that do write: the blocks
-// that changed lately are copied, and the page's fingerprint tells whether that was all; if not, it
-// is compared with its copy. The other pages that were there lie in a few *extents*: what a program
-// wrote of them the kernel's write tracking tells. What was not there is a *gap*: a page that
-// appears in one is given back, and reads as zeros again; that there is one the file's size tells.
+// Pages that many programs write to are *hot*: they are looked at and put right every time, which
+// costs less than the faults of those that do write: the blocks that changed lately are copied, and
+// the page's fingerprint tells whether that was all; if not, it is compared with its copy. The
+// other pages that were there lie in *extents*, and what was not there is a *gap*. To write to
+// either takes a page fault. After a program that had one, the kernel's write tracking tells what
+// it wrote of extents, and the file's size whether a page appeared in a gap: that is given back,
+// and reads as zeros again.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,10 @@ class Snapshot {
   Snapshot(std::vector<WritableMapping> mappings, const UniqueFd& memory_file, Pagemap pagemap,
            std::optional<PageFingerprints> fingerprints = PageFingerprints::with_new_key());
 
-  // Makes the memory what it was. False when the kernel refused a step: the process is of no use.
-  bool restore();
+  // Makes the memory what it was. `has_faulted`: whether the process had a page fault since the
+  // last time, without which it cannot write to a page that is not hot. False when the kernel
+  // refused a step: the process is of no use.
+  bool restore(bool has_faulted);
   size_t saved() const { return saved_count_; }
 
   // The address of the first byte that is not what it was: looks at every page.
@@ -45,6 +48,7 @@ class Snapshot {
   void divide(const WritableMapping& mapping);
   void add_extent(Pages pages);
   void save();
+  bool restore_others();
   bool restore_extent(const Pages& extent);
   bool restore_run(Pages run);
   bool empty_gaps();
@@ -53,7 +57,6 @@ class Snapshot {
   Blocks restore_page(size_t page);
   void restore_hot(size_t page);
   bool is_compared(size_t page) const;
-  void copy_always(Pages pages);
   bool change_hot();
   bool has_grown() const;
   size_t page_of(uintptr_t address) const;

@@ -125,8 +125,10 @@ bool Supervisor::begin(const JobHeader& job) {
 
 std::optional<Stop> Supervisor::wait(std::chrono::nanoseconds patience) {
   auto stop = traced_->wait(patience);
-  if (stop) cpu_us_ = stop->cpu_us;
-  if (stop && stop->kind == Stop::Kind::kGone) pid_ = -1;
+  if (!stop) return stop;
+  has_faulted_ = has_faulted_ || stop->usage.faults != usage_.faults;
+  usage_ = stop->usage;
+  if (stop->kind == Stop::Kind::kGone) pid_ = -1;
   return stop;
 }
 
@@ -139,7 +141,8 @@ bool Supervisor::fail(std::string fault) {
 bool Supervisor::rewind() {
   static const JobHeader kNone{};
   std::memcpy(job_, &kNone, sizeof kNone);
-  if (!snapshot_->restore()) return fail("cannot restore memory: " + errno_text());
+  if (!snapshot_->restore(has_faulted_)) return fail("cannot restore memory: " + errno_text());
+  has_faulted_ = false;
   if (!traced_->write(registers_)) {
     return fail(errno == ESRCH ? "" : "cannot restore registers: " + errno_text());
   }

@@ -47,7 +47,7 @@ class Supervisor {
   // What is wrong; empty: nothing.
   const std::string& fault() const { return fault_; }
 
-  int64_t cpu_us() const { return cpu_us_; }  // of the runner until it last stopped
+  const Usage& usage() const { return usage_; }  // of the runner until it last stopped
   int64_t memory_kib() const;
   size_t saved() const { return snapshot_->saved(); }
   int pidfd() const { return pidfd_.get(); }
@@ -64,7 +64,8 @@ class Supervisor {
   UniqueFd memory_file_, pidfd_, tracker_;
   UniqueFd proc_self_;  // the runner's folder in /proc, when paranoid
   pid_t pid_ = -1;
-  int64_t cpu_us_ = 0;
+  Usage usage_;
+  bool has_faulted_ = true;  // since it was put back
   std::optional<Traced> traced_;
   std::unique_ptr<Snapshot> snapshot_;
   char* job_ = nullptr;  // in the runner

@@ -15,9 +15,9 @@ namespace {
 
 constexpr int kSeccompStop = SIGTRAP | (PTRACE_EVENT_SECCOMP << 8);
 
-int64_t cpu_us_of(const rusage& usage) {
+Usage usage_of(const rusage& usage) {
   const auto us = [](const timeval& t) { return int64_t{t.tv_sec} * 1'000'000 + t.tv_usec; };
-  return us(usage.ru_utime) + us(usage.ru_stime);
+  return {us(usage.ru_utime) + us(usage.ru_stime), usage.ru_minflt + usage.ru_majflt};
 }
 
 sigset_t stop_signal() {
@@ -62,7 +62,7 @@ std::optional<Stop> Traced::wait(std::chrono::nanoseconds patience) const {
   int status = 0;
   rusage usage{};
   if (::wait4(pid_, &status, WNOHANG | __WALL, &usage) != pid_) return std::nullopt;
-  Stop stop{.kind = Stop::Kind::kGone, .number = status, .cpu_us = cpu_us_of(usage)};
+  Stop stop{.kind = Stop::Kind::kGone, .number = status, .usage = usage_of(usage)};
   if (WIFSTOPPED(status) && !look_at(stop)) return std::nullopt;
   return stop;
 }

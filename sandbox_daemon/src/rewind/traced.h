@@ -12,13 +12,19 @@
 
 namespace azr {
 
+// What a process has used in all.
+struct Usage {
+  int64_t cpu_us = 0;
+  int64_t faults = 0;  // page faults, of its system calls as well
+};
+
 struct Stop {
   enum class Kind { kCall, kSignal, kGone };
   Kind kind;
   int number;          // the system call; the signal; the wait status
   uintptr_t at = 0;    // where it would go on
   uint64_t flags = 0;  // of its processor
-  int64_t cpu_us = 0;  // what the process has used in all
+  Usage usage;
 
   // Whether it can be sent back to another place with other flags, and nothing be left. From the
   // vsyscall page, in the kernel's half of addresses, a process that is sent elsewhere is killed;
