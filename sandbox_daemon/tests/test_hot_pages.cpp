@@ -73,6 +73,20 @@ void all_are_tracked_again() {
   EXPECT(std::ranges::all_of(total, [](const auto& one) { return one.second <= 2; }));
 }
 
+// However many a program writes to: to look at more would cost more than to run it in a fork.
+void there_is_a_limit() {
+  HotPages hot(5000);
+  for (int program = 0; program < 64; ++program) {
+    for (size_t page = 0; page < 5000; ++page) {
+      if (!hot.has(page)) hot.note(page);
+    }
+    hot.end_program();
+    while (hot.learn()) {
+    }
+  }
+  EXPECT(hot.all().size() == 4096);
+}
+
 // After programs of another kind nothing is left of the first.
 void old_pages_are_forgotten() {
   HotPages hot(64);
@@ -88,6 +102,7 @@ int main() {
   azr::few_programs_teach();
   azr::rare_pages_stay_cold();
   azr::pages_become_hot_at_once();
+  azr::there_is_a_limit();
   azr::all_are_tracked_again();
   azr::old_pages_are_forgotten();
   return test_result();

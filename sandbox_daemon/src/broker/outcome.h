@@ -36,7 +36,7 @@ struct Outcome {
   std::vector<CaseResult> cases;  // those that finished
   std::string out, err;
   int64_t cpu_us = 0, wall_us = 0, max_rss_kib = 0;
-  int64_t faults = 0;  // pages it touched first, of its own or shared with the zygote until then
+  int64_t faults = 0;                // of pages
   std::optional<Unserved> unserved;  // the tier could not run it: all else is to be ignored
   bool returned = false;             // it was not begun: all else is to be ignored
 };

@@ -143,12 +143,12 @@ bool Snapshot::is_compared(size_t page) const {
 bool Snapshot::restore(bool has_faulted) {
   ++restored_;
   for (const size_t page : hot_.all()) restore_hot(page);
-  if (has_faulted && !restore_others()) return false;
+  if (has_faulted && !restore_cold()) return false;
   return !hot_.end_program() || change_hot();
 }
 
-// Those that are protected, or not there, until they are written to.
-bool Snapshot::restore_others() {
+// The pages that are protected, or not there, until they are written to.
+bool Snapshot::restore_cold() {
   for (const Pages& extent : extents_) {
     if (!restore_extent(extent)) return false;
   }

@@ -48,7 +48,7 @@ class Snapshot {
   void divide(const WritableMapping& mapping);
   void add_extent(Pages pages);
   void save();
-  bool restore_others();
+  bool restore_cold();
   bool restore_extent(const Pages& extent);
   bool restore_run(Pages run);
   bool empty_gaps();

@@ -59,7 +59,7 @@ DoneReport done_report(const Ending& ending) {
   return {.wait_status = ending.status,
           .cpu_us = us(usage.ru_utime) + us(usage.ru_stime),
           .max_rss_kib = usage.ru_maxrss,
-          .faults = usage.ru_minflt};
+          .faults = usage.ru_minflt + usage.ru_majflt};
 }
 
 // For the broker to kill it by. Not yet reaped, so this is the child and no other process.
