@@ -46,7 +46,7 @@ void rare_pages_stay_cold() {
   EXPECT(!hot.has(1) && hot.has(2));
 }
 
-// Each time that its program writes to it, a page that is not hot costs a fault.
+// A page that is not hot costs a fault each time that a program writes to it.
 void pages_become_hot_at_once() {
   HotPages hot(64);
   run(hot, 0, 640, [](size_t, uint64_t) { return false; });
