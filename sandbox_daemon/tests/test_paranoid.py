@@ -58,7 +58,7 @@ def memory_of_the_runner(zygote_pid: int) -> Path:
 
 def write_to_an_unused_page(pid: int) -> None:
     """To the file, past the runner's page tables: its tracking does not tell. Among many pages of
-    zeros in a row is none that a program needs."""
+    zeros in a row is none that a program needs: one in the middle of seventeen is taken."""
     with memory_of_the_runner(pid).open("r+b", buffering=0) as file:
         at, zeros = 0, 0
         while zeros < 17:

@@ -7,8 +7,9 @@ namespace {
 
 // Looking at a page costs some 0.1 us; a fault, a copy and its protection 1.5 us, and ten on a
 // virtual machine within another, and the first one of a program ten more to ask for all of them:
-// hot is what one program in sixteen writes to (one in eight or in thirty-two: no faster). The
-// first programs pay for hundreds of faults each: of them a few must do to learn from.
+// hot is what one program in sixteen writes to (one in eight or in thirty-two: no faster for
+// programs of CRUXEval's size). The first programs pay for hundreds of faults each: of them a few
+// must do to learn from.
 constexpr uint64_t kWindow = 64, kFirstWindow = 8;  // programs
 constexpr uint8_t kHits = 4, kFirstHits = 2;
 constexpr size_t kMost = 4096;  // pages
