@@ -15,21 +15,11 @@ from azr_fast.policy.device import resolve_device
 from azr_fast.policy.models import ModelFiles, resolve_model
 from azr_fast.policy.policy import Policy
 from azr_fast.rollout import open_engine
-from azr_fast.rollout.parity import ParityProbe
+from azr_fast.rollout.parity import prove_engine
 from azr_fast.sandbox.client import Client
 from azr_fast.sandbox.launcher import check_socket_path, open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.loop import Parts, Trainer
-
-# Text that the parity probe scores: prose, code and rare characters, fixed for ever so that the
-# figures of different runs compare.
-PROBE_TEXTS = (
-    "The quick brown fox jumps over the lazy dog, and 37 other animals watch it do so.",
-    "def f(items, k):\n    counts = {}\n    for item in items:\n"
-    "        counts[item] = counts.get(item, 0) + 1\n"
-    "    return sorted(counts.items(), key=lambda pair: -pair[1])[:k]\n",
-    "```input\n[3, 1, 2], 'naïve café ∑ 漢字'\n```\n```output\n{'a': (1, 2.5), 'b': None}\n```",
-)
 
 
 def check_start(config: Config) -> ModelFiles:
@@ -62,8 +52,8 @@ def open_trainer(
             closing(open_engine(config.rollout, files, renderer, config.model, config.run.seed))
         )
         policy = Policy(files, config.model, config.update, config.rollout.temperature)
-        probe = ParityProbe(engine, policy, renderer, PROBE_TEXTS, config.parity)
-        parts = Parts(AzrGame(config.game, client), buffer, policy, engine, renderer, probe)
+        prove_engine(engine, policy, renderer, config)
+        parts = Parts(AzrGame(config.game, client), buffer, policy, engine, renderer)
         yield Trainer(config, parts, run, observer, should_stop)
 
 

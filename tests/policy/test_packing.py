@@ -124,12 +124,13 @@ def test_packed_logprobs_and_gradients_equal_those_of_separate_forwards(
         temperature=temperature, entropy=entropy_weight, pack_tokens=pack_tokens, loss="torch"
     )
     gradients = {}
-    policy._optimizer.step = lambda: (
-        gradients.update(  # look before the step zeroes them
-            {n: m.grad.clone() for n, m in policy._optimizer._masters.items()}
-        )
-        or 0.0
-    )
+
+    def look_instead(norm):
+        """Keep the gradient, which the step would use up, and leave the weights."""
+        gradients.update({n: m.grad.clone() for n, m in policy._optimizer._masters.items()})
+        policy._optimizer.revert()
+
+    policy._optimizer.step = look_instead
     stats = policy.update(batch)
     assert stats.loss == pytest.approx(loss.item(), rel=1e-5)
     for name, parameter in oracle.named_parameters():

@@ -75,11 +75,15 @@ def test_11_no_old_logprob_pass(make_policy):
         seen.update(kwargs["input_ids"].flatten().tolist())
 
     policy._backbone.register_forward_hook(count, with_kwargs=True)
-    stats = policy.update(batch)
     packs = make_packs(batch, 30)
-    assert calls == len(packs) == stats.packs > 1
-    assert seen == Counter(t for pack in packs for t in pack.tokens_T.tolist())
-    assert stats.tokens_computed == seen.total() < stats.tokens_unshared
+
+    def before_the_step(stats):
+        assert calls == len(packs) == stats.packs > 1
+        assert seen == Counter(t for pack in packs for t in pack.tokens_T.tolist())
+        assert stats.tokens_computed == seen.total() < stats.tokens_unshared
+
+    policy.update(batch, accept=before_the_step)
+    assert calls > len(packs), "the step was not previewed, or before_the_step not called"
 
 
 def test_answers_that_cannot_steer_are_not_computed(make_policy):
@@ -217,11 +221,81 @@ def test_advantages_that_are_not_finite_are_refused(make_policy, value):
 def test_a_gradient_that_is_not_finite_changes_nothing(make_policy):
     policy = make_policy()
     before = weights_of(policy)
-    with pytest.raises(FloatingPointError, match="weights are unchanged"):
-        policy.update(batch_of(random.Random(0), advantage=3e38))
+    stats = policy.update(batch_of(random.Random(0), advantage=3e38))
+    assert "not finite" in stats.skipped
     assert all(torch.equal(before[name], weight) for name, weight in policy.named_weights())
     stats = policy.update(batch_of(random.Random(0)))  # nothing of the bad gradient is left
+    assert not stats.skipped
     assert stats.grad_norm == make_policy().update(batch_of(random.Random(0))).grad_norm
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("lr", [1e30, 1e4, 10.0])
+def test_a_step_that_would_ruin_the_model_is_not_made(make_policy, dtype, lr):
+    """Whether it would overflow or leave finite nonsense; what follows is as if it had not been."""
+    batch = batch_of(random.Random(0), advantage=1.0)
+    policy, other = make_policy(dtype, lr=lr), make_policy(dtype, lr=1e-3)
+    before = weights_of(policy)
+    for _ in range(2):
+        stats = policy.update(batch)
+        assert "would ruin the model" in stats.skipped
+        assert all(torch.equal(before[name], weight) for name, weight in policy.named_weights())
+    policy._optimizer._config = other._optimizer._config
+    policy.update(batch)
+    other.update(batch)
+    for name, weight in policy.named_weights():
+        assert torch.equal(weight, dict(other.named_weights())[name])
+
+
+def test_weights_that_are_not_finite_are_said_to_be_so(make_policy):
+    policy = make_policy()
+    dict(policy.named_weights())["model.norm.weight"][3] = float("nan")
+    assert "log-probabilities are not finite" in policy.update(batch_of(random.Random(0))).skipped
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_a_preview_is_the_step(make_policy, decay):
+    """What is judged before a step is what the step makes, from the second step on with moments."""
+    policy = make_policy(lr=1e-2, weight_decay=decay)
+    optimizer, shown = policy._optimizer, []
+    step = optimizer.step
+
+    def look_and_step(norm):
+        shown.append(weights_of(policy))
+        step(norm)
+
+    optimizer.step = look_and_step
+    for seed in range(3):
+        policy.update(batch_of(random.Random(seed)))
+        for name, weight in policy.named_weights():
+            torch.testing.assert_close(shown[-1][name], weight, rtol=0, atol=1e-6)
+
+
+def test_what_accept_raises_leaves_the_weights(make_policy):
+    policy = make_policy()
+    before = weights_of(policy)
+
+    def refuse(stats):
+        assert stats.gap_tokens
+        assert stats.logprob_gap
+        raise RuntimeError("no")
+
+    batch = batch_of(random.Random(0), logprobs=None)
+    batch = [replace(s, behaviour_logprobs=(-4.0,) * len(s.response_ids)) for s in batch]
+    with pytest.raises(RuntimeError, match="no"):
+        policy.update(batch, accept=refuse)
+    assert all(torch.equal(before[name], weight) for name, weight in policy.named_weights())
+
+
+def test_a_far_token_counts_as_one_nat_in_the_gap(make_policy):
+    """One token that is sampled at log-prob -1e6, or a NaN, cannot make the mean of many."""
+    one = batch_of(random.Random(0), count=1)[0]
+    for far in (-1e6, float("nan")):
+        policy = make_policy()
+        (right,) = policy.answer_logprobs([one])
+        stats = policy.update([replace(one, behaviour_logprobs=(far, *right[1:]))])
+        assert stats.logprob_gap == pytest.approx(1 / len(right), abs=1e-5)
+        assert stats.logprob_gap_max > 1e5
 
 
 def test_tied_weights_are_given_under_both_names(make_policy, tiny_untied):

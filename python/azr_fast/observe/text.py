@@ -40,12 +40,13 @@ def sparkline(values: Sequence[float | None], width: int = 40) -> str:
 
 
 def step_line(metrics: Metrics, steps: int) -> str:
-    """The rates of a step on one line of at most 80 columns."""
+    """The rates of a step on one line of at most 80 columns; why it taught nothing, if so."""
     proposals, solver = metrics["proposals"], metrics["solver"]
+    fruitless = f"; taught nothing: {metrics['fruitless']}" if metrics.get("fruitless") else ""
     return (
         f"step {metrics['step']}/{steps}: well formed {percent(proposals['well_formed'])}, "
         f"valid {percent(proposals['valid'])}, new {percent(proposals['new'])}; "
-        f"solved {percent(solver['solve_rate'])}, reward {signed(solver['reward'])}"
+        f"solved {percent(solver['solve_rate'])}, reward {signed(solver['reward'])}{fruitless}"
     )
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from azr_fast.config.schema import UpdateConfig
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")  # torch's names of AdamW's first and second moment
+_EPSILON = 1e-8  # torch's default
+_CHUNK = 1 << 20
 
 
 class MasterAdamW:
@@ -54,20 +59,56 @@ class MasterAdamW:
         assert gradient is not None
         return gradient
 
-    def step(self) -> float:
-        """Clip, update masters and parameters; returns the gradient norm before the clip.
+    def norm(self) -> torch.Tensor:
+        """The norm of the gradient before the clip; it may not be finite."""
+        return get_total_norm(self._gradients())
 
-        Raises FloatingPointError, with all weights as they were, when the gradient is not finite.
+    @torch.no_grad()
+    def preview(self, norm: torch.Tensor) -> float:
+        """Show the parameters as `step(norm)` would make them; masters and moments stay as they
+        are. `step` makes it so, `revert` takes it back.
+
+        Returns the norm of the step over the norm of the weights.
         """
-        norm = get_total_norm(self._gradients())
-        if not torch.isfinite(norm):
-            raise FloatingPointError(f"the gradient norm is {norm.item()}: weights are unchanged")
+        scale = (self._config.grad_clip / (norm + 1e-6)).clamp(max=1.0)  # as torch clips
+        moved = weights = 0.0
+        for name, parameter in self._parameters.items():
+            for shown, weight, new in self._moved(self._masters[name], parameter, scale):
+                shown.copy_(new)
+                moved += (new - weight).square_().sum(dtype=torch.float64).item()
+                weights += weight.square().sum(dtype=torch.float64).item()
+        return math.sqrt(moved / max(weights, 1e-30))
+
+    def _moved(
+        self, master: torch.Tensor, parameter: torch.nn.Parameter, scale: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """(parameter, weight, weight after the step) by AdamW (arXiv 1711.05101, Algorithm 2), in
+        chunks: temporaries of a whole tensor would be the peak of the update's memory."""
+        assert master.grad is not None
+        state = self._adamw.state[master]
+        first, second = (state.get(key, master.new_zeros(())) for key in _MOMENTS)
+        tensors = (master, master.grad, first.expand_as(master), second.expand_as(master))
+        flat = [parameter.data.view(-1), *(tensor.reshape(-1) for tensor in tensors)]
+        lr, decay, now = self.learning_rate(), self._config.weight_decay, self.steps + 1
+        beta1, beta2 = self._config.betas
+        for shown, weight, grad, mean, square in zip(*(t.split(_CHUNK) for t in flat), strict=True):
+            grad = grad * scale
+            mean = torch.lerp(mean, grad, 1 - beta1) / (1 - beta1**now)
+            square = torch.lerp(square, grad**2, 1 - beta2) / (1 - beta2**now)
+            step = lr * mean / (square.sqrt() + _EPSILON)
+            yield shown, weight, weight * (1 - lr * decay) - step
+
+    def revert(self) -> None:
+        """Show the parameters as they were before `preview`."""
+        self._publish()
+
+    def step(self, norm: torch.Tensor) -> None:
+        """Clip the gradient of this norm; update masters, moments and parameters by it."""
         clip_grads_with_norm_(self._masters.values(), self._config.grad_clip, norm)
         self._adamw.param_groups[0]["lr"] = self.learning_rate()
         self._adamw.step()
         self.steps += 1
         self._publish()
-        return norm.item()
 
     def learning_rate(self) -> float:
         """Of the next update: rises linearly over the warm-up, then constant."""
@@ -84,7 +125,7 @@ class MasterAdamW:
         tensors = {"steps": torch.tensor(self.steps)}
         for name, master in self._masters.items():
             tensors[f"master.{name}"] = master
-            for key in ("exp_avg", "exp_avg_sq"):
+            for key in _MOMENTS:
                 moment = self._adamw.state[master].get(key)
                 tensors[f"{key}.{name}"] = torch.zeros_like(master) if moment is None else moment
         return tensors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,13 @@ from azr_fast.policy.packing import Pack, TrainSequence, make_packs
 
 MODEL_FOLDER = "model"  # in a saved folder: what transformers and vLLM load
 OPTIMIZER_FILE = "optimizer.safetensors"  # beside it: vLLM reads every such file of a model folder
+# A step is previewed on the first answers of the batch, which share a prompt: 2% of an update.
+PREVIEWED_ANSWERS = 8
+# Nats a token. Sound steps change what was just sampled by hundredths; a ruined model guesses,
+# which is 10 nats lower with a vocabulary of 49,152.
+LARGEST_FALL = 2.0
+# Norm of a step over that of the weights. Sound steps have a thousandth.
+LARGEST_MOVE = 0.5
 _WEIGHT_FILES = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json")
 
 
@@ -36,13 +44,19 @@ class UpdateStats:
     loss: float = 0.0
     entropy: float = 0.0  # nats
     grad_norm: float = 0.0  # before the clip
-    logprob_gap: float | None = None  # mean |log p here - log p when sampled|, where known
+    # |log p here - log p when sampled| where known: its mean, tokens over 1 nat counted as 1 nat,
+    # its maximum, and over how many tokens.
+    logprob_gap: float | None = None
+    logprob_gap_max: float | None = None
+    gap_tokens: int = 0
     tokens_trained: int = 0  # response tokens that entered the loss
     tokens_computed: int = 0  # tokens the model ran over, prompts included
     tokens_unshared: int = 0  # what tokens_computed would be if no two answers shared a prompt
     share_with_gradient: float = 0.0  # of response tokens: those whose advantage is not zero
     packs: int = 0
     learning_rate: float = 0.0
+    skipped: str = ""  # why the step was not made, where it would have done harm
+    moved: bool = False  # whether a step was made
     seconds: dict[str, float] = field(default_factory=dict)  # by phase
 
 
@@ -71,34 +85,88 @@ class Policy:
         self,
         batch: Sequence[TrainSequence],
         on_progress: Callable[[int, int], None] | None = None,
+        accept: Callable[[UpdateStats], None] = lambda stats: None,
     ) -> UpdateStats:
-        """One AdamW step on the whole batch. `on_progress` gets tokens done and tokens in all.
+        """One AdamW step on the whole batch, or none: `skipped` of the result says why.
 
-        Answers that cannot move the weights (no advantage and no entropy bonus) are not computed.
-        Raises ValueError for advantages or weights that are not finite, FloatingPointError for a
-        gradient that is not finite; weights are unchanged then.
+        `on_progress` gets tokens done and tokens in all. `accept` sees the statistics before any
+        weight moves; what it raises leaves the weights as they were. Answers that cannot move the
+        weights (no advantage and no entropy bonus) are not computed. Raises ValueError for
+        advantages or weights that are not finite.
         """
         stats = UpdateStats(learning_rate=self._optimizer.learning_rate())
         clock = _Clock(stats.seconds)
-        steering = [s for s in batch if s.weight and (s.advantage or self._update.entropy)]
+        steering = [s for s in batch if self._steers(s)]
         packs = make_packs(steering, self._update.pack_tokens)
+        stats.packs = len(packs)
+        stats.tokens_unshared = sum(len(s.prompt_ids) + len(s.response_ids) - 1 for s in steering)
+        stats.share_with_gradient = _share_with_gradient(batch)
         total = sum(pack.tokens_T.numel() for pack in packs)
         self._optimizer.begin()
         clock.lap("pack")
-        sums = _Sums()
+        sums = _Sums([0.0] * len(steering))
         for pack in packs:
             self._accumulate(pack, steering, sums, clock)
             stats.tokens_computed += pack.tokens_T.numel()
             if on_progress is not None:
                 on_progress(stats.tokens_computed, total)
-        if packs:
-            stats.grad_norm = self._optimizer.step()
-        clock.lap("optimizer")
-        stats.packs = len(packs)
-        stats.tokens_unshared = sum(len(s.prompt_ids) + len(s.response_ids) - 1 for s in steering)
-        stats.share_with_gradient = _share_with_gradient(batch)
         sums.write(stats)
+        accept(stats)
+        if packs:
+            self._move(steering, sums, stats)
+        clock.lap("optimizer")
         return stats
+
+    def _steers(self, sequence: TrainSequence) -> bool:
+        """Whether an answer can move the weights."""
+        return bool(
+            sequence.response_ids
+            and sequence.weight
+            and (sequence.advantage or self._update.entropy)
+        )
+
+    def _move(self, batch: Sequence[TrainSequence], sums: _Sums, stats: UpdateStats) -> None:
+        """Apply the gradient that was summed up, unless that would ruin the model."""
+        norm = self._optimizer.norm()
+        stats.grad_norm = norm.item()
+        if not math.isfinite(stats.loss):
+            stats.skipped = "the model's log-probabilities are not finite"
+        elif not math.isfinite(stats.grad_norm):
+            stats.skipped = f"the gradient is not finite (norm {stats.grad_norm})"
+        else:
+            self._move_if_sound(batch, sums, stats, norm)
+
+    def _move_if_sound(
+        self,
+        batch: Sequence[TrainSequence],
+        sums: _Sums,
+        stats: UpdateStats,
+        norm: torch.Tensor,
+    ) -> None:
+        """Look at the step and at what it does to a few answers; then make it or not."""
+        sound, moved, fall = False, math.nan, math.nan
+        try:
+            moved = self._optimizer.preview(norm)
+            fall = self._fall(batch[:PREVIEWED_ANSWERS], sums)
+            sound = moved <= LARGEST_MOVE and fall <= LARGEST_FALL  # false for a NaN
+        finally:
+            if not sound:
+                self._optimizer.revert()
+        if sound:
+            self._optimizer.step(norm)
+            stats.moved = True
+            return
+        stats.skipped = (
+            f"the step would ruin the model: it is {moved:.2g} times as large as the weights, and "
+            f"what was just sampled would become {fall:.2g} nats a token less likely"
+        )
+
+    def _fall(self, answers: Sequence[TrainSequence], sums: _Sums) -> float:
+        """By how many nats a token these answers are less likely now than in the gradient's
+        forward pass."""
+        before = sum(sums.logp_of[: len(answers)])
+        after = sum(sum(logprobs) for logprobs in self.answer_logprobs(answers))
+        return (before - after) / sum(len(answer.response_ids) for answer in answers)
 
     def _accumulate(
         self, pack: Pack, batch: Sequence[TrainSequence], sums: _Sums, clock: _Clock
@@ -127,7 +195,7 @@ class Policy:
         sums.loss += result.loss_N.sum().item()
         sums.entropy += result.entropy_N.sum().item()
         sums.tokens += pack.trained
-        sums.add_gap(pack, batch, result.logp_N)
+        sums.add_logprobs(pack, batch, result.logp_N)
 
     def _hidden(self, pack: Pack) -> torch.Tensor:
         """Hidden states [T, H] after the final norm."""
@@ -140,16 +208,25 @@ class Policy:
         hidden: torch.Tensor = output.last_hidden_state[0]
         return hidden
 
-    @torch.no_grad()
     def logprobs(self, sequences: Sequence[tuple[int, ...]]) -> list[list[float]]:
         """Log p(token t | tokens before t) for t = 1.. of each sequence, at temperature 1."""
         batch = [TrainSequence(ids[:1], ids[1:], 0.0, 0.0, None) for ids in sequences]
-        result: list[list[float]] = [[] for _ in sequences]
+        return self._score(batch, temperature=1.0)
+
+    def answer_logprobs(self, batch: Sequence[TrainSequence]) -> list[list[float]]:
+        """Log-probs of every answer's tokens under the distribution that answers are sampled
+        from."""
+        return self._score(batch, self._temperature)
+
+    @torch.no_grad()
+    def _score(self, batch: Sequence[TrainSequence], temperature: float) -> list[list[float]]:
+        result: list[list[float]] = [[] for _ in batch]
         for pack in make_packs(batch, self._update.pack_tokens):
             scored = linear_logprob(
                 self._hidden(pack)[pack.predictors_N.to(self.device)],
                 self._head,
                 pack.targets_N.to(self.device),
+                temperature=temperature,
                 implementation=self._update.loss,
             )
             for owner, logp in zip(pack.owners_N.tolist(), scored.logp_N.tolist(), strict=True):
@@ -215,29 +292,42 @@ class _Clock:
 class _Sums:
     """Sums over the tokens of a batch."""
 
+    logp_of: list[float]  # by answer
     loss: float = 0.0
     entropy: float = 0.0
     tokens: int = 0
     gap: float = 0.0
+    gap_max: float = 0.0
     gap_tokens: int = 0
 
-    def add_gap(self, pack: Pack, batch: Sequence[TrainSequence], logp_N: torch.Tensor) -> None:
-        """Compare with the log-probs of sampling time. Tokens of an answer lie together."""
-        begin = 0
+    def add_logprobs(
+        self, pack: Pack, batch: Sequence[TrainSequence], logp_N: torch.Tensor
+    ) -> None:
+        """Take in the log-probs of a pack, in which the tokens of an answer lie together."""
         owners, lengths = torch.unique_consecutive(pack.owners_N, return_counts=True)
-        for owner, length in zip(owners.tolist(), lengths.tolist(), strict=True):
+        answers = logp_N.cpu().split(lengths.tolist())
+        for owner, logp in zip(owners.tolist(), answers, strict=True):
+            self.logp_of[owner] = logp.sum().item()
             sampled = batch[owner].behaviour_logprobs
             if sampled is not None:
-                here = logp_N[begin : begin + length].cpu()
-                self.gap += (here - torch.tensor(sampled)).abs().sum().item()
-                self.gap_tokens += length
-            begin += length
+                self._add_gap(logp - torch.tensor(sampled))
+
+    def _add_gap(self, difference_N: torch.Tensor) -> None:
+        """Far tokens count as one nat, so that a few of them cannot make the mean; NaN counts as
+        far."""
+        gap_N = difference_N.abs().nan_to_num(nan=float("inf"))
+        self.gap += gap_N.clamp(max=1.0).sum().item()
+        self.gap_max = max(self.gap_max, gap_N.max().item())
+        self.gap_tokens += len(gap_N)
 
     def write(self, stats: UpdateStats) -> None:
         stats.loss = self.loss
         stats.entropy = self.entropy / max(1, self.tokens)
         stats.tokens_trained = self.tokens
-        stats.logprob_gap = self.gap / self.gap_tokens if self.gap_tokens else None
+        stats.gap_tokens = self.gap_tokens
+        if self.gap_tokens:
+            stats.logprob_gap = self.gap / self.gap_tokens
+            stats.logprob_gap_max = self.gap_max
 
 
 def _share_with_gradient(batch: Sequence[TrainSequence]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,6 +47,13 @@ class EngineDied(RuntimeError):  # noqa: N818 - what happened
         )
 
 
+class NotFinite(ArithmeticError):  # noqa: N818 - what was found
+    """The model gives numbers that are not finite, so nothing can be sampled from it."""
+
+    def __init__(self) -> None:
+        super().__init__("the model's numbers are not finite")
+
+
 def longest_generation(config: RolloutConfig, files: ModelFiles) -> int:
     """Most tokens of a prompt and its answer. UserError when they exceed the model's context."""
     from transformers import AutoConfig
@@ -73,7 +80,7 @@ class Engine(Protocol):
     def poll(self) -> list[Completion]:
         """Decode a little (one engine step, or one static batch) and return what finished.
 
-        Returns [] at once when nothing is queued."""
+        Returns [] at once when nothing is queued. Raises NotFinite, or EngineDied."""
 
     def cancel(self) -> None:
         """Forget every request that has not finished."""
@@ -81,11 +88,14 @@ class Engine(Protocol):
     def generated_tokens(self) -> int:
         """Tokens sampled since the engine started, those of unfinished requests included."""
 
-    def score(self, sequences: Sequence[tuple[int, ...]]) -> list[list[float]]:
-        """log p(token t | tokens before t) for t = 1.. of each sequence, at temperature 1."""
-
     def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
-        """Load named weights (Hugging Face names) in place; caches over old weights are dropped."""
+        """Load named weights (Hugging Face names) in place; caches over old weights are dropped.
+
+        Raises KeyError or ValueError for a name that the model does not have."""
+
+    def differing(self, checksums: Mapping[str, int]) -> list[str]:
+        """Names of the weights that the engine does not hold as these checksums say they are
+        (`rollout.checksum`, by Hugging Face name); [] when it holds each of them."""
 
     def close(self) -> None:
         """Free the engine. Idempotent."""

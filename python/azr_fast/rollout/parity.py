@@ -1,114 +1,153 @@
-"""Do engine and trainer hold the same weights? Both score the same text; a gap stops the run.
+"""Is what was sampled what is trained? Two proofs, one of the weights and one of their use.
 
-Rounding alone parts them: in fp32 by 1e-5 nats a token, in bf16 by about 0.05 in the mean and 0.4
-at most on prose (SmolLM2; two attention implementations of one library differ as much). So the
-difference is measured once at the start, when both hold the weights of the same files, and the
-limits are never below what that rounding floor needs. Weights that did not arrive show far above
-it: a head left stale differs by 0.4 to 2 in the mean.
+The weights: after every load the engine's are compared with the trainer's by checksums, exactly,
+tensor by tensor. At the start a load is tried with other weights, so that an engine that does not
+take every tensor is refused before anything is trained.
+
+Their use: the log-probs with which the engine sampled a step's tokens are compared with those that
+the trainer computes for the same tokens anyway, before any weight moves. Rounding parts them by
+1e-5 nats a token in fp32. In bf16 it is 0.01 for a model that is sure of itself and 0.045 where the
+entropy is 2 nats (SmolLM2-135M and Qwen2.5-Coder-0.5B, whole runs), and it does not grow as weights
+move, since what is sampled is likely. A stale head parts them by 0.4 and more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from math import log
 from typing import Protocol
 
-from azr_fast.config.schema import ParityConfig
+import torch
+
+from azr_fast.config.schema import Config
+from azr_fast.errors import UserError
 from azr_fast.policy.chat import Renderer
+from azr_fast.policy.packing import TrainSequence
+from azr_fast.rollout.checksum import checksums
+from azr_fast.rollout.engine import Completion, Engine, NotFinite, Request
 from azr_fast.selfplay.types import Message, Prompt, Role
 
-# The floor moves as weights do: a model that grows sure of itself has larger log-probs to round.
-DRIFT = 2.0
-# One token in hundreds may round badly: 18 sound syncs of a run saw the maximum double.
-DRIFT_OF_MAX = 4.0
-# At the start there is no floor to compare with, and errors to catch are gross: a wrong model.
-START_SLACK = 10.0
+Weights = Iterable[tuple[str, torch.Tensor]]
 
-
-class Scorer(Protocol):
-    """The trainer's side: `Policy`."""
-
-    def logprobs(self, sequences: Sequence[tuple[int, ...]]) -> list[list[float]]:
-        """log p(token t | tokens before t) for t = 1.. of each sequence, at temperature 1."""
-
-
-class EngineScorer(Protocol):
-    """The engine's side: any `Engine`."""
-
-    name: str
-
-    def score(self, sequences: Sequence[tuple[int, ...]]) -> list[list[float]]:
-        """The same, by the engine."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParityReport:
-    """|log p by the engine − log p by the trainer| over the probe's tokens, in nats."""
-
-    mean: float
-    max: float
-    tokens: int
-
-    def within(self, mean: float, largest: float) -> bool:
-        """Whether both figures keep their limits; a NaN keeps none."""
-        return self.mean <= mean and self.max <= largest
+DEFAULT_LIMITS = {"bfloat16": 0.15, "float32": 0.001}  # nats a token, in the mean
+# The error of a mean over fewer tokens is near the limit itself.
+FEWEST_TOKENS = 32
+# What the engine is asked at the start. Twelve answers of 16 tokens take a second on two cores.
+FIRST_QUESTIONS = (
+    "Write a Python function f(items, k) that counts the items and returns the k most frequent.",
+    "What does sorted([3, 1, 2])[::-1] give, and why?",
+    "Tell me in a few words what a naïve café owner would call 漢字.",
+)
+ANSWERS_EACH, ANSWER_TOKENS = 4, 16
 
 
 class ParityError(RuntimeError):
     """Engine and trainer disagree: what is sampled is not what is trained."""
 
 
-class ParityProbe:
-    """Compares both sides on fixed texts, shown as user messages.
+class Trainer(Protocol):
+    """The trainer's side: `Policy`."""
 
-    To be made while engine and trainer hold the same weights: `floor` is their difference then.
-    Raises ParityError if they disagree already.
+    def named_weights(self) -> Weights:
+        """All weights by their Hugging Face names."""
+
+    def answer_logprobs(self, batch: Sequence[TrainSequence]) -> list[list[float]]:
+        """Log-probs of every answer's tokens under the distribution that is sampled from."""
+
+
+def send_weights(engine: Engine, weights: Callable[[], Weights]) -> None:
+    """Load the weights into the engine. Raises ParityError unless it holds each of them then."""
+    engine.update_weights(weights())
+    stale = engine.differing(checksums(weights()))
+    if stale:
+        raise ParityError(
+            f"the {engine.name} engine holds other weights than it was sent: {_some(stale)}"
+        )
+
+
+def prove_engine(engine: Engine, trainer: Trainer, renderer: Renderer, config: Config) -> None:
+    """Show that the engine takes every weight of this model and samples as the trainer does.
+
+    The engine holds the trainer's weights afterwards. Raises UserError for an engine that cannot
+    serve the model.
     """
-
-    def __init__(
-        self,
-        engine: EngineScorer,
-        policy: Scorer,
-        renderer: Renderer,
-        texts: Sequence[str],
-        config: ParityConfig,
-    ) -> None:
-        self._engine = engine
-        self._policy = policy
-        self._sequences = [
-            renderer.encode(Prompt("probe", Role.SOLVER, (Message("user", text),)))
-            for text in texts
-        ]
-        start = START_SLACK * config.max_mean, START_SLACK * config.max_any
-        self.floor = self._compare("before any training", *start)
-        self._max_mean = max(config.max_mean, DRIFT * self.floor.mean)
-        self._max_any = max(config.max_any, DRIFT_OF_MAX * self.floor.max)
-
-    def check(self) -> ParityReport:
-        """Compare now, with nothing queued in the engine. Raises ParityError."""
-        return self._compare("after the weight sync", self._max_mean, self._max_any)
-
-    def _compare(self, when: str, max_mean: float, max_any: float) -> ParityReport:
-        sides = self._engine.score(self._sequences), self._policy.logprobs(self._sequences)
-        report = compare(*sides)
-        if not report.within(max_mean, max_any):
-            raise ParityError(
-                f"{when} the {self._engine.name} engine and the trainer disagree on "
-                f"{report.tokens} tokens: |log p difference| is {report.mean:.3g} in the mean "
-                f"(limit {max_mean:.3g}) and {report.max:.3g} at most (limit {max_any:.3g}); the "
-                "engine may hold stale weights: --resume from the last checkpoint, or try "
-                "--rollout.engine transformers"
-            )
-        return report
+    remedy = "try --rollout.engine transformers, or another model"
+    try:
+        send_weights(engine, lambda: ((name, -weight) for name, weight in trainer.named_weights()))
+        send_weights(engine, trainer.named_weights)
+        mean, tokens = _first_gap(engine, trainer, renderer, config)
+        check_gap(mean, tokens, config)
+    except (ParityError, NotFinite) as error:
+        raise UserError(
+            f"{config.model.name} cannot be trained here ({error}): {remedy}"
+        ) from error
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"the {engine.name} engine has no place for a weight of {config.model.name} "
+            f"({error}): {remedy}"
+        ) from error
 
 
-def compare(engine: Sequence[Sequence[float]], trainer: Sequence[Sequence[float]]) -> ParityReport:
-    """Differences of two scorings of the same sequences; shapes must be equal."""
-    gaps = [
-        abs(a - b)
-        for one, other in zip(engine, trainer, strict=True)
-        for a, b in zip(one, other, strict=True)
+def check_gap(mean: float | None, tokens: int, config: Config) -> None:
+    """Raise ParityError when engine and trainer are `mean` nats a token apart and should not be.
+
+    `mean` is over `tokens` tokens that the engine sampled; tokens more than one nat apart count as
+    one nat apart, so that a few whose rounding is odd decide nothing.
+    """
+    limit = gap_limit(config)
+    if mean is None or tokens < FEWEST_TOKENS or mean <= limit:
+        return
+    raise ParityError(
+        f"engine and trainer are {mean:.3g} nats apart on {tokens} sampled tokens, in the mean "
+        f"(parity.max_gap allows {limit:.3g})"
+    )
+
+
+def gap_limit(config: Config) -> float:
+    """Nats a token that engine and trainer may be apart, in the mean.
+
+    With top_p below 1 the engine's log-probs are of the nucleus and the trainer's of the whole
+    vocabulary, which is at most -log(top_p) more.
+    """
+    limit = config.parity.max_gap or DEFAULT_LIMITS[config.model.dtype]
+    return limit - log(config.rollout.top_p)
+
+
+def _first_gap(
+    engine: Engine, trainer: Trainer, renderer: Renderer, config: Config
+) -> tuple[float | None, int]:
+    """The mean gap on a few answers to fixed questions, and over how many tokens it is."""
+    prompts = [
+        renderer.encode(Prompt("parity", Role.SOLVER, (Message("user", question),)))
+        for question in FIRST_QUESTIONS
     ]
-    # max() would pass over a NaN that is not the first; sum() does not.
-    mean = sum(gaps) / len(gaps)
-    return ParityReport(mean=mean, max=max(gaps) if mean == mean else mean, tokens=len(gaps))
+    tokens = min(ANSWER_TOKENS, config.rollout.max_new_tokens)
+    fitting = [ids for ids in prompts if len(ids) <= config.rollout.max_prompt_tokens]
+    requests = [
+        Request((index,), ids, seed=index, max_new_tokens=tokens)
+        for index, ids in enumerate(fitting * ANSWERS_EACH)
+    ]
+    batch = [
+        TrainSequence(requests[done.id[0]].prompt_ids, done.token_ids, 0.0, 0.0, done.logprobs)
+        for done in _generate(engine, requests)
+    ]
+    gaps = [
+        min(abs(here - sampled), 1.0) if here == here else 1.0
+        for answer, logprobs in zip(batch, trainer.answer_logprobs(batch), strict=True)
+        for here, sampled in zip(logprobs, answer.behaviour_logprobs or (), strict=True)
+    ]
+    return (sum(gaps) / len(gaps), len(gaps)) if gaps else (None, 0)
+
+
+def _generate(engine: Engine, requests: Sequence[Request]) -> list[Completion]:
+    for request in requests:
+        engine.submit(request)
+    done: list[Completion] = []
+    while len(done) < len(requests):
+        done += engine.poll()
+    return done
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + rest

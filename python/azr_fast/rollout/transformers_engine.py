@@ -5,7 +5,7 @@ Slower than vLLM, and it runs wherever torch does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,14 @@ from transformers.utils.logging import disable_progress_bar
 from azr_fast.config.schema import ModelConfig, RolloutConfig
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.models import ModelFiles
-from azr_fast.rollout.engine import Completion, EngineDied, Request, longest_generation
+from azr_fast.rollout.checksum import checksum
+from azr_fast.rollout.engine import (
+    Completion,
+    EngineDied,
+    NotFinite,
+    Request,
+    longest_generation,
+)
 
 
 class TransformersEngine:
@@ -78,17 +85,6 @@ class TransformersEngine:
         return self._generated
 
     @torch.inference_mode()
-    def score(self, sequences: Sequence[tuple[int, ...]]) -> list[list[float]]:
-        """log p of each token after the first, at temperature 1."""
-        return [self._score(torch.tensor(ids, device=self._device)) for ids in sequences]
-
-    def _score(self, ids_T: torch.Tensor) -> list[float]:
-        logits_TV = self._model(ids_T[None, :-1], use_cache=False).logits[0]
-        logp_TV = torch.log_softmax(logits_TV, -1, dtype=torch.float32)
-        scores: list[float] = logp_TV.gather(1, ids_T[1:, None])[:, 0].tolist()
-        return scores
-
-    @torch.inference_mode()
     def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Copy named weights in place. KeyError for a name the model does not have."""
         assert self._batch is None, "update_weights() while a batch is decoded"
@@ -96,6 +92,12 @@ class TransformersEngine:
         own = dict(self._model.named_parameters(remove_duplicate=False))
         for name, weight in weights:
             own[name].copy_(weight)
+
+    def differing(self, checksums: Mapping[str, int]) -> list[str]:
+        """Names of weights that are not as these checksums say."""
+        own = dict(self._model.named_parameters(remove_duplicate=False))
+        wrong = {n for n, v in checksums.items() if n not in own or checksum(own[n]) != v}
+        return sorted(wrong | (own.keys() - checksums.keys()))
 
     def close(self) -> None:
         """Free the model. Idempotent."""
@@ -208,13 +210,16 @@ def sample(
     """Tokens [B] and their log-probs [B] by inversion of the cumulative distribution.
 
     `uniforms_B` in [0, 1) decide. Log-probs are of the distribution sampled from: after
-    temperature, and renormalised over the nucleus of mass `top_p`.
+    temperature, and renormalised over the nucleus of mass `top_p`. Raises NotFinite.
     """
     logp_BV = torch.log_softmax(logits_BV.float() / temperature, -1)
     if top_p < 1.0:
         logp_BV = _nucleus(logp_BV, top_p)
     cumulative_BV = logp_BV.double().exp_().cumsum_(-1)
-    threshold_B = uniforms_B.to(logits_BV.device) * cumulative_BV[:, -1]
+    total_B = cumulative_BV[:, -1]
+    if not total_B.isfinite().all():
+        raise NotFinite
+    threshold_B = uniforms_B.to(logits_BV.device) * total_B
     tokens_B = torch.searchsorted(cumulative_BV, threshold_B[:, None], right=True)
     return tokens_B[:, 0], logp_BV.gather(1, tokens_B)[:, 0]
 

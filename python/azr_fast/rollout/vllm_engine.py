@@ -7,18 +7,27 @@ memory and captured graphs; that path has not been run.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from azr_fast.config.schema import ModelConfig, RolloutConfig
 from azr_fast.errors import UserError
 from azr_fast.policy.models import ModelFiles
-from azr_fast.rollout.engine import Completion, EngineDied, Request, longest_generation
+from azr_fast.rollout.engine import (
+    Completion,
+    EngineDied,
+    NotFinite,
+    Request,
+    longest_generation,
+)
+from azr_fast.rollout.vllm_weights import HeldWeights
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +36,7 @@ CPU_BLOCK_TOKENS = 32  # smallest the CPU attention is fast with: prefixes are s
 
 
 @dataclass(slots=True)
-class _Partial:
+class _Running:
     """A request being decoded."""
 
     request: Request
@@ -53,10 +62,13 @@ class VllmEngine:
     ) -> None:
         self._config = config
         self._stop_ids = sorted(stop_ids)
-        self._partials: dict[str, _Partial] = {}
+        self._running: dict[str, _Running] = {}
         self._generated = 0
         self._engine = _start(_engine_args(config, files, model, seed))
         self._max_tokens: int = self._engine.model_config.max_model_len
+        (self._held,) = self._engine.apply_model(
+            partial(HeldWeights, dtype=self._engine.model_config.dtype)
+        )
 
     def submit(self, request: Request) -> None:
         """Queue a generation. The prompt and its answer must fit the model."""
@@ -64,53 +76,39 @@ class VllmEngine:
             f"{len(request.prompt_ids)} + {request.max_new_tokens} tokens exceed {self._max_tokens}"
         )
         name = ".".join(map(str, request.id))
-        assert name not in self._partials, f"request {name} is already queued"
-        self._partials[name] = _Partial(request)
+        assert name not in self._running, f"request {name} is already queued"
+        self._running[name] = _Running(request)
         self._add(name, request.prompt_ids, self._sampling(request))
 
     def poll(self) -> list[Completion]:
         """One engine step: every running request gains a token."""
-        if not self._partials:
+        if not self._running:
             return []
         return [done for output in self._step() if (done := self._advance(output))]
 
     def cancel(self) -> None:
         """Forget every request that has not finished."""
-        self._engine.abort_request(list(self._partials))
-        self._partials.clear()
+        self._engine.abort_request(list(self._running))
+        self._running.clear()
 
     def generated_tokens(self) -> int:
         """Tokens sampled since the engine started."""
         return self._generated
-
-    def score(self, sequences: Sequence[tuple[int, ...]]) -> list[list[float]]:
-        """log p of each token after the first, at temperature 1. Only while nothing is queued."""
-        assert not self._partials, "score() while requests are queued"
-        from vllm import SamplingParams
-
-        params = SamplingParams(max_tokens=1, prompt_logprobs=0, detokenize=False)
-        for index, ids in enumerate(sequences):
-            self._add(str(index), ids, params)
-        scores: dict[int, list[float]] = {}
-        while len(scores) < len(sequences):
-            for output in self._step():
-                scores[int(output.request_id)] = [
-                    entry[token].logprob
-                    for token, entry in zip(
-                        output.prompt_token_ids[1:], output.prompt_logprobs[1:], strict=True
-                    )
-                ]
-        return [scores[index] for index in range(len(sequences))]
 
     def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Load named weights in place and forget every cached prefix.
 
         Tied models need `lm_head.weight` too: vLLM rebuilds its head apart from the embedding.
         """
-        assert not self._partials, "update_weights() while requests are queued"
+        assert not self._running, "update_weights() while requests are queued"
+        self._held.begin()
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
         emptied = self._engine.reset_prefix_cache()  # not inside the assert, which -O leaves out
         assert emptied, "prefix cache in use while idle"
+
+    def differing(self, checksums: Mapping[str, int]) -> list[str]:
+        """Names of weights that are not as these checksums say; fused ones by vLLM's names."""
+        return self._held.differing(checksums)
 
     def close(self) -> None:
         """Free the engine. Idempotent."""
@@ -147,21 +145,24 @@ class VllmEngine:
 
     def _advance(self, output: Any) -> Completion | None:
         """Take in the new tokens of one request; its completion when it has ended."""
-        partial = self._partials[output.request_id]
+        running = self._running[output.request_id]
         (new,) = output.outputs
         self._generated += len(new.token_ids)
-        partial.token_ids += new.token_ids
-        partial.logprobs += [
+        logprobs = [
             entry[token].logprob for token, entry in zip(new.token_ids, new.logprobs, strict=True)
         ]
+        if not all(map(math.isfinite, logprobs)):
+            raise NotFinite
+        running.token_ids += new.token_ids
+        running.logprobs += logprobs
         if not output.finished:
             return None
-        del self._partials[output.request_id]
+        del self._running[output.request_id]
         assert new.finish_reason in ("stop", "length"), f"request ended by {new.finish_reason}"
         return Completion(
-            id=partial.request.id,
-            token_ids=tuple(partial.token_ids),
-            logprobs=tuple(partial.logprobs),
+            id=running.request.id,
+            token_ids=tuple(running.token_ids),
+            logprobs=tuple(running.logprobs),
             truncated=new.finish_reason == "length",
         )
 

@@ -13,8 +13,8 @@ from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.observe.samples import save_samples
 from azr_fast.policy.policy import UpdateStats
-from azr_fast.rollout.parity import ParityReport
 from azr_fast.rollout.stream import StreamStats
+from azr_fast.selfplay.guard import Fruitless
 from azr_fast.selfplay.types import Judged, Status
 
 
@@ -24,7 +24,7 @@ class StepRecord:
 
     step: int
     update: UpdateStats | None = None
-    parity: ParityReport | None = None
+    fruitless: Fruitless | None = None
     verification: Mapping[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     _since: float = field(default_factory=time.monotonic)
@@ -73,7 +73,7 @@ class Journal:
             "buffer": buffer,
             "verification": record.verification,
             "update": asdict(record.update) if record.update else None,
-            "parity": asdict(record.parity) if record.parity else None,
+            "fruitless": record.fruitless.reason if record.fruitless else None,
         }
         self._log.append(line)
         if record.step % self._sample_every == 0:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from azr_fast.config.schema import Config
+from azr_fast.errors import UserError
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.chat import Renderer
 from azr_fast.policy.checkpoint import prune_checkpoints, write_checkpoint
 from azr_fast.policy.packing import TrainSequence
 from azr_fast.policy.policy import Policy, UpdateStats
-from azr_fast.rollout.engine import Engine
-from azr_fast.rollout.parity import ParityProbe, ParityReport
+from azr_fast.rollout.engine import Engine, NotFinite
+from azr_fast.rollout.parity import ParityError, check_gap, send_weights
 from azr_fast.rollout.stream import Interrupted, Stream, StreamStats
 from azr_fast.selfplay.advantage import set_advantages, token_weights
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.game import Game
+from azr_fast.selfplay.guard import Guard, fruitless
 from azr_fast.selfplay.journal import Journal, StepRecord
 from azr_fast.selfplay.play import Round, is_priced_answer
 from azr_fast.selfplay.rewards import reward
@@ -39,7 +42,6 @@ class Parts:
     policy: Policy
     engine: Engine
     renderer: Renderer
-    probe: ParityProbe
 
 
 class Trainer:
@@ -58,7 +60,6 @@ class Trainer:
         self.buffer = parts.buffer
         self.policy = parts.policy
         self.engine = parts.engine
-        self.probe = parts.probe
         self.run = run
         self.observer = observer
         self.should_stop = should_stop
@@ -72,25 +73,42 @@ class Trainer:
             should_stop=should_stop,
             on_progress=self._show_play,
         )
-        self.done = 0  # updates made
-        self.saved: int | None = None  # updates made when the newest checkpoint was written
+        self.guard = Guard()
+        self.synced = True  # whether the engine holds the policy's weights
+        self.done = 0  # steps that are whole
+        self.saved: int | None = None  # the step of the newest checkpoint
 
     def train(self) -> None:
-        """Steps until the run's length, its time limit or a request to stop; then a checkpoint."""
-        started = time.monotonic()
-        limit = self.config.run.time_limit_minutes * 60 or float("inf")
+        """Steps until the run's length, its time limit or a request to stop; then a checkpoint.
+
+        Whatever else ends the run leaves a checkpoint of the last whole step, too.
+        """
         try:
             self.begin()
-            while self.done < self.config.run.steps and not self.should_stop():
-                if time.monotonic() - started >= limit:
-                    break
-                self.step(self.done + 1)
-                if self.done % self.config.run.checkpoint_every == 0:
-                    self.save()
+            self.steps()
         except Interrupted:
             self.observer.note("stopped: the unfinished step is played again on --resume")
-        if self.done:
+        except NotFinite as error:
             self.save()
+            raise UserError(
+                f"{error} since step {self.done}: start again with a lower update.lr"
+            ) from error
+        except Exception:
+            with suppress(UserError):  # of the two faults the first is to be told
+                self.save()
+            raise
+        self.save()
+
+    def steps(self) -> None:
+        """Step after step, with a checkpoint now and then."""
+        started = time.monotonic()
+        limit = self.config.run.time_limit_minutes * 60 or float("inf")
+        while self.done < self.config.run.steps and not self.should_stop():
+            if time.monotonic() - started >= limit:
+                break
+            self.attempt(self.done + 1)
+            if self.done % self.config.run.checkpoint_every == 0:
+                self.save()
 
     def begin(self) -> None:
         """Go on from the newest checkpoint, or seed the buffers."""
@@ -108,38 +126,57 @@ class Trainer:
         self.observer.phase("seed", None)
         seed_buffers(self.game, self.buffer, self.stream, self.config, self._show_seeds)
 
+    def attempt(self, step: int) -> None:
+        """A step; once more, with the weights sent anew, where engine and trainer disagree."""
+        try:
+            self.step(step)
+        except ParityError as alarm:
+            self.observer.note(f"{alarm}: sending the weights again, playing step {step} again")
+            self.synced = False
+            self.step(step)
+
     def step(self, step: int) -> None:
-        """Propose, solve, reward, learn, sync."""
+        """Sync, propose, solve, reward, learn: all of it, or nothing that stays."""
         mark = self.buffer.watermark()
         record = StepRecord(step)
         try:
+            self.sync()
+            record.lap("sync")
             answers = self.play(step)
-        except Interrupted:
+            record.lap("play")
+            batch = self.credit(answers)
+            record.update = self.update(batch)
+            record.lap("update")
+        except BaseException:
             self.buffer.rewind(mark)
             raise
-        record.lap("play")
-        for judged in answers:
-            judged.reward = reward(judged, self.config.reward)
-        batch = self.trained(answers)
-        set_advantages(batch, self.config.advantage)
-        record.update = self.update(batch)
-        record.lap("update")
-        record.parity = self.sync()
-        record.lap("sync")
         self.done = step
+        record.fruitless = fruitless(answers, self.stream.stats, record.update)
         record.verification = self.game.verification()
         self.journal.write(record, answers, batch, self.stream.stats, self._buffer_counts())
+        self.guard.after(record.fruitless)
+
+    def sync(self) -> None:
+        """Give the engine the policy's weights, if it lacks them. Raises ParityError."""
+        if not self.synced:
+            self.observer.phase("sync", None)
+            send_weights(self.engine, self.policy.named_weights)
+            self.synced = True
 
     def play(self, step: int) -> list[Judged]:
         """Propose ─► gate ─► price and solve, streamed through one queue."""
         self.observer.phase("play", None)
         return Round(self.game, self.buffer, self.stream, self.config, step).play()
 
-    def trained(self, answers: Sequence[Judged]) -> list[Judged]:
-        """The answers that the update learns from: all, or all but those that priced proposals."""
-        if self.config.play.train_on_priced_answers:
-            return list(answers)
-        return [judged for judged in answers if not is_priced_answer(judged.answer)]
+    def credit(self, answers: Sequence[Judged]) -> list[Judged]:
+        """Rewards of all answers, advantages of those that the update learns from, which are
+        returned: all, or all but those that priced proposals."""
+        for judged in answers:
+            judged.reward = reward(judged, self.config.reward)
+        priced_too = self.config.play.train_on_priced_answers
+        batch = [one for one in answers if priced_too or not is_priced_answer(one.answer)]
+        set_advantages(batch, self.config.advantage)
+        return batch
 
     def update(self, batch: Sequence[Judged]) -> UpdateStats:
         """One policy update on the whole batch."""
@@ -155,20 +192,17 @@ class Trainer:
             for judged, weight in zip(batch, weights, strict=True)
         ]
         self.observer.phase("update", None)
-        return self.policy.update(sequences, on_progress=self._show_update)
+        stats = self.policy.update(sequences, self._show_update, self._check_sampled)
+        self.synced = self.synced and not stats.moved
+        return stats
 
-    def sync(self) -> ParityReport:
-        """Give the engine the new weights; the probe bounds how far it is from the trainer then.
-
-        Raises ParityError beyond the bound.
-        """
-        self.observer.phase("sync", None)
-        self.engine.update_weights(self.policy.named_weights())
-        return self.probe.check()
+    def _check_sampled(self, stats: UpdateStats) -> None:
+        """Before weights move: was the batch sampled from the policy? Raises ParityError."""
+        check_gap(stats.logprob_gap, stats.gap_tokens, self.config)
 
     def save(self) -> None:
-        """Write a checkpoint of the state after `done` updates, unless it is there already."""
-        if self.saved == self.done:
+        """Write a checkpoint of the last whole step, unless it is there already."""
+        if not self.done or self.saved == self.done:
             return
         self.observer.phase("checkpoint", None)
         folder = self.run.checkpoint(self.done)
@@ -188,7 +222,7 @@ class Trainer:
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         self.buffer.rewind(state["watermark"])
         self.policy.load(folder)
-        self.sync()
+        self.synced = False
         self.done = self.saved = step
 
     def _buffer_counts(self) -> dict[str, int]:

@@ -1,0 +1,308 @@
+"""What stops a run, and what a stopped run leaves: a tiny random model, its real engine and update, and
+a game of lengths."""
+
+import json
+import math
+import shutil
+from contextlib import closing
+
+import pytest
+import torch
+
+from azr_fast.config.load import load_config
+from azr_fast.errors import UserError
+from azr_fast.observe.runfolder import RunFolder
+from azr_fast.policy.chat import Renderer
+from azr_fast.policy.models import ModelFiles, resolve_model
+from azr_fast.policy.policy import Policy
+from azr_fast.rollout.engine import EngineDied
+from azr_fast.rollout.parity import ParityError
+from azr_fast.rollout.transformers_engine import TransformersEngine
+from azr_fast.selfplay.buffer import TaskBuffer
+from azr_fast.selfplay.guard import FRUITLESS_STEPS
+from azr_fast.selfplay.loop import Parts, Trainer
+from azr_fast.selfplay.types import Judgement, Message, Prompt, Role, Status, Task
+
+KEYS = {
+    "run.name": "run",
+    "run.steps": 6,
+    "run.checkpoint_every": 100,
+    "model.dtype": "float32",
+    "play.proposals": 4,
+    "play.solves": 2,
+    "play.price_samples": 2,
+    "seeding.tasks": 0,
+    "rollout.max_prompt_tokens": 64,
+    "rollout.max_new_tokens": 8,
+    "reward.duplicate": "none",
+    "update.lr": 1e-3,
+}
+
+
+class LengthGame:
+    """Proposals and solutions are right when their text has an even number of characters."""
+
+    kinds = ("even",)
+    end_tokens = frozenset({2})
+
+    def first_tasks(self):
+        return [Task("even", "first", {})]
+
+    def proposal_prompts(self, kind, count, buffer, rng):
+        return [Prompt(kind, Role.PROPOSER, (Message("user", "pose"),))] * count
+
+    def gate(self, answer):
+        if len(answer.text) % 2:
+            return Judgement(Status.REJECTED, "odd")
+        return Judgement(Status.PASSED, "ok", task=Task("even", answer.text, {}))
+
+    def solve_prompt(self, task):
+        return Prompt("even", Role.SOLVER, (Message("user", "solve"),), task=task)
+
+    def grade(self, answer):
+        return Judgement(Status.WRONG if len(answer.text) % 2 else Status.PASSED, "even")
+
+    def seeds_from(self, task):
+        return [task]
+
+    def verification(self):
+        return {}
+
+
+class StubbornGame(LengthGame):
+    """A game in which nothing is ever right, and in which answers never end."""
+
+    def gate(self, answer):
+        return Judgement(Status.MALFORMED, "no")
+
+    def grade(self, answer):
+        return Judgement(Status.MALFORMED, "no")
+
+
+class DullGame(StubbornGame):
+    """The same with answers that end, at every second token that may be sampled."""
+
+    end_tokens = frozenset(range(0, 49152, 2))
+
+
+class Told:
+    """An observer that keeps what it is told."""
+
+    def __init__(self):
+        self.steps, self.notes = [], []
+
+    def phase(self, name, total=None):
+        pass
+
+    def advance(self, done, total=None, note=""):
+        pass
+
+    def step(self, metrics):
+        self.steps.append(metrics)
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A random Llama of one layer that speaks with SmolLM2's tokenizer."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny")
+    for path in resolve_model("smollm2-135m").folder.iterdir():
+        if path.suffix != ".safetensors" and path.name != "config.json":
+            shutil.copy(path, folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=49152, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, tie_word_embeddings=True, initializer_range=0.2,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return ModelFiles(folder, "tiny")
+
+
+class FaultyEngine(TransformersEngine):
+    """The real engine, with log-probs that are `lie` nats off, and a death, when a test says so."""
+
+    lie, dies = 0.0, False
+
+    def poll(self):
+        if self.dies:
+            raise EngineDied(self.name, RuntimeError("out of order"))
+        done = super().poll()
+        for completion in done:
+            shifted = tuple(logprob - self.lie for logprob in completion.logprobs)
+            object.__setattr__(completion, "logprobs", shifted)
+        return done
+
+
+@pytest.fixture
+def play(tmp_path, files):
+    """Trains a run; `prepare` gets the trainer before it starts. Returns it and
+    what was raised."""
+
+    def train(game=LengthGame, prepare=lambda trainer: None, resume=False, **keys):
+        config = load_config("cpu", {"run.dir": str(tmp_path)} | KEYS | keys)
+        run = RunFolder.resume(tmp_path / "run") if resume else RunFolder.create(config)
+        renderer, told, raised = Renderer(files.folder), Told(), None
+        with closing(run), closing(TaskBuffer(run.tasks, 100)) as buffer:
+            engine = FaultyEngine(config.rollout, files, game.end_tokens, config.model)
+            policy = Policy(files, config.model, config.update, config.rollout.temperature)
+            parts = Parts(game(), buffer, policy, engine, renderer)
+            trainer = Trainer(config, parts, run, told, lambda: False)
+            prepare(trainer)
+            try:
+                trainer.train()
+            except (RuntimeError, ValueError) as error:
+                raised = error
+        return trainer, raised
+
+    return train
+
+
+def saved(trainer):
+    return sorted(int(p.name[5:]) for p in (trainer.run.path / "checkpoints").glob("step-*"))
+
+
+def lines(trainer):
+    return [json.loads(line) for line in trainer.run.metrics.read_text().splitlines()]
+
+
+def in_step(trainer, step, act):
+    """Call `act` when `step` begins."""
+    play = trainer.play
+
+    def look(now):
+        if now == step:
+            act()
+        return play(now)
+
+    trainer.play = look
+
+
+def test_engine_and_trainer_agree_in_every_step(play):
+    trainer, raised = play()
+    assert raised is None
+    assert [line["step"] for line in lines(trainer)] == [1, 2, 3, 4, 5, 6]
+    for line in lines(trainer):
+        assert line["update"]["moved"]
+        assert line["update"]["logprob_gap"] < 1e-4
+        assert line["fruitless"] is None
+    assert saved(trainer) == [6]
+
+
+def test_one_alarm_syncs_and_plays_the_step_again(play):
+    """A step whose samples were not the policy's is played once more; nothing of it stays."""
+
+    def once(trainer):
+        calls = []
+
+        def lie():
+            trainer.engine.lie = 0.0 if calls else 0.5
+            calls.append(None)
+
+        in_step(trainer, 3, lie)
+
+    trainer, raised = play(prepare=once)
+    assert raised is None
+    (note,) = (
+        trainer.observer.notes[-1:]
+        if "again" in trainer.observer.notes[-1]
+        else trainer.observer.notes
+    )
+    assert "engine and trainer are 0.5 nats apart" in note
+    assert "playing step 3 again" in note
+    calm, _ = play(**{"run.name": "calm"})
+    for name, weight in trainer.policy.named_weights():
+        assert torch.equal(weight, dict(calm.policy.named_weights())[name])
+
+
+def test_a_lasting_alarm_leaves_the_last_whole_step(play):
+    def from_step_4(trainer):
+        in_step(trainer, 4, lambda: setattr(trainer.engine, "lie", 0.5))
+
+    trainer, raised = play(prepare=from_step_4)
+    assert isinstance(raised, ParityError)
+    assert "parity.max_gap" in str(raised)
+    assert saved(trainer) == [3]
+    assert [line["step"] for line in lines(trainer)] == [1, 2, 3]
+
+
+def test_an_engine_that_dies_leaves_the_last_whole_step_and_resume_goes_on(play):
+    def in_step_3(trainer):
+        in_step(trainer, 3, lambda: setattr(trainer.engine, "dies", True))
+
+    trainer, raised = play(prepare=in_step_3)
+    assert isinstance(raised, EngineDied)
+    assert saved(trainer) == [2]
+    trainer, raised = play(resume=True)
+    assert raised is None
+    assert [line["step"] for line in lines(trainer)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_weights_that_do_not_arrive_are_sent_again_and_named(play):
+    def deaf(trainer):
+        in_step(trainer, 2, lambda: setattr(trainer.engine, "update_weights", lambda weights: None))
+
+    trainer, raised = play(prepare=deaf)
+    assert isinstance(raised, ParityError)
+    assert "other weights than it was sent: lm_head.weight" in str(raised)
+    assert saved(trainer) == [2]
+
+
+@pytest.mark.parametrize("lr", [1e30, 1e4])
+def test_a_run_whose_steps_would_ruin_the_model_stops_with_a_remedy(play, files, lr):
+    trainer, raised = play(**{"update.lr": lr})
+    assert isinstance(raised, UserError)
+    assert "would ruin the model" in str(raised)
+    assert str(raised).endswith("lower update.lr")
+    assert [bool(line["update"]["skipped"]) for line in lines(trainer)] == [True] * FRUITLESS_STEPS
+    untouched = Policy(files, trainer.config.model, trainer.config.update, 1.0)
+    for name, weight in untouched.named_weights():  # also in the checkpoint that was written
+        assert torch.equal(weight, dict(trainer.policy.named_weights())[name])
+
+
+def test_a_model_that_is_no_longer_finite_is_said_to_be_so(play):
+    def late(trainer):
+        weights = dict(trainer.engine._model.named_parameters())
+        in_step(trainer, 3, lambda: weights["model.norm.weight"].data.fill_(math.nan))
+
+    _, raised = play(prepare=late)
+    assert isinstance(raised, UserError)
+    assert "the model's numbers are not finite since step 2" in str(raised)
+
+
+@pytest.mark.parametrize(
+    ("game", "keys", "reason"),
+    [
+        (DullGame, {}, "no answer has an advantage"),
+        (LengthGame, {"rollout.max_prompt_tokens": 3}, "longer than rollout.max_prompt_tokens"),
+        (StubbornGame, {"rollout.max_new_tokens": 1}, "cut off at rollout.max_new_tokens"),
+    ],
+)
+def test_steps_that_cannot_teach_are_said_and_stop_the_run(play, game, keys, reason):
+    trainer, raised = play(game, **keys)
+    assert isinstance(raised, UserError)
+    assert f"{FRUITLESS_STEPS} steps in a row taught nothing" in str(raised)
+    assert reason in str(raised)
+    assert [reason in line["fruitless"] for line in lines(trainer)] == [True] * FRUITLESS_STEPS
+    assert saved(trainer) == [FRUITLESS_STEPS]
+
+
+def test_a_fruitless_step_between_good_ones_is_no_reason_to_stop(play):
+    def sometimes(trainer):
+        credit = trainer.credit
+
+        def equal_rewards(answers):
+            batch = credit(answers)
+            if trainer.done % 2:
+                for one in answers:
+                    one.advantage = 0.0
+            return batch
+
+        trainer.credit = equal_rewards
+
+    trainer, raised = play(prepare=sometimes)
+    assert raised is None
+    assert [bool(line["fruitless"]) for line in lines(trainer)] == [False, True] * 3
