@@ -115,3 +115,68 @@ def test_token_weights_add_up_to_one(weighting):
     assert sum(w * n for w, n in zip(weights, lengths, strict=True)) == pytest.approx(1.0)
     proposer = weights[0] * lengths[0]
     assert proposer == pytest.approx(0.5 if weighting == "equal" else 2 / 40)
+
+
+def group_shares(tokens_by_group, answers=1):
+    """Each group's share of the loss under "equal", in the order given, and the batch's weights."""
+    batch = [
+        judged(f"kind{group}", Role.SOLVER, 0.0, tokens)
+        for group, tokens in enumerate(tokens_by_group)
+        for _ in range(answers)
+    ]
+    weights = token_weights(batch, AdvantageConfig(group_weighting="equal"))
+    shares = [0.0] * len(tokens_by_group)
+    for one, weight in zip(batch, weights, strict=True):
+        shares[int(one.group[0].removeprefix("kind"))] += weight * len(one.answer.token_ids)
+    return shares, weights
+
+
+def test_a_group_of_83_tokens_gets_four_times_its_tokens_share():
+    tokens = [83, 2000, 900, 1500, 700, 3000]
+    shares, weights = group_shares(tokens)
+    assert shares[0] == pytest.approx(4 * 83 / 8183)
+    assert shares[1:] == pytest.approx([(1 - 4 * 83 / 8183) / 5] * 5)
+    assert max(weights) == pytest.approx(4 / 8183)
+
+
+def test_what_one_bound_cuts_may_bring_another_group_to_its_bound():
+    shares, _ = group_shares([10, 62, 428, 500])
+    assert shares == pytest.approx([0.04, 0.248, 0.356, 0.356])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ([1, 1, 1, 1], [0.25] * 4),
+        ([7], [1.0]),
+        ([1, 2], [0.5, 0.5]),
+        ([0, 5, 0, 5], [0.0, 0.5, 0.0, 0.5]),
+        ([0, 0], [0.0, 0.0]),
+        ([], []),
+        ([1, 99], [0.04, 0.96]),
+    ],
+)
+def test_shares_of_few_of_no_and_of_tiny_groups(tokens, expected):
+    assert group_shares(tokens)[0] == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(0, 5000), max_size=8), st.integers(1, 3))
+def test_shares_add_up_to_one_hold_the_bound_and_are_equal_where_it_does_not_bind(tokens, answers):
+    shares, weights = group_shares(tokens, answers)
+    total = answers * sum(tokens)
+    if not total:
+        assert not any(shares)
+        return
+    assert math.fsum(shares) == pytest.approx(1.0, abs=1e-12)
+    assert max(weights) <= 4 / total * (1 + 1e-12)
+    bounds = [4 * answers * count / total for count in tokens]
+    free = [
+        share
+        for share, bound, count in zip(shares, bounds, tokens, strict=True)
+        if count and share < bound * (1 - 1e-12)
+    ]
+    assert free == pytest.approx([free[0]] * len(free) if free else [])
+    assert not free or max(shares) <= max(free) * (1 + 1e-12)
+    filled = [count for count in tokens if count]
+    if min(filled) * 4 * len(filled) >= sum(tokens):
+        assert [share for share in shares if share] == pytest.approx([1 / len(filled)] * len(filled))

@@ -184,7 +184,8 @@ class AdvantageConfig(Section):
     )
     group_weighting: Literal["tokens", "equal"] = Field(
         default="tokens",
-        description="tokens: every token counts the same; equal: every task-role group does",
+        description="tokens: every token counts the same; equal: every task-role group does, but "
+        "no token counts more than four times what it would by tokens",
     )
 
     @model_validator(mode="after")

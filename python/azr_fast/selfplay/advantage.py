@@ -6,7 +6,7 @@ Which answers form a group is decided here; the estimators' arithmetic is `ops.g
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import islice
 
 import torch
@@ -14,6 +14,8 @@ import torch
 from azr_fast.config.schema import AdvantageConfig
 from azr_fast.ops.group_advantage import group_advantage
 from azr_fast.selfplay.types import Judged
+
+MOST_OVER_TOKENS = 4
 
 
 def set_advantages(batch: Sequence[Judged], config: AdvantageConfig) -> None:
@@ -46,7 +48,8 @@ def token_weights(batch: Sequence[Judged], config: AdvantageConfig) -> list[floa
     """Weight of each token of each answer in the loss; over all tokens they add up to 1.
 
     "equal" gives every task-role group the same say, so that many priced solutions do not drown
-    the few proposals they came from.
+    the few proposals they came from. A group of very few tokens gets less: no token weighs more
+    than MOST_OVER_TOKENS times what it would weigh under "tokens".
     """
     lengths = [len(judged.answer.token_ids) for judged in batch]
     if config.group_weighting == "tokens":
@@ -54,5 +57,22 @@ def token_weights(batch: Sequence[Judged], config: AdvantageConfig) -> list[floa
     totals: dict[Hashable, int] = defaultdict(int)
     for judged, length in zip(batch, lengths, strict=True):
         totals[judged.group] += length
-    filled = sum(1 for total in totals.values() if total)
-    return [1.0 / (filled * max(1, totals[judged.group])) for judged in batch]
+    shares = _equal_shares(totals)
+    return [shares[judged.group] / max(1, totals[judged.group]) for judged in batch]
+
+
+def _equal_shares(totals: Mapping[Hashable, int]) -> dict[Hashable, float]:
+    """Each group's share of the loss, from its tokens: equal up to the bound.
+
+    What the bound takes from small groups is shared equally among the larger ones, up to theirs.
+    The bounds add up to MOST_OVER_TOKENS, so there is always room for the whole loss.
+    """
+    tokens = max(1, sum(totals.values()))
+    filled = sorted((group for group in totals if totals[group]), key=lambda g: totals[g])
+    shares: dict[Hashable, float] = dict.fromkeys(totals, 0.0)
+    left = 1.0
+    for done, group in enumerate(filled):
+        bound = MOST_OVER_TOKENS * totals[group] / tokens
+        shares[group] = min(left / (len(filled) - done), bound)
+        left -= shares[group]
+    return shares

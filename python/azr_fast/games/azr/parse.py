@@ -1,25 +1,24 @@
 """Reading answers. Model text becomes strings here; nothing of it is evaluated.
 
 An answer may think inside <think>…</think>, answers inside <answer>…</answer>, and puts each part
-into a fenced block labelled python, input, output or message, in any order. The last complete
-answer counts. Where no answer tag occurs at all, the fenced blocks of the whole text are the
-answer: small models forget the tags long before they forget the fences. An answer that the token
-limit cut off is malformed whatever it holds, so that rambling on after the answer earns nothing.
+into a fenced block labelled python, input, output or message, in any order (fences.py finds blocks
+and tags). The last complete answer counts. Where no answer tag occurs at all, the blocks of the
+whole text are the answer: small models forget the tags long before they forget the fences. An
+answer that the token limit cut off is malformed whatever it holds, so that rambling on after the
+answer earns nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from azr_fast.games.azr.fences import Block, blocks_and_tags
 from azr_fast.games.azr.refusal import Malformed
 
 T = TypeVar("T")
 
-_FENCE = "```"
-_LABELS = {"py": "python", "python3": "python"}
 _MISSING = {
     "python": "no_program",
     "input": "no_input",
@@ -27,14 +26,6 @@ _MISSING = {
     "message": "no_message",
 }
 _DEFINES_F = re.compile(r"^[ \t]*def[ \t]+f\b", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A fenced block: its label in lower case and the text between the fences."""
-
-    label: str
-    text: str
 
 
 def read_program_and_input(text: str, truncated: bool) -> tuple[str, str]:
@@ -54,49 +45,45 @@ def read_block(text: str, truncated: bool, label: str) -> str:
 
 
 def _read(text: str, truncated: bool, pick: Callable[[Sequence[Block]], T]) -> T:
-    """What `pick` finds in the last answer that has it; Malformed names what the last one lacks."""
+    """What `pick` finds in the last answer that has it; Malformed names what the last one lacks.
+
+    An answer that is indented as a whole (CommonMark: a code block, not a fence) or wrapped in
+    another fenced block is read where the text holds no better one.
+    """
     if truncated:
         raise Malformed("truncated", text[-200:])
     faults: list[Malformed] = []
-    for section in reversed(answer_sections(text)):
-        try:
-            return pick(fenced_blocks(section))
-        except Malformed as fault:
-            faults.append(fault)
+    for loose in (False, True):
+        for blocks in reversed(_answers(blocks_and_tags(text, loose))):
+            try:
+                return pick(blocks)
+            except Malformed as fault:
+                faults.append(fault)
     raise faults[0] if faults else Malformed("no_answer", text[-200:])
 
 
-def answer_sections(text: str) -> list[str]:
-    """Texts of the complete answers, in order; the whole text where no answer tag occurs."""
-    text = text.rpartition("</think>")[2]
-    if "<answer>" in text:
-        closed = text.split("</answer>")[:-1]
-        return [piece.rpartition("<answer>")[2] for piece in closed if "<answer>" in piece]
-    return [text.partition("<think>")[0]]
+def _answers(found: Sequence[Block | str]) -> list[list[Block]]:
+    """The blocks of each complete answer, in order; all of them where no answer tag occurs."""
+    thought = max((i + 1 for i, piece in enumerate(found) if piece == "</think>"), default=0)
+    found = found[thought:]
+    if "<answer>" in found:
+        return list(_tagged(found))
+    end = found.index("<think>") if "<think>" in found else len(found)
+    return [[piece for piece in found[:end] if isinstance(piece, Block)]]
 
 
-def fenced_blocks(text: str) -> list[Block]:
-    """Closed fenced blocks in order. A labelled fence inside a block ends it and opens the next,
-    so that one forgotten closing fence does not swallow the rest."""
-    found: list[Block] = []
-    label: str | None = None
-    lines: list[str] = []
-    for line in text.replace("\r\n", "\n").split("\n"):
-        stripped = line.strip()
-        opens = re.fullmatch(r"```[ \t]*(\w*)", stripped)
-        if label is None:
-            if opens:
-                label, lines = opens[1].lower(), []
-            continue
-        ends_here = stripped.endswith(_FENCE)
-        if not opens and not ends_here:
-            lines.append(line)
-            continue
-        if not opens:
-            lines.append(line.rstrip()[: -len(_FENCE)])
-        found.append(Block(_LABELS.get(label, label), "\n".join(lines).strip("\n")))
-        label, lines = (opens[1].lower(), []) if opens and opens[1] else (None, [])
-    return found
+def _tagged(found: Sequence[Block | str]) -> Iterator[list[Block]]:
+    blocks: list[Block] | None = None
+    for piece in found:
+        if isinstance(piece, Block):
+            if blocks is not None:
+                blocks.append(piece)
+        elif piece == "<answer>":
+            blocks = []
+        elif piece == "</answer>":
+            if blocks is not None:
+                yield blocks
+            blocks = None
 
 
 def _last_complete(blocks: Sequence[Block], labels: Sequence[str]) -> dict[str, str]:

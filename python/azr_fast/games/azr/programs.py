@@ -12,6 +12,7 @@ from azr_fast.games.azr.refusal import Failed
 
 ENTRY = "f"
 _SOURCE = "<proposed program>"
+_NOT_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)  # what ast.parse raises
 
 # Compiler warnings about model text ("\d", `1 is 1`) are no news for the user.
 warnings.filterwarnings("ignore", module=_SOURCE)
@@ -27,6 +28,15 @@ class Program:
     ignored: tuple[str, ...] = ()  # parameters of f that its body never reads
 
 
+def is_python(text: str) -> bool:
+    """Whether a program or a literal parses, whatever it means."""
+    try:
+        ast.parse(text.strip(), _SOURCE)
+    except _NOT_PYTHON:
+        return False
+    return True
+
+
 def inspect(text: str, forbidden: Sequence[str], max_chars: int) -> Program:
     """The static checks of the gate (paper, section 3.3.2), cheap ones first.
 
@@ -38,7 +48,7 @@ def inspect(text: str, forbidden: Sequence[str], max_chars: int) -> Program:
     try:
         tree = ast.parse(text, _SOURCE)
         dump = ast.dump(_without_docstrings(tree))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except _NOT_PYTHON as error:
         raise Failed("syntax_error", f"{type(error).__name__}: {error}") from None
     entries = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == ENTRY]
     if not entries:
