@@ -5,8 +5,8 @@
 A child process per setting of the environment holds vLLM and the policy over SmolLM2-135M, as a
 training process does. In each round every child in turn samples answers and makes one update,
 without neighbours and beside one and two processes that compute without end. The neighbours have
-sessions of their own, like work in another terminal: Linux shares a core between sessions first and
-then between threads. Reported are medians over rounds, and ratios to the quiet machine.
+sessions of their own, like work in another terminal: with autogroups, Linux shares a core between
+sessions first and then between threads. Reported are medians over rounds, and ratios to the quiet machine.
 
 The quiet rows need a machine without other work. `other_cpus` is what ran beside each measurement
 and was not started here, in cores.
@@ -50,6 +50,8 @@ class Child:
             text=True,
             start_new_session=True,
         )
+        assert self._process.stdout
+        assert self._process.stdout.readline() == "ready\n", "a child could not start"
 
     def measure(self, part: str) -> dict[str, float]:
         """What `timed` says of one go at `part`."""
@@ -199,6 +201,7 @@ def serve(answer_tokens: int) -> None:
         run = parts(answer_tokens)
         for do in run.values():
             do()  # the first go warms up and does not count
+        print("ready", file=answers, flush=True)
         for line in sys.stdin:
             print(json.dumps(timed(run[line.strip()])), file=answers, flush=True)
 

@@ -57,8 +57,9 @@ def test_the_runtime_reads_what_the_user_set() -> None:
 
 @pytest.mark.parametrize("variable", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
 def test_a_way_to_wait_that_the_user_set_wins(
-    variable: str, monkeypatch: pytest.MonkeyPatch
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    use_groups(tmp_path, monkeypatch, "0::/\n", {})
     monkeypatch.setenv(variable, "77")
     before = dict(os.environ)
     threads.set_environment()
