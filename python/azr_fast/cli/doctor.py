@@ -16,6 +16,7 @@ from azr_fast.cli.train import default_preset
 from azr_fast.errors import UserError
 from azr_fast.observe.typed import how_to_install, typed
 from azr_fast.sandbox.launcher import check_daemon, find_daemon
+from azr_fast.threads import usable_cores
 
 MEMORY_GIB = 11.0  # the cpu preset on SmolLM2-135M peaks at 10.3 GB
 
@@ -53,7 +54,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding(
         "memory", memory >= MEMORY_GIB, f"{memory:.1f} GiB, {MEMORY_GIB:g} for the smallest model"
     )
-    yield Finding("cores", True, str(machine.cores()))
+    yield Finding("cores", True, str(usable_cores()))
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     yield Finding("disk", free >= 3.0, f"{free:.1f} GiB free here, a small run takes 3")
     gpus = ", ".join(map(str, machine.gpu_devices()))

@@ -38,11 +38,6 @@ def gpu_usable() -> bool:
     return bool(gpu_devices()) and not torch.endswith("+cpu")
 
 
-def cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
 def memory_gib() -> float:
     """Memory that this process may use, GiB: the machine's, or less in a container."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

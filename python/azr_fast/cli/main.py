@@ -20,6 +20,7 @@ from azr_fast.config.keys import FIELDS
 from azr_fast.config.load import nearest
 from azr_fast.errors import UserError
 from azr_fast.observe.typed import how_to_install
+from azr_fast.threads import set_environment
 
 # Each is a module of this package with `add_options(parser)`, which also sets what to run.
 COMMANDS = {
@@ -49,6 +50,7 @@ EXTRAS = {**dict.fromkeys(FOR_TRAINING, "cpu"), "fastapi": "gateway", "uvicorn":
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    set_environment()  # before anything imports torch
     words = list(sys.argv[1:] if arguments is None else arguments)
     print_anything()
     try:

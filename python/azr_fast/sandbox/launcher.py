@@ -18,6 +18,7 @@ from azr_fast.config.schema import SandboxConfig
 from azr_fast.errors import UserError
 from azr_fast.sandbox.client import Client, SandboxLost
 from azr_fast.sandbox.messages import Limits
+from azr_fast.threads import usable_cores
 
 _DAEMON = "azr-sandboxd"
 _LONGEST_SOCKET_PATH = 107  # bytes; unix(7): sun_path is 108 with its closing null
@@ -37,7 +38,7 @@ class Sandbox:
     path: str  # of the socket, while the context is entered
 
     def __init__(self, zygotes: int = 0, require: str = "seccomp", rewind: bool = True) -> None:
-        cores = len(os.sched_getaffinity(0))
+        cores = usable_cores()
         self._zygotes = zygotes or 2 * cores
         # More than one: programs are run twice over to be compared.
         self._rewind = max(cores, 2) if rewind else 0

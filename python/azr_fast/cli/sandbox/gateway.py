@@ -12,7 +12,6 @@ there is no password. Ctrl-C or SIGTERM answers what was accepted, a second one 
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from typing import NamedTuple
 from azr_fast.cli.sandbox.options import add_daemon_options, add_limit_options, limits_of, opened
 from azr_fast.cli.stop import stop_on_signals
 from azr_fast.errors import UserError
+from azr_fast.threads import usable_cores
 
 _BACKLOG = 1024
 _MOST_IN_FLIGHT = 1000
@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--in-flight",
         metavar="N",
         type=in_flight,
-        default=4 * len(os.sched_getaffinity(0)),
+        default=4 * usable_cores(),
         help="programs handed to the sandbox at once, others wait (default: 4 per core)",
     )
     add_limit_options(parser, timeout="60000", memory="1G", output="1M")
