@@ -16,9 +16,10 @@ from azr_fast.policy.policy import Policy
 from azr_fast.rollout.engine import Engine
 from azr_fast.rollout.parity import (
     ParityError,
-    _first_gap,
     check_gap,
+    first_answers,
     gap_limit,
+    mean_gap,
     prove_engine,
     send_weights,
 )
@@ -62,9 +63,8 @@ def moved(policy: Policy) -> dict[str, torch.Tensor]:
 
 def test_an_honest_engine_is_proven(engine: Engine, policy: Policy, renderer: Renderer) -> None:
     prove_engine(engine, policy, renderer, config_with())
-    mean, tokens = _first_gap(engine, policy, renderer, config_with())
+    mean, tokens = mean_gap(policy, first_answers(engine, renderer, config_with()))
     assert tokens > 100
-    assert mean is not None
     assert 0 < mean < gap_limit(config_with()) / 2
 
 
@@ -126,11 +126,11 @@ def test_a_head_that_is_sent_last_week_is_seen_by_its_samples_too(
     """The log-probs of sampled tokens part when weights do, whatever checksums say."""
     weights = dict(policy.named_weights())
     engine.update_weights((weights | {NORM: weights[NORM] * 1.5}).items())
-    mean, tokens = _first_gap(engine, policy, renderer, config_with())
+    mean, tokens = mean_gap(policy, first_answers(engine, renderer, config_with()))
     with pytest.raises(ParityError, match=r"nats apart on \d+ sampled tokens"):
         check_gap(mean, tokens, config_with())
     send_weights(engine, policy.named_weights)
-    check_gap(*_first_gap(engine, policy, renderer, config_with()), config_with())
+    check_gap(*mean_gap(policy, first_answers(engine, renderer, config_with())), config_with())
 
 
 def test_an_engine_that_cannot_take_a_weight_is_refused(

@@ -179,4 +179,6 @@ def test_shares_add_up_to_one_hold_the_bound_and_are_equal_where_it_does_not_bin
     assert not free or max(shares) <= max(free) * (1 + 1e-12)
     filled = [count for count in tokens if count]
     if min(filled) * 4 * len(filled) >= sum(tokens):
-        assert [share for share in shares if share] == pytest.approx([1 / len(filled)] * len(filled))
+        assert [share for share in shares if share] == pytest.approx(
+            [1 / len(filled)] * len(filled)
+        )

@@ -75,7 +75,7 @@ def prove_engine(engine: Engine, trainer: Trainer, renderer: Renderer, config: C
     try:
         send_weights(engine, lambda: ((name, -weight) for name, weight in trainer.named_weights()))
         send_weights(engine, trainer.named_weights)
-        mean, tokens = _first_gap(engine, trainer, renderer, config)
+        mean, tokens = mean_gap(trainer, first_answers(engine, renderer, config))
         check_gap(mean, tokens, config)
     except (ParityError, NotFinite) as error:
         raise UserError(
@@ -113,30 +113,35 @@ def gap_limit(config: Config) -> float:
     return limit - log(config.rollout.top_p)
 
 
-def _first_gap(
-    engine: Engine, trainer: Trainer, renderer: Renderer, config: Config
-) -> tuple[float | None, int]:
-    """The mean gap on a few answers to fixed questions, and over how many tokens it is."""
+def first_answers(
+    engine: Engine, renderer: Renderer, config: Config, seed: int = 0
+) -> list[TrainSequence]:
+    """The engine's answers to a few fixed questions, with their log-probs."""
     prompts = [
         renderer.encode(Prompt("parity", Role.SOLVER, (Message("user", question),)))
         for question in FIRST_QUESTIONS
     ]
-    tokens = min(ANSWER_TOKENS, config.rollout.max_new_tokens)
     fitting = [ids for ids in prompts if len(ids) <= config.rollout.max_prompt_tokens]
+    tokens = min(ANSWER_TOKENS, config.rollout.max_new_tokens)
     requests = [
-        Request((index,), ids, seed=index, max_new_tokens=tokens)
+        Request((index,), ids, seed=seed * 1000 + index, max_new_tokens=tokens)
         for index, ids in enumerate(fitting * ANSWERS_EACH)
     ]
-    batch = [
+    return [
         TrainSequence(requests[done.id[0]].prompt_ids, done.token_ids, 0.0, 0.0, done.logprobs)
         for done in _generate(engine, requests)
     ]
+
+
+def mean_gap(trainer: Trainer, answers: Sequence[TrainSequence]) -> tuple[float, int]:
+    """|log p by the trainer - log p when sampled| in the mean, as `check_gap` wants it, and over
+    how many tokens it is."""
     gaps = [
         min(abs(here - sampled), 1.0) if here == here else 1.0
-        for answer, logprobs in zip(batch, trainer.answer_logprobs(batch), strict=True)
+        for answer, logprobs in zip(answers, trainer.answer_logprobs(answers), strict=True)
         for here, sampled in zip(logprobs, answer.behaviour_logprobs or (), strict=True)
     ]
-    return (sum(gaps) / len(gaps), len(gaps)) if gaps else (None, 0)
+    return sum(gaps) / max(1, len(gaps)), len(gaps)
 
 
 def _generate(engine: Engine, requests: Sequence[Request]) -> list[Completion]:

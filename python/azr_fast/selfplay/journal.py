@@ -25,6 +25,7 @@ class StepRecord:
     step: int
     update: UpdateStats | None = None
     fruitless: Fruitless | None = None
+    entropy_shares: Mapping[str, float] = field(default_factory=dict)
     verification: Mapping[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     _since: float = field(default_factory=time.monotonic)
@@ -65,7 +66,7 @@ class Journal:
             "time": time.monotonic() - self._started,
             "seconds": record.seconds
             | {"verify_blocked": stream.blocked, "verify_threads": stream.judging},
-            "tokens": token_counts(answers, batch, stream),
+            "tokens": {**token_counts(answers, batch, stream), **record.entropy_shares},
             "tokens_per_s": stream.tokens / record.seconds["play"],
             "groups": group_metrics(answers),
             "proposals": proposal_rates(answers),

@@ -22,6 +22,7 @@ from azr_fast.rollout.parity import ParityError, check_gap, send_weights
 from azr_fast.rollout.stream import Interrupted, Stream, StreamStats
 from azr_fast.selfplay.advantage import set_advantages, token_weights
 from azr_fast.selfplay.buffer import TaskBuffer
+from azr_fast.selfplay.entropy import entropy_shares, entropy_weights
 from azr_fast.selfplay.game import Game
 from azr_fast.selfplay.guard import Guard, fruitless
 from azr_fast.selfplay.journal import Journal, StepRecord
@@ -145,7 +146,7 @@ class Trainer:
             answers = self.play(step)
             record.lap("play")
             batch = self.credit(answers)
-            record.update = self.update(batch)
+            record.update = self.update(batch, record)
             record.lap("update")
         except BaseException:
             self.buffer.rewind(mark)
@@ -178,9 +179,16 @@ class Trainer:
         set_advantages(batch, self.config.advantage)
         return batch
 
-    def update(self, batch: Sequence[Judged]) -> UpdateStats:
+    def update(self, batch: Sequence[Judged], record: StepRecord) -> UpdateStats:
         """One policy update on the whole batch."""
-        weights = token_weights(batch, self.config.advantage)
+        config = self.config
+        weights = entropy_weights(
+            batch,
+            token_weights(batch, config.advantage),
+            config.update.entropy,
+            f"{config.run.seed}/{record.step}",
+        )
+        record.entropy_shares = entropy_shares(batch, weights)
         sequences = [
             TrainSequence(
                 prompt_ids=judged.answer.prompt_ids,
