@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 import torch
+from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from azr_fast.config.load import load_config
 from azr_fast.config.schema import Config, ModelConfig, UpdateConfig
@@ -13,6 +17,7 @@ from azr_fast.errors import UserError
 from azr_fast.policy.chat import Renderer
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.policy import Policy
+from azr_fast.rollout import open_engine
 from azr_fast.rollout.engine import Engine
 from azr_fast.rollout.parity import (
     ParityError,
@@ -174,3 +179,41 @@ def test_the_limit(keys: dict[str, object], mean: float | None, tokens: int, ala
             check_gap(mean, tokens, config)
     else:
         check_gap(mean, tokens, config)
+
+
+@pytest.mark.parametrize("engine_name", ["vllm", "transformers"])
+def test_a_mixture_of_experts_is_trained_or_refused_by_name(
+    engine_name: str, smollm: ModelFiles, tmp_path: Path
+) -> None:
+    """vLLM's CPU build computes experts from a copy that a reload does not reach: the weights are
+    there, and what is sampled is not what is trained."""
+    files = random_mixture(smollm, tmp_path / "mixture")
+    keys = {"model.name": str(files.folder), "rollout.engine": engine_name}
+    config = config_with(**keys, **{"rollout.cache_gib": 0.2, "model.device": "cpu"})
+    renderer = Renderer(files.folder)
+    policy = Policy(files, config.model, config.update, temperature=1.0)
+    if engine_name == "vllm":
+        pytest.importorskip("vllm", reason="the vLLM engine is not installed")
+    with closing(open_engine(config.rollout, files, renderer, config.model, 0)) as engine:
+        if engine_name == "transformers":
+            prove_engine(engine, policy, renderer, config)
+            return
+        with pytest.raises(UserError, match=r"mixture.*--rollout\.engine transformers"):
+            prove_engine(engine, policy, renderer, config)
+
+
+def random_mixture(source: ModelFiles, folder: Path) -> ModelFiles:
+    """A random Qwen3 of four experts a layer, with the tokenizer of `source`."""
+    torch.manual_seed(0)
+    config = Qwen3MoeConfig(
+        vocab_size=49152, hidden_size=128, intermediate_size=96, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, head_dim=32, num_experts=4,
+        num_experts_per_tok=2, moe_intermediate_size=32, initializer_range=0.1,
+        tie_word_embeddings=False, eos_token_id=2, bos_token_id=1, pad_token_id=2,
+    )  # fmt: skip
+    Qwen3MoeForCausalLM(config).save_pretrained(folder)
+    for path in source.folder.glob("*token*"):
+        shutil.copy(path, folder)
+    for path in source.folder.glob("*.jinja"):
+        shutil.copy(path, folder)
+    return ModelFiles(folder, "mixture")
