@@ -1,6 +1,5 @@
 """Answers that are computed for the entropy bonus alone."""
 
-import itertools
 import math
 import random
 
