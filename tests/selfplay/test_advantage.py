@@ -106,15 +106,15 @@ def test_every_normalised_group_has_mean_0_and_variance_1_or_is_zero(rows):
 @pytest.mark.parametrize("weighting", ["tokens", "equal"])
 def test_token_weights_add_up_to_one(weighting):
     batch = [
-        judged("a", Role.PROPOSER, 0.0, tokens=2),
+        judged("a", Role.PROPOSER, 0.0, tokens=12),
         judged("a", Role.SOLVER, 0.0, tokens=30),
         judged("a", Role.SOLVER, 0.0, tokens=8),
     ]
     weights = token_weights(batch, AdvantageConfig(group_weighting=weighting))
-    lengths = [2, 30, 8]
+    lengths = [12, 30, 8]
     assert sum(w * n for w, n in zip(weights, lengths, strict=True)) == pytest.approx(1.0)
     proposer = weights[0] * lengths[0]
-    assert proposer == pytest.approx(0.5 if weighting == "equal" else 2 / 40)
+    assert proposer == pytest.approx(0.5 if weighting == "equal" else 12 / 50)
 
 
 def group_shares(tokens_by_group, answers=1):

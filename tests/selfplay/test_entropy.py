@@ -142,7 +142,7 @@ def added_variance(rule, lengths, squared, share=0.2):
 
 
 def test_the_square_root_adds_less_variance_than_an_equal_share_or_the_surprisal():
-    lengths, surprisal, squared = simulated(1500)
+    lengths, surprisal, squared = simulated(400)
     rules = surprisal.sqrt(), torch.ones_like(surprisal), surprisal
     root, equal, proportional = (added_variance(rule, lengths, squared) for rule in rules)
     best = added_variance((squared / lengths).sqrt(), lengths, squared)
