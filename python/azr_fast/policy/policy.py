@@ -42,7 +42,7 @@ class UpdateStats:
     """What one update did. Means are over trained tokens, each counted once."""
 
     loss: float = 0.0
-    entropy: float = 0.0  # nats
+    entropy: float = 0.0  # nats; over computed tokens, which lean to surprising answers
     grad_norm: float = 0.0  # before the clip
     # |log p here - log p when sampled| where known: its mean, tokens over 1 nat counted as 1 nat,
     # its maximum, and over how many tokens.

@@ -87,6 +87,7 @@ def token_counts(
 ) -> dict[str, Any]:
     """Sampled tokens, and the shares that enter and that steer the update.
 
+    surprisal: mean of -log p of all sampled tokens, nats: an estimate of the policy's entropy ·
     trained: share of the tokens of well-formed answers that entered the advantage computation ·
     with_gradient: share of trained tokens whose advantage is not zero · skipped_prompts: prompts
     over the token limit, never sampled.
@@ -100,6 +101,7 @@ def token_counts(
 
     return {
         "sampled": tokens(answers),
+        "surprisal": -sum(sum(one.answer.logprobs) for one in answers) / max(1, tokens(answers)),
         "trained": tokens(well_formed(batch)) / max(1, tokens(well_formed(answers))),
         "with_gradient": tokens([one for one in batch if one.advantage]) / max(1, tokens(batch)),
         "skipped_prompts": stream.skipped,
