@@ -91,7 +91,9 @@ class MasterAdamW:
         flat = [parameter.data.view(-1), *(tensor.reshape(-1) for tensor in tensors)]
         lr, decay, now = self.learning_rate(), self._config.weight_decay, self.steps + 1
         beta1, beta2 = self._config.betas
-        for shown, weight, grad, mean, square in zip(*(t.split(_CHUNK) for t in flat), strict=True):
+        for shown, weight, grad, mean, square in zip(
+            *(torch.split(tensor, _CHUNK) for tensor in flat), strict=True
+        ):
             grad = grad * scale
             mean = torch.lerp(mean, grad, 1 - beta1) / (1 - beta1**now)
             square = torch.lerp(square, grad**2, 1 - beta2) / (1 - beta2**now)

@@ -305,7 +305,7 @@ class _Sums:
     ) -> None:
         """Take in the log-probs of a pack, in which the tokens of an answer lie together."""
         owners, lengths = torch.unique_consecutive(pack.owners_N, return_counts=True)
-        answers = logp_N.cpu().split(lengths.tolist())
+        answers = torch.split(logp_N.cpu(), lengths.tolist())
         for owner, logp in zip(owners.tolist(), answers, strict=True):
             self.logp_of[owner] = logp.sum().item()
             sampled = batch[owner].behaviour_logprobs

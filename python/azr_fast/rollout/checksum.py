@@ -21,7 +21,7 @@ _MODULUS = 1 << 64
 def checksum(weight: torch.Tensor) -> int:
     """The checksum of a tensor of any shape and floating-point dtype, in [0, 2^64)."""
     pieces = _pieces(weight.detach().contiguous())
-    return sum(_scrambled_sum(chunk) for chunk in pieces.split(_CHUNK)) % _MODULUS
+    return sum(map(_scrambled_sum, torch.split(pieces, _CHUNK))) % _MODULUS
 
 
 def checksums(weights: Iterable[tuple[str, torch.Tensor]]) -> dict[str, int]:

@@ -66,9 +66,8 @@ class VllmEngine:
         self._generated = 0
         self._engine = _start(_engine_args(config, files, model, seed))
         self._max_tokens: int = self._engine.model_config.max_model_len
-        (self._held,) = self._engine.apply_model(
-            partial(HeldWeights, dtype=self._engine.model_config.dtype)
-        )
+        watch = partial(HeldWeights, dtype=self._engine.model_config.dtype)
+        self._held: HeldWeights = self._engine.apply_model(watch)[0]
 
     def submit(self, request: Request) -> None:
         """Queue a generation. The prompt and its answer must fit the model."""
