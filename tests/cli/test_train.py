@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from azr_fast.cli import machine
-from azr_fast.cli.main import FOR_TRAINING, main, parse
+from azr_fast.cli.commands import parse
+from azr_fast.cli.main import FOR_TRAINING, main
 from azr_fast.cli.parser import overrides
 from azr_fast.cli.plan import best_solve_rate, work
 from azr_fast.cli.stop import stop_on_signals
