@@ -110,4 +110,6 @@ def start(tmp_path):
     yield run
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        for file in filter(None, (process.stdout, process.stderr)):
+            file.close()

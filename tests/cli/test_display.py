@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -39,7 +40,13 @@ def a_file_to_read(folder):
     return os.open(folder / "read", os.O_RDONLY)
 
 
-BROKEN = [a_dead_pipe, a_full_disk, a_full_pipe_that_does_not_block, a_lost_terminal, a_file_to_read]
+BROKEN = [
+    a_dead_pipe,
+    a_full_disk,
+    a_full_pipe_that_does_not_block,
+    a_lost_terminal,
+    a_file_to_read,
+]
 
 
 @pytest.mark.parametrize("broken", BROKEN)
@@ -71,8 +78,6 @@ def test_closed_descriptors_are_opened_and_no_others():
         "assert os.open('/dev/zero', os.O_RDONLY) > 2\n"
         "assert [os.readlink(f'/proc/self/fd/{n}') for n in (0, 1)] == ['/dev/null'] * 2\n"
     )
-    import sys
-
     subprocess.run([sys.executable, "-c", code], check=True)
     before = os.listdir("/proc/self/fd")
     open_closed_descriptors()
@@ -84,20 +89,19 @@ def whole_run(folder):
     return len(lines), [path.name for path in (folder / "checkpoints").iterdir()]
 
 
-@pytest.mark.parametrize("broken", BROKEN[:-1])
-def test_a_run_whose_output_cannot_be_written_goes_on_to_its_end(broken, start, words, tmp_path):
-    descriptor = broken(tmp_path)
+def test_a_reader_that_leaves_takes_its_lines_and_no_more(start, words, tmp_path):
     command = words(**{"run.name": "one", "run.steps": 2})
-    process = start(*command, stdout=descriptor, stderr=descriptor)
+    process = start(*command, stderr=a_dead_pipe(tmp_path))
+    assert process.stdout.readline().startswith("run runs/one: ")
+    process.stdout.close()
     assert process.wait() == 0
     assert whole_run(tmp_path / "runs" / "one") == (2, ["step-2"])
 
 
-def test_a_reader_that_leaves_takes_its_lines_and_no_more(start, words, tmp_path):
-    process = start(*words(**{"run.name": "one", "run.steps": 2}))
-    assert process.stdout.readline().startswith("run runs/one: ")
-    process.stdout.close()
-    assert (process.wait(), process.stderr.read()) == (0, "")
+def test_a_full_disk_and_a_full_pipe(start, words, tmp_path):
+    files = {"stdout": a_full_disk(tmp_path), "stderr": a_full_pipe_that_does_not_block(tmp_path)}
+    process = start(*words(**{"run.name": "one", "run.steps": 2}), **files)
+    assert process.wait() == 0
     assert whole_run(tmp_path / "runs" / "one") == (2, ["step-2"])
 
 
@@ -107,7 +111,7 @@ def test_a_run_without_any_descriptor(start, words, tmp_path):
             os.close(descriptor)
 
     command = words(**{"run.name": "one", "run.steps": 1})
-    assert start(*command, preexec_fn=close_all).wait() == 0  # noqa: PLW1509
+    assert start(*command, preexec_fn=close_all).wait() == 0
     assert whole_run(tmp_path / "runs" / "one") == (1, ["step-1"])
 
 
@@ -117,17 +121,17 @@ def test_an_error_message_that_cannot_be_written_keeps_its_exit_code(start):
         assert start(*command, stderr=full).wait() == 2
 
 
-def on_a_terminal(start, command, **options):
+def on_a_terminal(start, command, then=lambda: None):
     """Starts it as the leader of a session on a terminal of its own; its other end."""
     master, slave = os.openpty()
 
     def take_terminal():
         os.setsid()
         fcntl.ioctl(0, 0x540E, 0)  # TIOCSCTTY
-        options.get("then", lambda: None)()
+        then()
 
     files = dict.fromkeys(("stdin", "stdout", "stderr"), slave)
-    process = start(*command, preexec_fn=take_terminal, **files)  # noqa: PLW1509
+    process = start(*command, preexec_fn=take_terminal, **files)
     os.close(slave)
     return process, master
 

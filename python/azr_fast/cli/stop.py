@@ -66,7 +66,7 @@ class Stop:
         self._at_once = True
         try:
             yield
-        except Exception:
+        except BaseException:
             if self():
                 raise KeyboardInterrupt from None
             raise
