@@ -30,7 +30,8 @@ Every key of the config is an option below; a preset or a TOML file sets the
 rest. Ctrl-C, SIGTERM, SIGHUP (unless nohup has it ignored) and SIGUSR1 stop
 after a checkpoint with exit code 0, or at once with 130 while the run loads; a
 second one stops at once. `azr-fast train --resume RUN` goes on. Output that
-cannot be written, as after `| head`, is dropped: the run goes on to its end."""
+cannot be written, as after `| head`, is dropped: the run goes on to its end,
+and its exit code tells of the run alone."""
 
 EPILOG = """\
 examples:
@@ -97,13 +98,11 @@ def train(space: argparse.Namespace) -> int:
     if space.dry_run:
         print_plan(console, _dry_config(space))
         return 0
-    with (
-        show_log(console),
-        closing(open_observer(console)) as observer,
-        stop_on_signals(lambda: observer.note(STOPPING)) as stop,
-    ):
-        run = play(space, observer, stop)
-    print_summary(run.path, console)
+    observer = open_observer(console)
+    with show_log(console), stop_on_signals(lambda: observer.note(STOPPING)) as stop:
+        with closing(observer):
+            run = play(space, observer, stop)
+        print_summary(run.path, console)
     return 0
 
 
