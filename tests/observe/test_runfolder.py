@@ -161,6 +161,12 @@ def test_beginning_anew_moves_all_that_was_there_aside_each_time(config):
         assert set(everything(run.path / "set-aside-2")) == {
             *("metrics.jsonl", "samples/step-000001.jsonl")
         }
+        shutil.rmtree(run.path / "set-aside-1")
+        second = everything(run.path / "set-aside-2")
+        made_steps(run, 2)
+    with RunFolder.resume(run.path) as run:
+        assert "set-aside-1" in run.settle()
+        assert everything(run.path / "set-aside-2") == second
 
 
 def whole(run, step):

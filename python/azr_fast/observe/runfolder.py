@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,7 +40,7 @@ class RunFolder:
     tasks.db                 the task buffers
     samples/step-NNNNNN.jsonl  answers of a step
     checkpoints/step-N/      everything to go on from step N
-    set-aside-N/             what was there when a run without a checkpoint began anew
+    set-aside-N/             what was there when the run began anew, or a checkpoint was damaged
     """
 
     def __init__(self, path: Path, config: Config, lock: int, draft: Draft | None = None) -> None:
@@ -135,8 +136,8 @@ class RunFolder:
         found = [path for path in paths if path.exists()]
         if not found:
             return None
-        count = sum(1 for _ in self.path.glob("set-aside-*"))
-        aside = self.path / f"set-aside-{count + 1}"
+        places = (self.path / f"set-aside-{number}" for number in count(1))
+        aside = next(place for place in places if not place.exists())
         for path in found:
             target = aside / path.relative_to(self.path)
             target.parent.mkdir(parents=True, exist_ok=True)
