@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
@@ -13,7 +14,7 @@ from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.chat import Renderer
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.models import ModelFiles, resolve_model
-from azr_fast.policy.policy import Policy
+from azr_fast.policy.policy import MODEL_FOLDER, Policy
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.parity import prove_engine
 from azr_fast.sandbox.client import Client
@@ -22,15 +23,26 @@ from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.loop import Parts, Trainer
 
 
-def check_start(config: Config) -> ModelFiles:
-    """What can be refused before a run folder is made: the device, the model, the socket's path.
+def check_start(run: RunFolder) -> ModelFiles:
+    """What can be refused before anything slow: the device, the socket's path, the model's files.
 
-    Raises UserError; returns the model's files.
+    Raises UserError; returns those files. A checkpoint holds a whole model with its tokenizer, so
+    going on from one needs nothing else.
     """
+    config = run.config
     resolve_device(config.model.device)
     if config.sandbox.socket:
         check_socket_path(config.sandbox.socket)
-    return resolve_model(config.model.name)
+    name = config.model.name
+    step = run.latest_checkpoint()
+    if step is not None:
+        return ModelFiles((run.checkpoint(step) / MODEL_FOLDER).resolve(), name)
+    if run.resumed and Path(name).is_absolute() and not Path(name).exists():
+        raise UserError(
+            f"the run's model {name} is gone and no checkpoint of the run holds it: put it back, "
+            "or start a new run"
+        )
+    return resolve_model(name)
 
 
 @contextmanager
@@ -39,20 +51,24 @@ def open_trainer(
 ) -> Iterator[Trainer]:
     """A trainer with its model, engine, sandbox and buffers.
 
-    Raises UserError for what a user can mend: the cheap checks come before the slow loading.
+    Raises UserError for what a user can mend: the cheap checks come before the slow loading, and
+    all of that before the folder of a new run appears or that of a resumed one changes.
     """
     with ExitStack() as stack:
+        files = check_start(run)
+        observer.start(run.path, config, run.latest_checkpoint() or 0)
         observer.phase("load", None)
-        files = check_start(config)
         client = stack.enter_context(open_sandbox(config.sandbox))
         _check_zygotes(client, config.game.determinism_runs)
-        buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))
         renderer = Renderer(files.folder)
         engine = stack.enter_context(
             closing(open_engine(config.rollout, files, renderer, config.model, config.run.seed))
         )
         policy = Policy(files, config.model, config.update, config.rollout.temperature)
         prove_engine(engine, policy, renderer, config)
+        if note := run.settle():
+            observer.note(note)
+        buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))
         parts = Parts(AzrGame(config.game, client), buffer, policy, engine, renderer)
         yield Trainer(config, parts, run, observer, should_stop)
 

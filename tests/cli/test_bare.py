@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from azr_fast.cli import main as entry
+from azr_fast.cli import commands
+from azr_fast.cli.main import main
 from azr_fast.config.load import load_config
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.observe.typed import typed
@@ -60,13 +61,25 @@ def test_training_names_the_package_and_the_remedy(bare, tmp_path, without):
     assert not (tmp_path / "runs").exists(), "what did not begin leaves no run folder"
 
 
+def test_what_can_be_refused_early_is_refused_before_torch_is_looked_for(bare, folder, tmp_path):
+    taken = ("--run.dir", folder.parent, "--run.name", folder.name)
+    for words, said in (
+        (taken, f"run folder {folder} exists: choose another --run.name"),
+        (("--run.dir", "/proc/none"), "cannot make run folder /proc/none/"),
+        (("--run.dir", folder / "run.json"), "Not a directory; choose another --run.dir"),
+    ):
+        done = bare("train", "--preset", "cpu", *words)
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
 def test_another_missing_module_is_a_bug_of_ours(monkeypatch):
     def fail(_words):
         raise ModuleNotFoundError("No module named 'azr_fast.x'", name="azr_fast.x")
 
-    monkeypatch.setattr(entry, "parse", fail)
+    monkeypatch.setattr(commands, "parse", fail)
     with pytest.raises(ModuleNotFoundError):
-        entry.main([])
+        main([])
 
 
 def test_a_terminal_without_utf8_shows_a_question_mark(folder):

@@ -48,7 +48,12 @@ def test_what_is_lost_and_how_to_go_on(run):
 
 def test_before_the_first_checkpoint_a_run_begins_again(run):
     shutil.rmtree(run.checkpoint(7))
-    assert "goes on after step 0" in ending(run, SandboxLost("lost"))
+    assert "goes on anew, for want of a checkpoint" in ending(run, SandboxLost("lost"))
+
+
+def test_before_the_run_is_made_there_is_nothing_to_go_on_with(tmp_path):
+    with RunFolder.begin(load_config("cpu", {"run.dir": str(tmp_path)})) as run:
+        assert ending(run, EngineDied("vllm", ValueError("no"))).endswith("(no run was made)")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from azr_fast.cli import machine
-from azr_fast.cli.main import FOR_TRAINING, main, parse
+from azr_fast.cli.commands import parse
+from azr_fast.cli.main import FOR_TRAINING, main
 from azr_fast.cli.parser import overrides
 from azr_fast.cli.plan import best_solve_rate, work
-from azr_fast.cli.stop import stop_on_signals
 from azr_fast.cli.train import default_preset
 from azr_fast.config.keys import FIELDS
 from azr_fast.config.load import load_config
@@ -244,43 +243,3 @@ def test_priced_answers_count_as_solves():
     config = load_config("cpu", {"play.proposals": 4, "play.solves": 6, "play.price_samples": 3})
     solver = next(group for group in work(config) if group.group == "deduction/solver")
     assert solver.answers == (6, 4 * 3 + 2)
-
-
-def test_the_first_signal_asks_and_the_second_stops_at_once():
-    asked = []
-    with stop_on_signals(lambda: asked.append(1)) as should_stop:
-        assert not should_stop()
-        os.kill(os.getpid(), signal.SIGINT)
-        assert should_stop()
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-    assert asked == [1]
-
-
-def test_sigterm_asks_as_well_and_handlers_come_back():
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with stop_on_signals(lambda: None) as should_stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert should_stop()
-    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
-
-
-def test_without_a_signal_nothing_is_announced():
-    asked = []
-    with stop_on_signals(lambda: asked.append(1)) as should_stop:
-        assert not should_stop()
-    assert asked == []
-
-
-def test_a_second_sigterm_ends_the_process():
-    code = (
-        "import os, signal, threading; from azr_fast.cli.stop import stop_on_signals\n"
-        "announced = threading.Event()\n"
-        "with stop_on_signals(announced.set):\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    announced.wait()\n"
-        "    print('asked', flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "asked\n")

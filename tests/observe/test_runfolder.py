@@ -1,5 +1,6 @@
 import errno
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -12,7 +13,7 @@ from azr_fast.errors import UserError
 from azr_fast.observe.files import read_lines
 from azr_fast.observe.metrics import MetricsLog
 from azr_fast.observe.runfolder import FORMAT, RunFolder
-from azr_fast.policy.checkpoint import write_checkpoint
+from azr_fast.policy.checkpoint import prune_checkpoints, write_checkpoint
 
 
 @pytest.fixture
@@ -119,6 +120,111 @@ def test_a_run_without_its_checkpoints_begins_again(config):
     with RunFolder.create(config) as run:
         (run.path / "checkpoints").rmdir()
         assert run.latest_checkpoint() is None
+    with RunFolder.resume(run.path) as run:
+        assert run.settle() == "no whole checkpoint: the run begins anew"
+        assert (run.path / "checkpoints").is_dir()
+
+
+def made_steps(run, last):
+    with closing(MetricsLog(run.metrics)) as log:
+        for step in range(1, last + 1):
+            log.append({"step": step, "time": 2.5 * step})
+            run.samples(step).write_text(f'{{"of": {step}}}\n')
+
+
+def everything(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_beginning_anew_moves_all_that_was_there_aside_each_time(config):
+    with RunFolder.create(config) as run:
+        made_steps(run, 3)
+        for name in ("tasks.db", "tasks.db-wal", "checkpoints/step-3/half"):
+            (run.path / name).parent.mkdir(exist_ok=True)
+            (run.path / name).write_text("the first")
+        first = everything(run.path)
+    with RunFolder.resume(run.path) as run:
+        assert run.settle().endswith(
+            f"begins anew; what was there is kept in {run.path}/set-aside-1"
+        )
+        assert run.seconds() == 0.0
+        kept = everything(run.path / "set-aside-1")
+        assert kept == {k: v for k, v in first.items() if k not in ("config.toml", "run.json")}
+        made_steps(run, 1)
+    with RunFolder.resume(run.path) as run:
+        assert "set-aside-2" in run.settle()
+        assert everything(run.path / "set-aside-1") == kept
+        assert set(everything(run.path / "set-aside-2")) == {
+            *("metrics.jsonl", "samples/step-000001.jsonl")
+        }
+        shutil.rmtree(run.path / "set-aside-1")
+        second = everything(run.path / "set-aside-2")
+        made_steps(run, 2)
+    with RunFolder.resume(run.path) as run:
+        assert "set-aside-1" in run.settle()
+        assert everything(run.path / "set-aside-2") == second
+
+
+def whole(run, step):
+    write_checkpoint(run.checkpoint(step), lambda folder: (folder / "w").write_text("1"))
+
+
+def test_going_on_says_which_steps_are_played_again(config):
+    with RunFolder.create(config) as run:
+        made_steps(run, 7)
+        whole(run, 7)
+    with RunFolder.resume(run.path) as run:
+        assert run.settle() == ""
+        assert run.seconds() == 17.5
+    for step, said in ((6, "step 7 came"), (3, "steps 4 to 6 came")):
+        shutil.rmtree(run.checkpoint(7), ignore_errors=True)
+        shutil.rmtree(run.checkpoint(6), ignore_errors=True)
+        whole(run, step)
+        with RunFolder.resume(run.path) as run:
+            assert run.settle() == (
+                f"goes on after step {step}; {said} after its checkpoint and will be played again"
+            )
+            assert run.seconds() == 2.5 * step
+
+
+def test_a_damaged_newer_checkpoint_is_moved_out_of_the_way_of_those_to_come(config):
+    with RunFolder.create(config) as run:
+        whole(run, 3)
+        whole(run, 12)
+        (run.checkpoint(12) / "w").write_text("")
+    with RunFolder.resume(run.path) as run:
+        aside = run.path / "set-aside-1"
+        assert run.settle() == (
+            f"goes on after step 3; damaged checkpoints of later steps are kept in {aside}"
+        )
+        whole(run, 4)
+        prune_checkpoints(run.path / "checkpoints", 1)
+        assert run.latest_checkpoint() == 4
+        assert (aside / "checkpoints" / "step-12" / "w").exists()
+
+
+def test_a_failed_start_leaves_a_resumed_run_as_it_was(config):
+    with RunFolder.create(config) as run:
+        made_steps(run, 3)
+        whole(run, 1)
+        before = everything(run.path)
+    RunFolder.resume(run.path).close()
+    assert everything(run.path) == before
+
+
+def test_a_relative_model_may_be_given_again_and_another_not(config, tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    relative = {"run.dir": config.run.dir, "run.name": "first", "model.name": "model"}
+    RunFolder.create(load_config("cpu", relative)).close()
+    RunFolder.resume(_path(config), {"model.name": "./model/"}).close()
+    monkeypatch.chdir("/")
+    with pytest.raises(UserError, match=r"model\.name cannot change"):
+        RunFolder.resume(_path(config), {"model.name": "./model/"})
 
 
 def test_what_is_not_a_run_folder(tmp_path):

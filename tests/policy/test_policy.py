@@ -1,6 +1,7 @@
 """Updates move the model the right way, the same way every time, and survive a save."""
 
 import random
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -356,6 +357,16 @@ def test_a_saved_model_folder_holds_one_set_of_weights(make_policy, tiny_sharded
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     ours = dict(policy.named_weights())
     assert all(torch.equal(weight, ours[name]) for name, weight in model.named_parameters())
+
+
+def test_a_save_needs_the_folder_it_came_from_no_more(make_policy, tiny, tmp_path):
+    """That may be a checkpoint, and pruned by then."""
+    folder = shutil.copytree(tiny.folder, tmp_path / "first")
+    policy = make_policy(files=replace(tiny, folder=folder))
+    shutil.rmtree(folder)
+    policy.save(tmp_path)
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert names == {path.name for path in tiny.folder.iterdir()}
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])

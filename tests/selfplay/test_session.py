@@ -12,6 +12,9 @@ from azr_fast.session import open_trainer
 class Quiet:
     """An observer that is told of no phase but the first."""
 
+    def start(self, run_dir, config, step):
+        assert not run_dir.exists()
+
     def phase(self, name, total):
         assert name == "load"
 
@@ -19,11 +22,12 @@ class Quiet:
 def refusal(tmp_path, preset, **keys):
     config = load_config(preset, {"run.dir": str(tmp_path), "run.name": "run", **keys})
     with (
-        RunFolder.create(config) as run,
+        RunFolder.begin(config) as run,
         pytest.raises(UserError) as refused,
         open_trainer(config, run, Quiet(), lambda: False),
     ):
         pass
+    assert list(tmp_path.iterdir()) == []
     return str(refused.value)
 
 

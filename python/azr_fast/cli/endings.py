@@ -33,8 +33,11 @@ def known_endings(run: RunFolder) -> Iterator[None]:
 
 def how_to_go_on(run: RunFolder) -> str:
     """The command, and the step it takes the run back to."""
+    if not run.made:
+        return "no run was made"
     step = run.latest_checkpoint()
-    return f"{typed()} train --resume {run.path} goes on after step {step or 0}"
+    place = f"after step {step}" if step is not None else "anew, for want of a checkpoint"
+    return f"{typed()} train --resume {run.path} goes on {place}"
 
 
 def is_disk_full(error: OSError | sqlite3.OperationalError) -> bool:

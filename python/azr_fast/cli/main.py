@@ -1,37 +1,28 @@
 """The entry point `azr-fast`.
 
-Exit codes: 0 done (a run that Ctrl-C or SIGTERM stopped after a checkpoint included), 1 `doctor` or
-`sandbox` found something wrong (`sandbox run` has the exit status of the script), 2 bad input or a
-machine that lacks something (one line on stderr), 130 stopped at once by Ctrl-C.
+Exit codes: 0 done (a run that a signal stopped after a checkpoint included, and one whose output
+could not be written), 1 `doctor` or `sandbox` found something wrong (`sandbox run` has the exit
+status of the script), or the reader of another command's output went away, 2 bad input or a machine
+that lacks something (one line on stderr), 130 stopped at once: by Ctrl-C, or by any of the signals
+that stop a run while it still loads. A second signal insists: SIGTERM, SIGHUP and SIGUSR1 then end
+the process as signals do.
+
+This module imports little, so that a signal in the second that the rest takes is handled too.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
-from azr_fast.cli.machine import version
-from azr_fast.cli.parser import Parser
-from azr_fast.config.keys import FIELDS
-from azr_fast.config.load import nearest
+from azr_fast.cli.output import drop_unwritable, open_closed_descriptors
+from azr_fast.cli.stop import handled_by, interrupt
 from azr_fast.errors import UserError
 from azr_fast.observe.typed import how_to_install
 from azr_fast.threads import set_environment
-
-# Each is a module of this package with `add_options(parser)`, which also sets what to run.
-COMMANDS = {
-    "train": "train a model by self-play, or go on with a run",
-    "report": "what a run has come to, and its curves",
-    "models": "list built-in models; make a model ready",
-    "sandbox": "run programs in the sandbox, watch it, serve it over HTTP",
-    "doctor": "what training needs and what of it is here",
-}
-
-NOT_INSTALLED = "azr-fast, run from its sources"
 
 # What training needs and a bare `pip install .` leaves out.
 FOR_TRAINING = {
@@ -52,15 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     set_environment()  # before anything imports torch
     words = list(sys.argv[1:] if arguments is None else arguments)
-    print_anything()
+    trains = words[:1] == ["train"]
+    prepare_streams(trains)
     try:
-        space = parse(words)
-        code = int(space.run(space))
-        sys.stdout.flush()
-        return code
+        with handled_by(interrupt) if trains else nullcontext():
+            return run(words)
     except UserError as error:
         return refuse(str(error))
     except BrokenPipeError:  # as `azr-fast doctor | head` does
+        if trains:  # it was not the display
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1
     except ModuleNotFoundError as error:
@@ -73,51 +65,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def run(words: Sequence[str]) -> int:
+    """Run the command that `words` begin with."""
+    from azr_fast.cli.commands import parse
+
+    space = parse(words)
+    code = int(space.run(space))
+    sys.stdout.flush()
+    return code
+
+
 def refuse(message: str) -> int:
     """Say what was wrong and what to do about it; the exit code."""
     print(f"azr-fast: error: {message}", file=sys.stderr)
     return 2
 
 
-def print_anything() -> None:
-    """Show ? for a character that the terminal lacks, where it would end the program."""
+def prepare_streams(trains: bool) -> None:
+    """A run outlives its display, and any command what it says on stderr.
+
+    A character that the terminal lacks is shown as ?, where it would end the program.
+    """
+    open_closed_descriptors()
+    drop_unwritable("stderr")
+    if trains or sys.stdout is None:  # None: it was closed
+        drop_unwritable("stdout")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The options of the command that `words` begin with; `run` is the function to call."""
-    if not words or words[0].startswith("-"):
-        _refuse_option_of_train(words)
-        return _top().parse_args(words or ["--help"])
-    command = words[0]
-    if command not in COMMANDS:
-        raise UserError(
-            f"unknown command '{command}': the nearest is '{nearest(command, COMMANDS)}' "
-            f"(commands: {', '.join(COMMANDS)})"
-        )
-    parser = Parser(prog=f"azr-fast {command}", description=COMMANDS[command])
-    importlib.import_module(f"azr_fast.cli.{command}").add_options(parser, words[1:])
-    return parser.parse_args(words[1:])
-
-
-def _refuse_option_of_train(words: Sequence[str]) -> None:
-    option = words[0].partition("=")[0] if words else ""
-    if option[2:] in {*FIELDS, "preset", "resume", "dry-run", "time-limit"}:
-        raise UserError(f"{option} follows a command: azr-fast train {' '.join(words)}")
-
-
-def _top() -> Parser:
-    """Help and version; the command's own parser is made when one is named."""
-    lines = "\n".join(f"  {name:<10}{text}" for name, text in COMMANDS.items())
-    parser = Parser(
-        prog="azr-fast",
-        usage="azr-fast COMMAND ...",
-        description="Absolute Zero self-play: a language model poses Python tasks, solves them and "
-        "learns from running the code.",
-        epilog=f"commands:\n{lines}\n\nazr-fast COMMAND --help tells more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=version("azr-fast") or NOT_INSTALLED)
-    return parser

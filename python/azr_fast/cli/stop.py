@@ -1,4 +1,4 @@
-"""Stopping cleanly: the first Ctrl-C or SIGTERM asks, the second insists."""
+"""Stopping cleanly: the first signal asks, the second insists."""
 
 from __future__ import annotations
 
@@ -7,41 +7,110 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+Handler = Callable[[int, FrameType | None], None]
 
 
 @contextmanager
-def stop_on_signals(on_request: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Inside the context, the first signal makes the yielded function true and calls `on_request`.
+def handled_by(handler: Handler) -> Iterator[None]:
+    """Give the signals to `handler` inside the context.
 
-    From then on, and outside the context, signals act as they did before. `on_request` may print:
-    it runs in a thread of its own, because a handler may interrupt a print of the same thread.
+    SIGHUP that is ignored already, as it is under nohup(1), stays ignored.
     """
-    asked, woken = threading.Event(), threading.Event()
     before = {number: signal.getsignal(number) for number in SIGNALS}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        restore()
-        asked.set()
-        woken.set()
-
-    def announce() -> None:
-        woken.wait()
-        if asked.is_set():
-            on_request()
-
-    for number in SIGNALS:
-        signal.signal(number, ask)
-    announcer = threading.Thread(target=announce, name="stop", daemon=True)
-    announcer.start()
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
+    for number in before:
+        signal.signal(number, handler)
     try:
-        yield asked.is_set
+        yield
     finally:
-        restore()
-        woken.set()
-        announcer.join()
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """A handler for as long as there is nothing to save: any of the signals acts as Ctrl-C does."""
+    _act_by_default()
+    raise KeyboardInterrupt
+
+
+def _act_by_default() -> None:
+    """From now on a signal ends the process; Ctrl-C raises KeyboardInterrupt."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Stop:
+    """Whether a signal has asked the run to stop; called, it tells."""
+
+    def __init__(self) -> None:
+        self._asked, self._over = threading.Event(), threading.Event()
+        self._at_once = self._to_announce = False
+
+    def __call__(self) -> bool:
+        """Whether it has."""
+        return self._asked.is_set()
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside, where there is nothing to save yet, the signal raises KeyboardInterrupt.
+
+        A library may hide that, or make an error of its own of it: it is raised at the end then.
+        """
+        self._at_once = True
+        try:
+            yield
+        except BaseException:
+            if self():
+                raise KeyboardInterrupt from None
+            raise
+        finally:
+            self._at_once = False
+        if self():
+            raise KeyboardInterrupt
+
+    def ask(self, _number: int, _frame: FrameType | None) -> None:
+        """The handler of the first signal."""
+        _act_by_default()
+        self._asked.set()
+        if self._at_once:
+            raise KeyboardInterrupt
+        self._to_announce = True
+        self._over.set()
+
+    @contextmanager
+    def announced_by(self, on_request: Callable[[], None]) -> Iterator[None]:
+        """Call `on_request` when a signal asks, in a thread of its own.
+
+        It may print, and a handler may interrupt a print of the same thread.
+        """
+
+        def announce() -> None:
+            self._over.wait()
+            if self._to_announce:
+                on_request()
+
+        announcer = threading.Thread(target=announce, name="stop", daemon=True)
+        announcer.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            announcer.join()
+
+
+@contextmanager
+def stop_on_signals(on_request: Callable[[], None]) -> Iterator[Stop]:
+    """Inside the context, the first signal makes what is yielded true and calls `on_request`.
+
+    From then on signals act as they do by default; after the context, as they did before it.
+    """
+    stop = Stop()
+    with stop.announced_by(on_request), handled_by(stop.ask):
+        yield stop

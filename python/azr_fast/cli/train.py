@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from rich.console import Console
@@ -13,11 +13,12 @@ from azr_fast.cli.log import show_log
 from azr_fast.cli.machine import gpu_usable
 from azr_fast.cli.parser import add_config_options, overrides
 from azr_fast.cli.plan import plan_lines, reward_line
-from azr_fast.cli.stop import stop_on_signals
+from azr_fast.cli.stop import Stop, stop_on_signals
 from azr_fast.config.load import dump_config, load_config, preset_names
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
-from azr_fast.observe.progress import open_observer
+from azr_fast.observe.places import anchored
+from azr_fast.observe.progress import Observer, open_observer
 from azr_fast.observe.report import print_summary
 from azr_fast.observe.runfolder import RunFolder, resumed_config
 
@@ -26,8 +27,11 @@ Train a language model by Absolute Zero self-play: it proposes Python tasks,
 solves them, is rewarded by running the code, and learns.
 
 Every key of the config is an option below; a preset or a TOML file sets the
-rest. Ctrl-C (or SIGTERM) stops after a checkpoint with exit code 0; a second
-one stops at once. `azr-fast train --resume RUN` goes on."""
+rest. Ctrl-C, SIGTERM, SIGHUP (unless nohup has it ignored) and SIGUSR1 stop
+after a checkpoint with exit code 0, or at once with 130 while the run loads; a
+second one stops at once. `azr-fast train --resume RUN` goes on. Output that
+cannot be written, as after `| head`, is dropped: the run goes on to its end,
+and its exit code tells of the run alone."""
 
 EPILOG = """\
 examples:
@@ -94,41 +98,38 @@ def train(space: argparse.Namespace) -> int:
     if space.dry_run:
         print_plan(console, _dry_config(space))
         return 0
-    with show_log(console), open_run(space) as run:
-        if not space.resume and not space.preset:
-            others = " | ".join(preset_names())
-            console.print(f"preset {default_preset()} (--preset {others})", highlight=False)
-        play(run, console)
+    observer = open_observer(console)
+    with show_log(console), stop_on_signals(lambda: observer.note(STOPPING)) as stop:
+        with closing(observer):
+            run = play(space, observer, stop)
         print_summary(run.path, console)
     return 0
 
 
-def open_run(space: argparse.Namespace) -> RunFolder:
-    """The run folder to resume, or a new one. The model's name is checked before one is made."""
-    if space.resume:
-        return RunFolder.resume(space.resume, overrides(space))
-    config = load_config(space.preset or default_preset(), overrides(space))
-    from azr_fast.session import check_start  # a missing package shows before a folder is made
+def play(space: argparse.Namespace, observer: Observer, stop: Stop) -> RunFolder:
+    """Load everything, then train until the run's end or a signal. Returns the run, closed."""
+    with ExitStack() as stack:
+        with stop.at_once():
+            run = stack.enter_context(open_run(space))
+            # These import torch, which takes seconds; a name that is taken has been refused by now.
+            from azr_fast.cli.endings import known_endings
+            from azr_fast.session import open_trainer
 
-    check_start(config)
-    return RunFolder.create(config)
-
-
-def play(run: RunFolder, console: Console) -> None:
-    """Train until the run's end or a signal."""
-    from azr_fast.cli.endings import known_endings  # imports torch, and so does the session
-    from azr_fast.session import open_trainer
-
-    observer = open_observer(console)
-    with (
-        closing(observer),
-        known_endings(run),
-        stop_on_signals(lambda: observer.note(STOPPING)) as should_stop,
-    ):
-        observer.start(run.path, run.config, run.latest_checkpoint() or 0)
+            stack.enter_context(known_endings(run))
+            trainer = stack.enter_context(open_trainer(run.config, run, observer, stop))
+        if not space.resume and not space.preset:
+            others = " | ".join(preset_names())
+            observer.note(f"preset {default_preset()} (--preset {others})")
         observer.note(reward_line(run.config))
-        with open_trainer(run.config, run, observer, should_stop) as trainer:
-            trainer.train()
+        trainer.train()
+    return run
+
+
+def open_run(space: argparse.Namespace) -> RunFolder:
+    """The run folder to resume, or the name of a new one."""
+    if space.resume:
+        return RunFolder.resume(space.resume.expanduser(), overrides(space))
+    return RunFolder.begin(load_config(space.preset or default_preset(), overrides(space)))
 
 
 def print_plan(console: Console, config: Config) -> None:
@@ -139,5 +140,5 @@ def print_plan(console: Console, config: Config) -> None:
 
 def _dry_config(space: argparse.Namespace) -> Config:
     if space.resume:
-        return resumed_config(space.resume, overrides(space))
-    return load_config(space.preset or default_preset(), overrides(space))
+        return resumed_config(space.resume.expanduser(), overrides(space))
+    return anchored(load_config(space.preset or default_preset(), overrides(space)))

@@ -76,7 +76,7 @@ def _preset_path(preset: str | Path) -> Path:
                 f"(presets: {', '.join(preset_names())}; or the path of a .toml file)"
             )
         return PRESETS_FOLDER / f"{preset}.toml"
-    return Path(preset)
+    return Path(preset).expanduser()
 
 
 def _read_table(path: Path) -> Table:

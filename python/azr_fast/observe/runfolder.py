@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,10 +15,13 @@ from azr_fast.config.keys import FIELDS
 from azr_fast.config.load import dump_config, load_config
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
+from azr_fast.observe.draft import Draft, lock_file
 from azr_fast.observe.files import json_line, read_lines, write_whole
-from azr_fast.observe.typed import typed
+from azr_fast.observe.places import anchored
 from azr_fast.policy.checkpoint import latest_checkpoint
 
+CONFIG_FILE, RUN_FILE = "config.toml", "run.json"
+FOLDERS = ("samples", "checkpoints")
 FORMAT = 1  # of the folder; a run from another format is refused
 RESUMABLE_KEYS = (
     "run.steps",
@@ -37,46 +40,114 @@ class RunFolder:
     tasks.db                 the task buffers
     samples/step-NNNNNN.jsonl  answers of a step
     checkpoints/step-N/      everything to go on from step N
+    set-aside-N/             what was there when the run began anew, or a checkpoint was damaged
     """
 
-    def __init__(self, path: Path, config: Config) -> None:
-        """Lock `path`. Use `create` or `resume`."""
+    def __init__(self, path: Path, config: Config, lock: int, draft: Draft | None = None) -> None:
+        """Use `begin`, `create` or `resume`."""
         self.path = path
         self.config = config
-        self._lock = _lock(path)
+        self._lock = lock
+        self._draft = draft  # of a new run, until it is settled
+        self.resumed = draft is None
 
     @classmethod
-    def create(cls, config: Config) -> Self:
-        """Make a new folder for `config`. UserError when its name is taken or cannot be made."""
+    def begin(cls, config: Config) -> Self:
+        """Take the name of a new run. Its folder is there from `settle` on, or never.
+
+        UserError when the name is taken or the folder cannot be made.
+        """
+        config = anchored(config)
         name = config.run.name or time.strftime("%Y%m%d-%H%M%S")
         path = Path(config.run.dir) / name
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise UserError(
-                    f"run folder {path} exists: choose another --run.name, "
-                    f"or go on with it: {typed()} train --resume {path}"
-                )
-            for folder in ("samples", "checkpoints"):
-                (path / folder).mkdir()
-            write_whole(path / "config.toml", dump_config(config))
-            write_whole(path / "run.json", json_line({"format": FORMAT, "created": time.time()}))
+            draft = Draft(path, RUN_FILE, lambda folder: _fill(folder, config))
         except OSError as error:
-            raise UserError(
-                f"cannot make run folder {path}: {error.strerror}; choose another --run.dir or "
-                "--run.name"
-            ) from None
-        return cls(path, config)
+            raise UserError(_unmakeable(path, error)) from None
+        return cls(path, config, draft.lock, draft)
+
+    @classmethod
+    def create(cls, config: Config) -> Self:
+        """`begin` and `settle` at once."""
+        run = cls.begin(config)
+        run.settle()
+        return run
 
     @classmethod
     def resume(cls, path: Path, overrides: Mapping[str, Any] | None = None) -> Self:
         """Open a folder to go on with its run. Of `overrides` only RESUMABLE_KEYS may change."""
-        config = resumed_config(path, overrides)
-        folder = cls(path, config)
-        text = dump_config(config)
-        if text != (path / "config.toml").read_text(encoding="utf-8"):
-            write_whole(path / "config.toml", text)
-        return folder
+        check_format(path)
+        lock = _lock(path)
+        try:
+            config = resumed_config(path, overrides)
+            text = dump_config(config)
+            if text != (path / CONFIG_FILE).read_text(encoding="utf-8"):
+                write_whole(path / CONFIG_FILE, text)
+        except OSError as error:
+            os.close(lock)
+            raise UserError(_unwritable(path, error)) from None
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(path, config, lock)
+
+    def settle(self) -> str:
+        """Make the folder ready to play in, after all that can fail was loaded.
+
+        A new one appears; one that is resumed is put back to its newest checkpoint, or begins anew
+        without one. Returns a line on what became of the steps after that; empty: there were none.
+        """
+        if not self.resumed:
+            self._appear()
+            return ""
+        for folder in FOLDERS:
+            (self.path / folder).mkdir(exist_ok=True)
+        step = self.latest_checkpoint()
+        return self._begin_anew() if step is None else self._go_on(step)
+
+    def _appear(self) -> None:
+        if self._draft:
+            try:
+                self._draft.settle()
+            except OSError as error:
+                self.close()
+                raise UserError(_unmakeable(self.path, error)) from None
+            self._draft = None
+
+    def _begin_anew(self) -> str:
+        kept = self._set_aside(
+            [self.metrics, *self.path.glob("tasks.db*"), *self._samples(), *self._checkpoints()]
+        )
+        where = f"; what was there is kept in {kept}" if kept else ""
+        return f"no whole checkpoint: the run begins anew{where}"
+
+    def _go_on(self, step: int) -> str:
+        damaged = self._set_aside([p for p in self._checkpoints() if _step_of(p) > step])
+        cut = self.rewind(step)
+        notes = [f"goes on after step {step}"]
+        if cut:
+            notes += [f"{_span(cut)} came after its checkpoint and will be played again"]
+        if damaged:
+            notes += [f"damaged checkpoints of later steps are kept in {damaged}"]
+        return "; ".join(notes) if notes[1:] else ""
+
+    def _set_aside(self, paths: Sequence[Path]) -> Path | None:
+        """Move what exists of `paths` into a new folder; that folder, if anything was there."""
+        found = [path for path in paths if path.exists()]
+        if not found:
+            return None
+        places = (self.path / f"set-aside-{number}" for number in count(1))
+        aside = next(place for place in places if not place.exists())
+        for path in found:
+            target = aside / path.relative_to(self.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        return aside
+
+    @property
+    def made(self) -> bool:
+        """Whether the folder is there for others to see."""
+        return self._draft is None
 
     @property
     def metrics(self) -> Path:
@@ -101,19 +172,38 @@ class RunFolder:
         newest = latest_checkpoint(self.path / "checkpoints")
         return int(newest.name.removeprefix("step-")) if newest else None
 
-    def rewind(self, step: int) -> None:
-        """Cut metrics and samples of the steps after `step`, as if they had not been made."""
-        kept = [json_line(line) for line in read_lines(self.metrics) if line["step"] <= step]
+    def rewind(self, step: int) -> list[int]:
+        """Cut metrics and samples of the steps after `step`, as if they had not been made.
+
+        Returns the steps that were cut.
+        """
+        lines = list(read_lines(self.metrics))
+        kept = [json_line(line) for line in lines if line["step"] <= step]
         write_whole(self.metrics, "".join(kept))
-        for path in (self.path / "samples").glob("step-*.jsonl"):
+        for path in self._samples():
             if path > self.samples(step):
                 path.unlink()
+        return [line["step"] for line in lines if line["step"] > step]
+
+    def seconds(self) -> float:
+        """How long the steps of metrics.jsonl have taken, seeding included."""
+        return max((line["time"] for line in read_lines(self.metrics)), default=0.0)
+
+    def _samples(self) -> list[Path]:
+        return sorted((self.path / "samples").glob("step-*.jsonl"))
+
+    def _checkpoints(self) -> list[Path]:
+        """All of them, whole or damaged."""
+        return list((self.path / "checkpoints").glob("step-*"))
 
     def close(self) -> None:
-        """Let other processes in. Idempotent."""
-        if self._lock >= 0:
+        """Let other processes in. A new folder that was never settled goes. Idempotent."""
+        if self._draft:
+            self._draft.discard()
+            self._draft = None
+        elif self._lock >= 0:
             os.close(self._lock)
-            self._lock = -1
+        self._lock = -1
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +220,7 @@ class RunFolder:
 def check_format(path: Path) -> None:
     """UserError unless `path` is a run folder that this version can read."""
     try:
-        about = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        about = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
         found = about["format"]
     except (OSError, ValueError, TypeError, KeyError):  # absent, no JSON, no object, no format
         raise UserError(
@@ -147,8 +237,8 @@ def check_format(path: Path) -> None:
 def resumed_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """The config that the run in `path` would go on with. UserError for a key that must stay."""
     check_format(path)
-    old = load_config(path / "config.toml")
-    new = load_config(path / "config.toml", overrides)
+    old = anchored(load_config(path / CONFIG_FILE))
+    new = anchored(load_config(path / CONFIG_FILE, overrides))
     before, after = old.model_dump(), new.model_dump()
     for key in FIELDS:
         section, _, name = key.partition(".")
@@ -160,20 +250,43 @@ def resumed_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Co
     return new
 
 
+def _fill(folder: Path, config: Config) -> None:
+    """Write the files of a new run; run.json in place, because it is locked."""
+    for name in FOLDERS:
+        (folder / name).mkdir(exist_ok=True)
+    write_whole(folder / CONFIG_FILE, dump_config(config))
+    with (folder / RUN_FILE).open("w", encoding="utf-8") as file:
+        file.write(json_line({"format": FORMAT, "created": time.time()}))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _unmakeable(path: Path, error: OSError) -> str:
+    return (
+        f"cannot make run folder {path}: {error.strerror}; choose another --run.dir or --run.name"
+    )
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    return (
+        f"cannot write in run folder {path}: {error.strerror}; mend its permissions or free some "
+        "space, or start a new run"
+    )
+
+
 def _lock(path: Path) -> int:
-    """An exclusive lock on the folder, held by the descriptor returned; the kernel frees it."""
+    busy = f"run folder {path} is in use by another azr-fast: wait for it or stop it first"
     try:
-        descriptor = os.open(path / "run.json", os.O_RDWR | os.O_CLOEXEC)
+        return lock_file(path / RUN_FILE, busy)
     except OSError as error:
-        raise UserError(
-            f"cannot write in run folder {path}: {error.strerror}; mend its permissions, or start "
-            "a new run"
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise UserError(
-            f"run folder {path} is in use by another azr-fast: wait for it or stop it first"
-        ) from None
-    return descriptor
+        raise UserError(_unwritable(path, error)) from None
+
+
+def _step_of(checkpoint: Path) -> int:
+    """The step in its name; -1 for another name."""
+    number = checkpoint.name.removeprefix("step-")
+    return int(number) if number.isdecimal() else -1
+
+
+def _span(steps: Sequence[int]) -> str:
+    return f"step {steps[0]}" if len(steps) == 1 else f"steps {steps[0]} to {steps[-1]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +33,10 @@ PREVIEWED_ANSWERS = 8
 LARGEST_FALL = 2.0
 # Norm of a step over that of the weights. Sound steps have a thousandth.
 LARGEST_MOVE = 0.5
-_WEIGHT_FILES = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json")
+_WEIGHT_FILES = (
+    *(".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pth", ".pt", ".h5"),
+    *(".msgpack", ".ot", ".gguf", ".onnx"),
+)
 
 
 @dataclass(slots=True)
@@ -69,7 +71,8 @@ class Policy:
     def __init__(
         self, files: ModelFiles, model: ModelConfig, update: UpdateConfig, temperature: float
     ) -> None:
-        self._files = files
+        # Checkpoints need these at any time; the folder may be gone or pruned by then.
+        self._beside_weights = _all_but_weights(files.folder)
         self._update = update
         self._temperature = temperature
         self.device = resolve_device(model.device)
@@ -247,7 +250,9 @@ class Policy:
         model = folder / MODEL_FOLDER
         model.mkdir(parents=True, exist_ok=True)
         self._model.save_pretrained(model)
-        _copy_all_but_weights(self._files.folder, model)
+        for name, content in self._beside_weights.items():
+            if not (model / name).exists():
+                (model / name).write_bytes(content)
         state = self._optimizer.state() | {"torch_rng": torch.get_rng_state()}
         safetensors.torch.save_file(state, folder / OPTIMIZER_FILE)
 
@@ -266,13 +271,11 @@ class Policy:
         self._optimizer.restore(state)
 
 
-def _copy_all_but_weights(source: Path, target: Path) -> None:
-    """Tokenizer, chat template, licence: files that `target` lacks. An index of weights would name
-    files of the source, however the target's are cut."""
-    for path in source.iterdir():
-        wanted = path.is_file() and not path.name.endswith(_WEIGHT_FILES)
-        if wanted and not (target / path.name).exists():
-            shutil.copyfile(path, target / path.name)
+def _all_but_weights(folder: Path) -> dict[str, bytes]:
+    """Tokenizer, chat template, licence, by name. An index of weights would name files of this
+    folder, however those of a checkpoint are cut."""
+    files = (path for path in folder.iterdir() if path.is_file())
+    return {p.name: p.read_bytes() for p in files if not p.name.endswith(_WEIGHT_FILES)}
 
 
 class _Clock:

@@ -234,18 +234,19 @@ def _start(arguments: dict[str, Any]) -> Any:
 def _quiet() -> Iterator[None]:
     """Hold back what is written to stderr, native code included; print it if starting fails."""
     sys.stderr.flush()
-    with (
-        tempfile.TemporaryFile() as held,
-        os.fdopen(os.dup(2), "wb") as stderr,
-        warnings.catch_warnings(),
-    ):
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         os.dup2(held.fileno(), 2)
+        failed = False
         try:
             yield
-        except BaseException:
-            held.seek(0)
-            stderr.write(held.read())
+        except Exception:  # not when it is interrupted
+            failed = True
             raise
         finally:
-            os.dup2(stderr.fileno(), 2)
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            if failed:
+                held.seek(0)
+                sys.stderr.write(held.read().decode(errors="replace"))

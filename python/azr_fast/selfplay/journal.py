@@ -45,10 +45,15 @@ class Journal:
         self._observer = observer
         self._sample_every = config.run.sample_every
         self._started = time.monotonic()
+        self._before = 0.0  # seconds that the run took until it was resumed
         self._log: MetricsLog | None = None
 
     def open(self) -> None:
-        """Start writing, after the metrics of undone steps were cut away."""
+        """Start writing, after the metrics of undone steps were cut away.
+
+        The time of the lines goes on from the newest.
+        """
+        self._before = self._run.seconds()
         self._log = MetricsLog(self._run.metrics)
 
     def write(
@@ -63,7 +68,7 @@ class Journal:
         assert self._log is not None, "open() comes first"
         line = {
             "step": record.step,
-            "time": time.monotonic() - self._started,
+            "time": self._before + time.monotonic() - self._started,
             "seconds": record.seconds
             | {"verify_blocked": stream.blocked, "verify_threads": stream.judging},
             "tokens": {**token_counts(answers, batch, stream), **record.entropy_shares},

@@ -114,7 +114,6 @@ class Trainer:
     def begin(self) -> None:
         """Go on from the newest checkpoint, or seed the buffers."""
         step = self.run.latest_checkpoint()
-        self.run.rewind(step or 0)
         self.journal.open()
         if step is None:
             self.seed()
@@ -123,7 +122,6 @@ class Trainer:
 
     def seed(self) -> None:
         """Fill the buffers with the untrained model."""
-        self.buffer.rewind(0)
         self.observer.phase("seed", None)
         seed_buffers(self.game, self.buffer, self.stream, self.config, self._show_seeds)
 

@@ -1,0 +1,40 @@
+"""Files and folders that a config names, wherever the next command is typed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from azr_fast.config.schema import Config
+from azr_fast.policy.models import BUILTIN_MODELS
+
+
+def anchored(config: Config) -> Config:
+    """`config` with absolute paths for what a resumed run uses, and `~` expanded.
+
+    That is a model's folder or file, and the sandbox's socket. Built-in names and hub ids stay, but
+    a folder goes before a hub id of the same spelling. `run.dir` stays relative: a resumed run lies
+    where it was found.
+    """
+    socket = config.sandbox.socket
+    return config.model_copy(
+        update={
+            "run": config.run.model_copy(update={"dir": os.path.expanduser(config.run.dir)}),
+            "model": config.model.model_copy(update={"name": _model(config.model.name)}),
+            "sandbox": config.sandbox.model_copy(
+                update={"socket": os.path.abspath(os.path.expanduser(socket)) if socket else ""}
+            ),
+        }
+    )
+
+
+def _model(name: str) -> str:
+    """The name of a model as the next command would have to type it."""
+    path = Path(os.path.expanduser(name))
+    if name in BUILTIN_MODELS:
+        return name
+    if path.is_dir():
+        return str(path.resolve())
+    if path.is_file() or path.suffix == ".gguf":
+        return str(path.parent.resolve() / path.name)  # the target of a link may lack the suffix
+    return name
