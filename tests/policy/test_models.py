@@ -108,7 +108,7 @@ def test_gguf_file_becomes_safetensors_with_its_weights(
 def test_second_start_does_not_convert(
     folder: Path, tiny: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "_convert", None)  # calling it would fail
+    monkeypatch.setattr(models, "convert_gguf", None)  # calling it would fail
     assert resolve_model(str(tiny[0])).folder == folder
 
 
@@ -157,7 +157,7 @@ def truncate(file: Path) -> None:
             lambda f: (f / "model.safetensors.index.json").write_text(
                 '{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'
             ),
-            "missing, truncated or corrupt",
+            "is missing",
         ),
     ],
 )

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pydantic import ValidationError
+
 from azr_fast.errors import UserError
 
 LONGEST = 300  # characters of a reason: some libraries list all the models they know
@@ -22,8 +24,6 @@ def told(what: str, remedy: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except MemoryError:
-        raise  # of the machine, and no fault of the file
     except Exception as error:
         raise UserError(f"{what} ({reason(error)}): {remedy}") from error
 
@@ -45,6 +45,8 @@ def quiet() -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """What an error says, on one line of at most LONGEST characters."""
     kind = type(error).__name__
+    if isinstance(error, ValidationError):
+        return "; ".join(entry["msg"].splitlines()[0] for entry in error.errors())[:LONGEST]
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror

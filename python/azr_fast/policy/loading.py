@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,12 +32,13 @@ def load_model(files: ModelFiles, dtype: torch.dtype) -> PreTrainedModel:
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are in the report
         )
-    _check_report(files, report)
+    check_report(files.folder, report)
     _check_numbers(files, model)
     return model.eval()
 
 
-def _check_report(files: ModelFiles, report: dict[str, Any]) -> None:
+def check_report(source: Path, report: dict[str, Any]) -> None:
+    """Raise UserError by what transformers reports of a load from `source`: it only warns."""
     mismatched = [
         f"{name} (is {tuple(found)}, must be {tuple(wanted)})"
         for name, found, wanted in sorted(report["mismatched_keys"])
@@ -47,7 +49,7 @@ def _check_report(files: ModelFiles, report: dict[str, Any]) -> None:
         ("weights that its model type does not know", sorted(report["unexpected_keys"])),
     ):
         if names:
-            raise UserError(f"{files.folder} has {what}: {_some(names)}: {REMEDY}")
+            raise UserError(f"{source} has {what}: {_some(names)}: {REMEDY}")
 
 
 def _some(names: list[str]) -> str:

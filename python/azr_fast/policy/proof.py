@@ -39,9 +39,10 @@ REMEDY = (
 BROKEN = "get the model again, or try --model.dtype float32"
 SHARED, OWN, ANSWER = 11, 5, 7  # tokens of a sequence: of all prompts, of its own, of its answer
 FUTURE = 4  # tokens at the end of a sequence that are exchanged
-# Largest gaps of a module's output, relative to its size: two passes of one shape (rounding of
-# experts), and two ways to compute the same.
-ROUNDING = {torch.float32: 1e-4, torch.bfloat16: 0.03}
+LOUD = 2.0**10  # a power of two, so that products stay as they are
+# The largest gaps, relative to the size of a module's output. ROUNDING is of two passes of the same
+# shapes: one last bit in every number. OTHER_WAY is of the same in other shapes or by other code.
+ROUNDING = {torch.float32: 1e-4, torch.bfloat16: 2.0**-8}
 OTHER_WAY = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 WHOLE = "segments of whole sequences"  # an attention implementation that is asked for masks
 
@@ -122,12 +123,12 @@ class _Proof:
     def alone_is_reference(self) -> None:
         """A pack of one is what the model computes by itself, up to the logits."""
         row = self._alone
-        with self._attention("eager"), self._taps.record(row.tokens) as reference:
+        with self._attention("eager"), self._loud_head(), self._taps.record(row.tokens) as own:
             logits_TV = self._call(self._model, input_ids=row.tokens_T[None]).logits[0]
-        with self._taps.compare(row.tokens, row.compared, reference, row.compared) as gaps:
+        with self._taps.compare(row.tokens, row.compared, own, row.compared) as gaps:
             hidden_TH = self._run(row)
         self._judge(gaps, "mean", OTHER_WAY, "computes otherwise than by the model's own attention")
-        product_TV = torch.nn.functional.linear(hidden_TH, self._head)
+        product_TV = torch.nn.functional.linear(hidden_TH * LOUD, self._head)
         gaps = [gap_of("the head", product_TV, logits_TV)]
         self._judge(gaps, "mean", ROUNDING, "is more than a product (a bias, a scale, a soft cap)")
 
@@ -180,9 +181,7 @@ class _Proof:
             self._run(row)
         return passage
 
-    def _compare(
-        self, row: _Row, passage: Passage, recorded: list[int] | None = None
-    ) -> list[Gap]:
+    def _compare(self, row: _Row, passage: Passage, recorded: list[int] | None = None) -> list[Gap]:
         """Gaps of a pass over `row`, whose compared tokens are `recorded` in `passage`."""
         recorded = row.compared if recorded is None else recorded
         with self._taps.compare(row.tokens, row.compared, passage, recorded) as gaps:
@@ -211,6 +210,16 @@ class _Proof:
         except Exception as error:  # whatever the code of any model meets with inputs it knows not
             failed = f"{self._taps.running} fails in a pack ({reason(error)})"
             raise self._refusal(failed) from error
+
+    @contextmanager
+    def _loud_head(self) -> Iterator[None]:
+        """Large inputs of the head inside the block: what bends logits shows only on large ones."""
+        head = self._model.get_output_embeddings()
+        handle = head.register_forward_pre_hook(lambda _, inputs: (inputs[0] * LOUD, *inputs[1:]))
+        try:
+            yield
+        finally:
+            handle.remove()
 
     @contextmanager
     def _attention(self, implementation: str) -> Iterator[None]:
