@@ -185,10 +185,10 @@ QUANTISED = r"quantised weights \({}\).*choose the same model in bfloat16"
     [
         (edit("config.json", quantization_config={"quant_method": "gptq", "bits": 4}), QUANTISED.format("gptq")),
         (edit("config.json", quantization_config={"quant_method": "awq"}), QUANTISED.format("awq")),
-        (edit("config.json", quantization_config={"quant_method": "bitsandbytes"}), QUANTISED.format("bits")),
+        (edit("config.json", quantization_config={"quant_method": "bitsandbytes"}), QUANTISED.format("bitsandbytes")),
         (edit("config.json", quantization_config={"quant_method": "fp8"}), QUANTISED.format("fp8")),
         (edit("config.json", quantization_config={"load_in_4bit": True}), "quantised weights"),
-        (edit("config.json", compression_config={"quant_method": "compressed-tensors"}), QUANTISED.format("comp")),
+        (edit("config.json", compression_config={"quant_method": "compressed-tensors"}), QUANTISED.format("compressed-tensors")),
         (edit("config.json", text_config={"quantization_config": {"quant_method": "fp8"}}), QUANTISED.format("fp8")),
         (write("quantize_config.json", '{"bits": 4}'), "quantised weights"),
         (quantise, r"quantised weights \(model\.layers\.0\.mlp\.up_proj\.weight is I8\)"),
@@ -208,7 +208,6 @@ QUANTISED = r"quantised weights \({}\).*choose the same model in bfloat16"
         (edit("generation_config.json", eos_token_id=[2, -3]), "ends answers by token -3"),
         (edit("generation_config.json", eos_token_id="end"), "eos_token_id|generation_config"),
         (edit("generation_config.json", max_new_tokens="many"), "generation_config"),
-        (edit("tokenizer_config.json", tokenizer_class="NoSuchTokenizer"), "cannot load the tokenizer"),
         (edit("tokenizer_config.json", tokenizer_class=7), "cannot load the tokenizer"),
         (edit("tokenizer.json", model={"type": "Newer"}), "cannot load the tokenizer"),
         (write("tokenizer.json", "{}"), "cannot load the tokenizer"),
@@ -248,7 +247,7 @@ def test_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:
     assert "cannot read" in refusal(tmp_path / "circle")
 
 
-@pytest.mark.parametrize("name", ["", "a" * 5000, "~nobody/model", "a/b/c", "bad\x00name"])
+@pytest.mark.parametrize("name", ["", "a" * 300, "~nobody/model", "a/b/c", "bad\x00name"])
 def test_odd_names_are_refused(name: str) -> None:
     refusal(name)
 

@@ -110,15 +110,27 @@ def _read_object(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def _check_config(folder: Path, config: dict[str, Any], remedy: str) -> None:
-    """Whether transformers has the code of this model, and reads its config."""
-    import transformers
+    """Whether transformers can make a model of this config, and read how it generates."""
+    from transformers import AutoConfig, GenerationConfig
+
+    if not isinstance(config.get("model_type"), str):
+        raise UserError(f"{folder}/config.json names no model_type: {remedy}")
+    _refuse_quantised(folder, config)
+    _check_type(folder, config)
+    with told(f"cannot read {folder}/config.json", remedy):
+        AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if (folder / "generation_config.json").exists():
+        with told(f"cannot read {folder}/generation_config.json", remedy):
+            GenerationConfig.from_pretrained(folder)
+
+
+def _check_type(folder: Path, config: dict[str, Any]) -> None:
+    """Whether transformers has the code of this type of model, as a causal language model."""
+    from transformers import __version__
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    kind = config.get("model_type")
-    if not isinstance(kind, str):
-        raise UserError(f"{folder}/config.json names no model_type: {remedy}")
-    _refuse_quantised(folder, config)
+    kind = config["model_type"]
     if kind not in CONFIG_MAPPING_NAMES and "auto_map" in config:
         raise UserError(
             f"{folder} brings code of its own (auto_map), which is not run: "
@@ -126,19 +138,14 @@ def _check_config(folder: Path, config: dict[str, Any], remedy: str) -> None:
         )
     if kind not in CONFIG_MAPPING_NAMES:
         raise UserError(
-            f"{folder} has the model type {kind!r}, which transformers {transformers.__version__} "
-            "does not know: choose another model, or install a transformers that knows it"
+            f"{folder} has the model type {kind!r}, which transformers {__version__} does not "
+            "know: choose another model, or install a transformers that knows it"
         )
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or config.get("is_encoder_decoder"):
         raise UserError(
             f"{folder} has the model type {kind!r}, which is not a causal language model: "
             "choose one that is, such as Llama, Qwen2 or Qwen3"
         )
-    with told(f"cannot read {folder}/config.json", remedy):
-        transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    if (folder / "generation_config.json").exists():
-        with told(f"cannot read {folder}/generation_config.json", remedy):
-            transformers.GenerationConfig.from_pretrained(folder)
 
 
 def _refuse_quantised(folder: Path, config: dict[str, Any]) -> None:
