@@ -69,7 +69,7 @@ UNSOUND = {
     "rwkv": (MAMBA | {"attention_hidden_size": 64}, r"rwkv\.blocks\.0\.attention\.time_shift mixes"),
     "gptj": (OLD | {"rotary_dim": 8}, r"transformer\.h\.0\.attn computes an answer otherwise"),
     "xlnet": (
-        {"vocab_size": 97, "d_model": 64, "n_layer": 2, "n_head": 4, "d_inner": 96},
+        {"vocab_size": 97, "d_model": 64, "n_layer": 2, "n_head": 4, "d_inner": 96, "initializer_range": 0.1},
         "transformer mixes",
     ),
     "bert": (BIDIRECTIONAL, r"bert\.encoder\.layer\.0\.attention\.self computes otherwise"),

@@ -36,7 +36,9 @@ class Renderer:
         self.vocabulary_size: int = len(self._tokenizer)
         self._check_ids(folder, known)
         with told(f"the chat template of {folder} cannot be used", REMEDY):
-            self.encode(Prompt("trial", Role.SOLVER, (Message("user", "Hello"),)))
+            trial = self.encode(Prompt("trial", Role.SOLVER, (Message("user", "Hello"),)))
+        if not trial:
+            raise UserError(f"{folder} turns a prompt into no tokens: {REMEDY}")
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Token ids up to and including the prefill, ready for the model to continue."""
