@@ -144,7 +144,7 @@ def truncate(file: Path) -> None:
     [
         (lambda f: (f / "config.json").unlink(), "no config.json"),
         (lambda f: (f / "config.json").write_text("{"), "config.json is not JSON"),
-        (lambda f: (f / "config.json").write_text("[]"), "names no model_type"),
+        (lambda f: (f / "config.json").write_text("[]"), "is not a JSON object"),
         (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
         (lambda f: (f / "model.safetensors").unlink(), "no .safetensors"),
         (lambda f: truncate(f / "model.safetensors"), "truncated or corrupt"),

@@ -150,11 +150,7 @@ class _Proof:
         self._model.train()
         gaps = self._compare(self._packed, packed)
         self._judge(
-            gaps,
-            "largest",
-            ROUNDING,
-            "computes otherwise in training mode (dropout or noise)",
-            "set --update.recompute false",
+            gaps, "largest", ROUNDING, "computes otherwise in training mode (dropout or noise)"
         )
 
     def _judge(
@@ -163,7 +159,6 @@ class _Proof:
         figure: Literal["largest", "mean"],
         limits: dict[torch.dtype, float],
         what: str,
-        remedy: str = REMEDY,
     ) -> None:
         """Refuse by the first gap over its limit."""
         for gap in gaps:
@@ -171,10 +166,12 @@ class _Proof:
             if value != value:
                 raise self._refusal(f"{gap.module} gives numbers that are not finite", BROKEN)
             if value > limits[self._head.dtype]:
-                raise self._refusal(f"{gap.module} {what}", remedy)
+                raise self._refusal(f"{gap.module} {what}")
 
-    def _refusal(self, what: str, remedy: str = REMEDY) -> UserError:
-        return UserError(f"{self._name} cannot be trained: {what}: {remedy}")
+    def _refusal(self, what: str, remedy: str = "") -> UserError:
+        """What is wrong, with what to do where nothing else helps: recomputation, or the model."""
+        usual = "set --update.recompute false" if self._model.training else REMEDY
+        return UserError(f"{self._name} cannot be trained: {what}: {remedy or usual}")
 
     def _record(self, row: _Row) -> Passage:
         with self._taps.record(row.tokens) as passage:
