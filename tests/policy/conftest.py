@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.policy import Policy
+
+sys.path.insert(0, str(Path(__file__).parent))  # for tiny_models
 
 VOCABULARY = 61
 

@@ -108,7 +108,7 @@ def test_gguf_file_becomes_safetensors_with_its_weights(
 def test_second_start_does_not_convert(
     folder: Path, tiny: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "_convert", None)  # calling it would fail
+    monkeypatch.setattr(models, "convert_gguf", None)  # calling it would fail
     assert resolve_model(str(tiny[0])).folder == folder
 
 
@@ -144,7 +144,7 @@ def truncate(file: Path) -> None:
     [
         (lambda f: (f / "config.json").unlink(), "no config.json"),
         (lambda f: (f / "config.json").write_text("{"), "config.json is not JSON"),
-        (lambda f: (f / "config.json").write_text("[]"), "names no model_type"),
+        (lambda f: (f / "config.json").write_text("[]"), "is not a JSON object"),
         (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
         (lambda f: (f / "model.safetensors").unlink(), "no .safetensors"),
         (lambda f: truncate(f / "model.safetensors"), "truncated or corrupt"),
@@ -157,7 +157,7 @@ def truncate(file: Path) -> None:
             lambda f: (f / "model.safetensors.index.json").write_text(
                 '{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'
             ),
-            "missing, truncated or corrupt",
+            "is missing",
         ),
     ],
 )
@@ -187,6 +187,39 @@ def test_truncated_gguf_is_refused(
     with pytest.raises(UserError, match=r"truncated or corrupt.*: get the file again"):
         resolve_model(str(broken))
     assert not [p for p in cache.iterdir() if p.suffix == "" and p.is_dir()]
+
+
+@pytest.mark.parametrize("at", [4, 8, 15, 16, 23, 24, 31, 60, 90])
+def test_corrupt_gguf_headers_are_refused(
+    cache: Path, tiny: tuple[Path, np.ndarray], tmp_path: Path, at: int
+) -> None:
+    """Version, counts of tensors and keys, length of a key, its name and type: one byte each."""
+    data = bytearray(tiny[0].read_bytes())
+    data[at] ^= 0xFF
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(data)
+    with pytest.raises(UserError) as refused:
+        resolve_model(str(broken))
+    assert "\n" not in str(refused.value)
+    assert str(broken) in str(refused.value)
+
+
+def test_gguf_without_a_tensor_is_refused_by_its_name(
+    cache: Path, tiny: tuple[Path, np.ndarray], tmp_path: Path
+) -> None:
+    """transformers would make up its numbers."""
+    data = tiny[0].read_bytes()
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(data.replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_pu.weight"))
+    with pytest.raises(UserError, match=r"no weights for: model\.layers\.1\.mlp\.up_proj\.weight"):
+        resolve_model(str(broken))
+
+
+def test_git_lfs_pointer_to_a_gguf_is_refused(cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 98\n")
+    with pytest.raises(UserError, match="run `git lfs pull`"):
+        resolve_model(str(file))
 
 
 def test_wrong_magic_is_refused(cache: Path, tmp_path: Path) -> None:

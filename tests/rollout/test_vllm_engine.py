@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -67,6 +70,26 @@ def test_a_cache_that_does_not_fit_names_the_key(smollm: ModelFiles, renderer: R
     config = ROLLOUT.model_copy(update={"engine": "vllm", "cache_gib": 1e5})
     with pytest.raises(UserError, match=r"--rollout\.cache_gib"):
         open_engine(config, smollm, renderer, ModelConfig(), seed=0)
+
+
+@pytest.mark.parametrize("broken", ["architecture", "shape"])
+def test_a_model_that_vllm_cannot_serve_is_one_line(
+    tiny: ModelFiles, renderer: Renderer, tmp_path: Path, broken: str
+) -> None:
+    """Whatever its code for the model raises: pydantic's errors, AssertionError, KeyError."""
+    pytest.importorskip("vllm")
+    folder = shutil.copytree(tiny.folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    if broken == "architecture":
+        config |= {"model_type": "xlnet", "architectures": ["XLNetLMHeadModel"], "d_inner": 64}
+    else:
+        config |= {"intermediate_size": 96}
+    (folder / "config.json").write_text(json.dumps(config))
+    rollout = ROLLOUT.model_copy(update={"engine": "vllm"})
+    with pytest.raises(UserError, match=r"vLLM cannot start \(.*--rollout\.engine") as refused:
+        open_engine(rollout, ModelFiles(folder, "tiny"), renderer, ModelConfig(dtype="float32"), 0)
+    assert "\n" not in str(refused.value)
+    print(refused.value)
 
 
 def test_a_failing_step_is_an_engine_that_died(smollm: ModelFiles, renderer: Renderer) -> None:

@@ -165,29 +165,36 @@ def _fused_attention(
     return torch.cat(outputs, 1).transpose(0, 1)
 
 
-def _forward(
+def attend(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
-    scaling: float,
-    segments: Sequence[Segment],
+    scaling: float | None = None,
+    segments: Sequence[Segment] | None = None,
     dropout: float = 0.0,
     **features: object,
 ) -> tuple[torch.Tensor, None]:
-    """What transformers calls: tensors are [1, heads, T, D], the result is [1, T, heads, D]."""
-    assert attention_mask is None
-    assert query.shape[0] == 1
-    unknown = [name for name in _UNSUPPORTED if features.get(name) is not None]
+    """What transformers calls: tensors are [1, heads, T, D], the result is [1, T, heads, D].
+
+    Raises UserError, whose subject is the layer, for what packs cannot do (policy/proof.py).
+    """
+    used = [name for name in _UNSUPPORTED if features.get(name) is not None]
     if dropout:
-        unknown.append("attention_dropout")
-    if unknown:
-        raise UserError(f"the model's attention uses {unknown[0]}: train a model without it")
-    output_TQD = segment_attention(query[0], key[0], value[0], segments, scaling)
+        used.append("dropout")
+    if attention_mask is not None:
+        used.append("a mask that is not plain causal")
+    if used:
+        raise UserError(f"uses {used[0]}")
+    if segments is None:
+        raise UserError("does not hand the segments of a pack to its attention")
+    assert query.shape[0] == 1
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    output_TQD = segment_attention(query[0], key[0], value[0], segments, scale)
     return output_TQD[None].contiguous(), None
 
 
 _UNSUPPORTED = ("sliding_window", "softcap", "s_aux")
 
-AttentionInterface.register("segments", _forward)
+AttentionInterface.register("segments", attend)

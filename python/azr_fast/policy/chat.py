@@ -7,10 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from azr_fast.selfplay.types import Message, Prompt
+from azr_fast.errors import UserError
+from azr_fast.policy.library import quiet, told
+from azr_fast.selfplay.types import Message, Prompt, Role
 
 END_OF_TURN = "<|im_end|>"  # ends a turn in ChatML, whatever the model's files call eos
 CACHED_PROMPTS = 4096
+REMEDY = "get the tokenizer's files again, those that belong to this model"
 
 
 class Renderer:
@@ -20,14 +23,22 @@ class Renderer:
     """
 
     def __init__(self, folder: Path) -> None:
-        from transformers import AutoTokenizer
+        from transformers import AutoConfig, AutoTokenizer
 
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        with quiet(), told(f"cannot load the tokenizer of {folder}", REMEDY):
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            known = int(config.get_text_config().vocab_size)
+            self.stop_ids: frozenset[int] = self._find_stop_ids(folder)
         added = self._tokenizer.added_tokens_decoder.values()
         self._special = tuple(token.content for token in added if token.special)
         self._encode = lru_cache(CACHED_PROMPTS)(self._encode_once)
         self.vocabulary_size: int = len(self._tokenizer)
-        self.stop_ids: frozenset[int] = self._find_stop_ids(folder)
+        self._check_ids(folder, known)
+        with told(f"the chat template of {folder} cannot be used", REMEDY):
+            trial = self.encode(Prompt("trial", Role.SOLVER, (Message("user", "Hello"),)))
+        if not trial:
+            raise UserError(f"{folder} turns a prompt into no tokens: {REMEDY}")
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Token ids up to and including the prefill, ready for the model to continue."""
@@ -66,6 +77,21 @@ class Renderer:
         for name in ("config.json", "generation_config.json"):
             ids |= _eos_ids(folder / name)
         return frozenset(token for token in ids if token is not None)
+
+    def _check_ids(self, folder: Path, known: int) -> None:
+        """Every id that the tokenizer gives, or that ends an answer, has a row of the embedding."""
+        largest = max(self._tokenizer.get_vocab().values(), default=-1)
+        if not 0 <= largest < known:
+            raise UserError(
+                f"{folder} has a tokenizer with ids up to {largest} and a model of {known} ids: "
+                f"{REMEDY}"
+            )
+        outside = [token for token in self.stop_ids if token not in range(known)]
+        if outside:
+            raise UserError(
+                f"{folder} ends answers by token {outside[0]} (eos_token_id), and its model has "
+                f"{known} ids: mend config.json and generation_config.json"
+            )
 
 
 def plain_text(turns: list[dict[str, str]]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.metadata
-import json
 import logging
 import os
 import re
@@ -16,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from azr_fast.errors import UserError
+from azr_fast.policy.folder import check_file, check_folder, readable
+from azr_fast.policy.gguf import convert_gguf
+from azr_fast.policy.library import told
 
 log = logging.getLogger(__name__)
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model", "*.txt")
 
 
@@ -84,10 +85,14 @@ def resolve_model(name: str) -> ModelFiles:
     """
     if builtin := BUILTIN_MODELS.get(name):
         return _resolve_builtin(builtin)
-    path = Path(name).expanduser()
-    if path.suffix == ".gguf" or path.is_file():
+    path = Path(os.path.expanduser(name))  # Path's own raises for a user who is not there
+    with readable(path):
+        is_folder, is_file = path.is_dir(), path.is_file()
+        if path.is_symlink():
+            path.stat()
+    if path.suffix == ".gguf" or is_file:
         return _resolve_gguf(path)
-    if path.is_dir():
+    if is_folder:
         check_folder(path, "get the model again")
         return ModelFiles(path.resolve(), path.resolve().name)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
@@ -120,51 +125,6 @@ def cache_root() -> Path:
     return Path(os.environ.get("AZR_CACHE") or "~/.cache/azr-fast").expanduser()
 
 
-def check_folder(folder: Path, remedy: str) -> None:
-    """Raise UserError unless `folder` holds a readable config, a tokenizer and whole weights."""
-    _check_config(folder, remedy)
-    if not any((folder / file).is_file() for file in TOKENIZER_FILES):
-        raise UserError(f"{folder} has no tokenizer ({' or '.join(TOKENIZER_FILES)}): {remedy}")
-    for file in _weight_files(folder, remedy):
-        _check_safetensors(file, remedy)
-
-
-def _check_config(folder: Path, remedy: str) -> None:
-    try:
-        config = json.loads((folder / "config.json").read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{folder} has no config.json: {remedy}") from None
-    except ValueError as error:
-        raise UserError(f"{folder}/config.json is not JSON ({error}): {remedy}") from None
-    if not isinstance(config, dict) or "model_type" not in config:
-        raise UserError(f"{folder}/config.json names no model_type: {remedy}")
-
-
-def _weight_files(folder: Path, remedy: str) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{index} is not a safetensors index: {remedy}") from None
-        return [folder / name for name in names]
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UserError(f"{folder} has no .safetensors file: {remedy}")
-    return files
-
-
-def _check_safetensors(file: Path, remedy: str) -> None:
-    """Opening maps the file and checks its header against its length; no weight is read."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{file} is missing, truncated or corrupt ({error}): {remedy}") from None
-
-
 def _resolve_builtin(model: BuiltinModel) -> ModelFiles:
     folder = _cached_folder(model.name, model.sha256)
     if not folder.exists():
@@ -195,9 +155,11 @@ def _packaged_file(model: BuiltinModel) -> Path | None:
 def _resolve_gguf(path: Path) -> ModelFiles:
     if not path.is_file():
         raise UserError(f"no file {path}: give the path of an existing .gguf file")
-    remedy = "get the file again"
-    if path.open("rb").read(4) != b"GGUF":
-        raise UserError(f"{path} is not a GGUF file (wrong magic number): {remedy}")
+    remedy = "get the file again, or give the folder of a model"
+    check_file(path, remedy)
+    with readable(path), path.open("rb") as stream:
+        if stream.read(4) != b"GGUF":
+            raise UserError(f"{path} is not a GGUF file (wrong magic number): {remedy}")
     folder = _cached_folder(path.stem, _sha256(path))
     if not folder.exists():
         _convert_once(path, folder, remedy)
@@ -207,16 +169,13 @@ def _resolve_gguf(path: Path) -> ModelFiles:
 
 def _resolve_hub(name: str) -> ModelFiles:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    try:
+    with told(
+        f"cannot get {name} from the model hub",
+        "check the name and the network, or give a local folder, a .gguf file or "
+        "--model.name smollm2-135m",
+    ):
         folder = Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"cannot get {name} from the model hub ({reason}): check the name and the network, "
-            "or give a local folder, a .gguf file or --model.name smollm2-135m"
-        ) from None
     check_folder(folder, f"delete {folder} and start again")
     return ModelFiles(folder, name)
 
@@ -240,7 +199,7 @@ def _convert_once(gguf: Path, folder: Path, remedy: str) -> None:
                 return
             shutil.rmtree(partial, ignore_errors=True)  # left by a killed conversion
             log.info("converting %s to %s (once)", gguf.name, folder)
-            _convert(gguf, partial, remedy)
+            convert_gguf(gguf, partial, remedy)
             partial.rename(folder)
     except OSError as error:
         raise UserError(
@@ -255,55 +214,3 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
-
-
-def _convert(gguf: Path, folder: Path, remedy: str) -> None:
-    """Write weights expanded to bfloat16, config, tokenizer and chat template into `folder`."""
-    import torch
-    import transformers
-    from safetensors import SafetensorError
-
-    pre_tokenizer = _check_gguf(gguf, remedy)
-    transformers.utils.logging.disable_progress_bar()
-    source: dict[str, str] = {"gguf_file": gguf.name}
-    try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            quantization_config=transformers.GgufConfig(dequantize=True),
-            dtype=torch.bfloat16,
-            **source,
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, **source)
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"cannot load {gguf} ({reason}): give a model as safetensors") from None
-    if pre_tokenizer == "smollm":
-        _split_digits(tokenizer)
-    try:
-        model.save_pretrained(folder)
-    except SafetensorError as error:
-        raise OSError(str(error)) from None  # its errors of writing are not OSErrors
-    tokenizer.save_pretrained(folder)
-
-
-def _check_gguf(gguf: Path, remedy: str) -> str | None:
-    """Read headers and map every tensor; the name of the pre-tokenizer, where the file has one."""
-    from gguf import GGUFReader
-
-    try:
-        reader = GGUFReader(gguf)
-    except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
-        raise UserError(f"{gguf} is truncated or corrupt ({error}): {remedy}") from None
-    field = reader.get_field("tokenizer.ggml.pre")
-    return None if field is None else str(field.contents())
-
-
-def _split_digits(tokenizer: object) -> None:
-    """SmolLM2 saw every digit as a piece of its own; transformers reads the GGUF without that."""
-    from tokenizers import pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    assert isinstance(tokenizer, PreTrainedTokenizerFast)
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), tokenizer.backend_tokenizer.pre_tokenizer]
-    )

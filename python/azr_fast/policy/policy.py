@@ -10,19 +10,18 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
-from transformers.utils.logging import disable_progress_bar
 
 from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.errors import UserError
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.ops.objective import Objective
-from azr_fast.policy import attention  # noqa: F401  registers the attention over packs
 from azr_fast.policy.device import resolve_device
+from azr_fast.policy.loading import load_model, use_recompute
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.optimizer import MasterAdamW
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
+from azr_fast.policy.proof import prove
 
 MODEL_FOLDER = "model"  # in a saved folder: what transformers and vLLM load
 OPTIMIZER_FILE = "optimizer.safetensors"  # beside it: vLLM reads every such file of a model folder
@@ -76,10 +75,10 @@ class Policy:
         self._update = update
         self._temperature = temperature
         self.device = resolve_device(model.device)
-        self._model = _load_model(files.folder, getattr(torch, model.dtype)).to(self.device)
+        self._model = load_model(files, getattr(torch, model.dtype)).to(self.device)
         if update.recompute:
-            self._model.gradient_checkpointing_enable()
-            self._model.train()
+            use_recompute(self._model)
+        prove(self._model, files.name)
         self._backbone = self._model.base_model
         self._head: torch.nn.Parameter = self._model.get_output_embeddings().weight
         self._optimizer = MasterAdamW(self._model.named_parameters(), update)
@@ -336,17 +335,3 @@ class _Sums:
 def _share_with_gradient(batch: Sequence[TrainSequence]) -> float:
     tokens = sum(len(s.response_ids) for s in batch)
     return sum(len(s.response_ids) for s in batch if s.advantage and s.weight) / max(1, tokens)
-
-
-def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """The model in evaluation mode (no dropout), ready for packs."""
-    disable_progress_bar()  # of loading, which takes a second
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation="segments"
-    )
-    if getattr(model.get_output_embeddings(), "bias", None) is not None:
-        raise UserError(f"{folder}: the model's head has a bias, which is not supported yet")
-    for key in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
-        if getattr(model.config, key, None) not in (None, 1, 1.0):
-            raise UserError(f"{folder}: the model's head uses {key}, which is not supported yet")
-    return model.eval()

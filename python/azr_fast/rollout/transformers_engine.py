@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, DynamicCache
-from transformers.utils.logging import disable_progress_bar
+from transformers import DynamicCache
 
 from azr_fast.config.schema import ModelConfig, RolloutConfig
 from azr_fast.policy.device import resolve_device
+from azr_fast.policy.loading import load_model
 from azr_fast.policy.models import ModelFiles
 from azr_fast.rollout.checksum import checksum
 from azr_fast.rollout.engine import (
@@ -42,13 +42,8 @@ class TransformersEngine:
         self._stop_ids = stop_ids
         self._max_tokens = longest_generation(config, files)
         self._device = resolve_device(model.device)
-        disable_progress_bar()  # of loading, which takes a second
-        self._model: Any = (
-            AutoModelForCausalLM.from_pretrained(files.folder, dtype=getattr(torch, model.dtype))
-            .to(self._device)
-            .eval()
-            .requires_grad_(False)
-        )
+        loaded = load_model(files, getattr(torch, model.dtype))
+        self._model: Any = loaded.to(self._device).requires_grad_(False)
         self._queue: list[Request] = []
         self._batch: _Batch | None = None
         self._generated = 0

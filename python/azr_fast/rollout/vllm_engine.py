@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from azr_fast.config.schema import ModelConfig, RolloutConfig
-from azr_fast.errors import UserError
+from azr_fast.policy.library import told
 from azr_fast.policy.models import ModelFiles
 from azr_fast.rollout.engine import (
     Completion,
@@ -213,18 +213,15 @@ def _start(arguments: dict[str, Any]) -> Any:
     import torch
 
     set_num_threads, threads = torch.set_num_threads, torch.get_num_threads()
+    remedy = "try a smaller --rollout.cache_gib or --rollout.engine transformers"
     try:
-        with _quiet():
+        # A model that it cannot serve ends in an error of pydantic, KeyError, NotImplementedError,
+        # AssertionError or whatever its code for that model meets.
+        with told("vLLM cannot start", remedy), _quiet():
             from vllm import EngineArgs
             from vllm.v1.engine.llm_engine import LLMEngine
 
             return LLMEngine.from_engine_args(EngineArgs(**arguments))
-    except ValueError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"vLLM cannot start ({reason}): try a smaller --rollout.cache_gib "
-            "or --rollout.engine transformers"
-        ) from error
     finally:
         torch.set_num_threads = set_num_threads  # vLLM replaces it by one that does nothing
         torch.set_num_threads(threads)
@@ -232,7 +229,8 @@ def _start(arguments: dict[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what is written to stderr, native code included; print it if starting fails."""
+    """Hold back what is written to stderr, native code included; print it if a library ends the
+    process. Any other failure is an exception that says in a line what was wrong."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held, warnings.catch_warnings():
@@ -241,7 +239,7 @@ def _quiet() -> Iterator[None]:
         failed = False
         try:
             yield
-        except Exception:  # not when it is interrupted
+        except SystemExit:
             failed = True
             raise
         finally:
