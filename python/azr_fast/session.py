@@ -12,6 +12,7 @@ from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.chat import Renderer
 from azr_fast.policy.device import resolve_device
+from azr_fast.policy.memory import check_memory
 from azr_fast.policy.models import ModelFiles, resolve_model
 from azr_fast.policy.policy import Policy
 from azr_fast.rollout import open_engine
@@ -33,14 +34,17 @@ PROBE_TEXTS = (
 
 
 def check_start(config: Config) -> ModelFiles:
-    """What can be refused before a run folder is made: the device, the model, the socket's path.
+    """What can be refused before a run folder is made: the device, the model, the socket's path,
+    memory that is too small.
 
     Raises UserError; returns the model's files.
     """
-    resolve_device(config.model.device)
+    device = resolve_device(config.model.device)
     if config.sandbox.socket:
         check_socket_path(config.sandbox.socket)
-    return resolve_model(config.model.name)
+    files = resolve_model(config.model.name)
+    check_memory(config, device.type)
+    return files
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.ops.objective import Objective
 from azr_fast.policy import attention  # noqa: F401  registers the attention over packs
+from azr_fast.policy.activations import keep_less
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.optimizer import MasterAdamW
@@ -63,6 +64,8 @@ class Policy:
         if update.recompute:
             self._model.gradient_checkpointing_enable()
             self._model.train()
+        else:
+            keep_less(self._model)
         self._backbone = self._model.base_model
         self._head: torch.nn.Parameter = self._model.get_output_embeddings().weight
         self._optimizer = MasterAdamW(self._model.named_parameters(), update)
