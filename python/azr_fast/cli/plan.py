@@ -103,7 +103,7 @@ def memory_lines(config: Config) -> list[str]:
 
 
 def trains_on(config: Config) -> str:
-    """ "cpu" or "cuda", without asking torch."""
+    """The device, "cpu" or "cuda", without asking torch."""
     if config.model.device == "auto":
         return "cuda" if gpu_usable() else "cpu"
     return config.model.device

@@ -51,7 +51,9 @@ def _in_training(forward: Callable[..., Any], again: Callable[..., Any]) -> Call
 
 
 def _keeping_wide_products() -> Any:
-    return create_selective_checkpoint_contexts(_is_wide_product)
+    return create_selective_checkpoint_contexts(  # type: ignore[no-untyped-call]
+        _is_wide_product
+    )
 
 
 def _is_wide_product(

@@ -107,22 +107,28 @@ def _cache(config: Config, shape: ModelShape) -> float:
     return tokens * layer * (shape.layers + 1) / GIB
 
 
-def _activations(config: Config, shape: ModelShape) -> float:
-    """Bytes that a pack's forward pass leaves, and what the gradient of one layer needs besides.
+def kept_by_a_layer(shape: ModelShape, element: int) -> int:
+    """Bytes of a token that the forward pass of a layer leaves for the backward pass.
 
     policy/activations.py and policy/attention.py say what is kept: of both norms input and result,
     queries, keys, values, attention's result, and the wide products of the feed-forward block.
     """
+    attention = 2 * shape.queries + 2 * shape.keys
+    return (4 * shape.hidden + attention + 2 * shape.feed_forward) * element
+
+
+def _activations(config: Config, shape: ModelShape) -> float:
+    """Bytes that a pack's forward pass leaves, and what the gradient of one layer needs besides."""
     element = BYTES[config.model.dtype]
     rollout = config.rollout
     tokens = max(config.update.pack_tokens, rollout.max_prompt_tokens + rollout.max_new_tokens)
-    kept = 4 * shape.hidden + 2 * shape.queries + 2 * shape.keys + 2 * shape.feed_forward
+    kept = kept_by_a_layer(shape, element)
     working = 4 * shape.feed_forward * element + 6 * shape.hidden * 4
-    if config.update.recompute:  # the input of each layer; one layer whole
-        layers = shape.hidden * element * shape.layers + kept * element
+    if config.update.recompute:  # the input of each layer; one layer whole, with nothing left out
+        layers = shape.hidden * element * shape.layers + kept
         working += 2 * shape.feed_forward * element + 4 * shape.hidden * 4
     else:
-        layers = kept * element * shape.layers
+        layers = kept * shape.layers
     return float(tokens * (layers + working))
 
 
@@ -153,7 +159,7 @@ def _elements(file: Path) -> int:
 
 
 def _shape_of_gguf(file: Path) -> ModelShape:
-    """From the fields that every architecture has (https://github.com/ggml-org/ggml, docs/gguf.md)."""
+    """From the fields that every architecture has (github.com/ggml-org/ggml, docs/gguf.md)."""
     from gguf import GGUFReader
 
     reader = GGUFReader(file)

@@ -21,6 +21,7 @@ from azr_fast.ops.objective import Objective
 from azr_fast.policy import attention  # noqa: F401  registers the attention over packs
 from azr_fast.policy.activations import keep_less
 from azr_fast.policy.device import resolve_device
+from azr_fast.policy.memory import give_back
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.optimizer import MasterAdamW
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
@@ -96,6 +97,7 @@ class Policy:
                 on_progress(stats.tokens_computed, total)
         if packs:
             stats.grad_norm = self._optimizer.step()
+        give_back()
         clock.lap("optimizer")
         stats.packs = len(packs)
         stats.tokens_unshared = sum(len(s.prompt_ids) + len(s.response_ids) - 1 for s in steering)
