@@ -13,6 +13,7 @@ from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.chat import Renderer
 from azr_fast.policy.device import resolve_device
+from azr_fast.policy.memory import check_memory
 from azr_fast.policy.models import ModelFiles, resolve_model
 from azr_fast.policy.policy import MODEL_FOLDER, Policy
 from azr_fast.rollout import open_engine
@@ -24,13 +25,15 @@ from azr_fast.selfplay.loop import Parts, Trainer
 
 
 def check_start(run: RunFolder) -> ModelFiles:
-    """What can be refused before anything slow: the device, the socket's path, the model's files.
+    """What can be refused before anything slow: the device, memory that is too small, the socket's
+    path, the model's files.
 
     Raises UserError; returns those files. A checkpoint holds a whole model with its tokenizer, so
     going on from one needs nothing else.
     """
     config = run.config
-    resolve_device(config.model.device)
+    device = resolve_device(config.model.device)
+    check_memory(config, device.type)
     if config.sandbox.socket:
         check_socket_path(config.sandbox.socket)
     name = config.model.name

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from azr_fast.cli import machine
 from azr_fast.cli.commands import parse
@@ -123,6 +125,28 @@ def test_dry_run_prints_a_config_file_that_gives_the_same_config(tmp_path):
     assert "30,720 tokens sampled" in done.stdout
     assert "tasks solved 37% of the time (n = 4)" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+
+
+def test_a_dry_run_tells_the_memory_by_parts(tmp_path):
+    (tmp_path / "config.json").write_text(
+        '{"hidden_size": 512, "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size": 1000,'
+        ' "intermediate_size": 1024, "num_hidden_layers": 3}'
+    )
+    save_file({"a": np.zeros((2**12, 2**12), np.float16)}, tmp_path / "model.safetensors")
+    done = cli("train", "--dry-run", "--preset", "cpu", "--model.name", str(tmp_path))
+    held = dict(re.findall(r"^#   (\w+) +([0-9.]+)\b", done.stdout, re.MULTILINE))
+    assert held["weights"] == "0.03"  # 2**24 parameters of 2 bytes
+    assert held["masters"] == held["gradients"] == "0.06"
+    assert held["moments"] == "0.12"
+    assert held["cache"] == "1.00"
+    parts = [float(gib) for name, gib in held.items() if name not in ("all", "at")]
+    assert float(held["all"]) == pytest.approx(sum(parts), abs=0.05)
+
+
+def test_a_dry_run_of_a_model_that_is_not_here_says_so():
+    done = cli("train", "--dry-run", "--preset", "cpu", "--model.name", "nobody/nothing")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "# memory: not known, nobody/nothing is not on this machine" in done.stdout
 
 
 def test_dry_run_takes_a_file_as_preset(tmp_path):

@@ -13,12 +13,15 @@ from pathlib import Path
 
 from azr_fast.cli import machine
 from azr_fast.cli.train import default_preset
+from azr_fast.config.load import load_config
 from azr_fast.errors import UserError
 from azr_fast.observe.typed import how_to_install, typed
+from azr_fast.policy.footprint import footprint, read_shape
+from azr_fast.policy.memory import free_gib
 from azr_fast.sandbox.launcher import check_daemon, find_daemon
 from azr_fast.threads import usable_cores
 
-MEMORY_GIB = 11.0  # the cpu preset on SmolLM2-135M peaks at 10.3 GB
+SMALLEST = "cpu"  # the preset that asks for least
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,24 @@ def doctor(_space: argparse.Namespace) -> int:
 def _machine() -> Iterator[Finding]:
     yield Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()}, needs 3.11")
     yield Finding("system", sys.platform == "linux", f"{machine.describe()}, needs Linux")
-    memory = machine.memory_gib()
-    yield Finding(
-        "memory", memory >= MEMORY_GIB, f"{memory:.1f} GiB, {MEMORY_GIB:g} for the smallest model"
-    )
+    yield _memory()
     yield Finding("cores", True, str(usable_cores()))
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     yield Finding("disk", free >= 3.0, f"{free:.1f} GiB free here, a small run takes 3")
     gpus = ", ".join(map(str, machine.gpu_devices()))
     yield Finding("gpu", bool(gpus), f"{gpus or 'none seen'}; preset {default_preset()}", False)
+
+
+def _memory() -> Finding:
+    """Whether the smallest preset fits what is free."""
+    config, free = load_config(SMALLEST), free_gib()
+    shape = read_shape(config.model.name)
+    if shape is None:
+        detail = f"{free:.1f} GiB free; what {config.model.name} takes is known once it is here"
+        return Finding("memory", True, detail)
+    needed = footprint(config, shape, "cpu").total()
+    detail = f"{free:.1f} GiB free, preset {SMALLEST} takes {needed:.1f}"
+    return Finding("memory", free >= needed, detail)
 
 
 def _packages() -> Iterator[Finding]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import comb
 
+from azr_fast.cli.machine import gpu_usable
 from azr_fast.config.schema import Config, RewardConfig
+from azr_fast.policy.footprint import footprint, read_shape
+from azr_fast.policy.memory import free_gib
 from azr_fast.selfplay.rewards import learnability
 
 
@@ -78,8 +81,32 @@ def plan_lines(config: Config) -> list[str]:
         f"seeding: {config.seeding.tasks} tasks per type or {config.seeding.seconds:g} s",
         f"length: {config.run.steps} steps{_limit(config)}",
         reward_line(config),
+        *memory_lines(config),
     ]
     return lines
+
+
+def memory_lines(config: Config) -> list[str]:
+    """What a run will hold at most, by part."""
+    shape = read_shape(config.model.name)
+    if shape is None:
+        return [f"memory: not known, {config.model.name} is not on this machine"]
+    device = trains_on(config)
+    held = footprint(config, shape, device)
+    parts = [f"  {name:<22}{gib:>14.2f}" for name, gib in held.parts().items() if gib]
+    if device == "cpu":
+        beside = f"of {free_gib():.2f} that are free"
+    else:
+        beside = f"and {config.rollout.gpu_memory_fraction:.0%} of the GPU's for the engine"
+    total = f"  {'all':<22}{held.total():>14.2f}  {beside}"
+    return [f"{'memory at its peak':<24}{'GiB':>14}", *parts, total]
+
+
+def trains_on(config: Config) -> str:
+    """The device, "cpu" or "cuda", without asking torch."""
+    if config.model.device == "auto":
+        return "cuda" if gpu_usable() else "cpu"
+    return config.model.device
 
 
 def reward_line(config: Config) -> str:

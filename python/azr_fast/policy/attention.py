@@ -69,6 +69,9 @@ class _MatmulAttention(torch.autograd.Function):
     """Plain products, tile by tile, for CPUs: with bf16 dot products they are several times faster
     than the fused kernel, and gradients of a tile go straight to their place.
 
+    The backward pass computes a tile's probabilities again. Kept from the forward pass they would
+    be the second largest part of what a pack holds: heads * keys seen * 2 bytes a token and layer.
+
     Inside, queries are [K, T, G, D]: the G query heads of a key head lie side by side, so that a
     tile of L tokens is one [L * G, D] matrix against the keys.
     """
@@ -84,18 +87,13 @@ class _MatmulAttention(torch.autograd.Function):
     ) -> torch.Tensor:
         query_KTGD = _group_heads(query_QTD, key_KTD.shape[0]).mul_(scale)
         output_KTGD = torch.empty_like(query_KTGD)
-        shares = []
         for queries, keys in _tiles(segments):
-            tile_KRD = query_KTGD[:, queries].flatten(1, 2)
-            scores_KRS = torch.bmm(tile_KRD, _seen(key_KTD, keys).mT)
-            _hide_future(scores_KRS, queries.stop - queries.start)
-            share_KRS = torch.softmax(scores_KRS, -1)
+            share_KRS = _shares(query_KTGD[:, queries], _seen(key_KTD, keys))
             value_KSD = _seen(value_KTD, keys)
             output_KTGD[:, queries] = torch.bmm(share_KRS, value_KSD).view_as(
                 query_KTGD[:, queries]
             )
-            shares.append(share_KRS)
-        ctx.save_for_backward(query_KTGD, key_KTD, value_KTD, *shares)
+        ctx.save_for_backward(query_KTGD, key_KTD, value_KTD)
         ctx.segments, ctx.scale = segments, scale
         return output_KTGD.transpose(0, 1).flatten(1, 2)
 
@@ -104,17 +102,19 @@ class _MatmulAttention(torch.autograd.Function):
         ctx: Any,
         d_output_TQD: torch.Tensor,
     ) -> tuple[torch.Tensor | None, ...]:
-        query_KTGD, key_KTD, value_KTD, *shares = ctx.saved_tensors
+        query_KTGD, key_KTD, value_KTD = ctx.saved_tensors
         d_output_KTGD = _group_heads(d_output_TQD.transpose(0, 1), key_KTD.shape[0])
         d_query_KTGD = torch.empty_like(query_KTGD)
         d_key_KTD, d_value_KTD = (
             torch.zeros(key_KTD.shape, dtype=torch.float32) for _ in range(2)
         )  # a prompt gathers from all that hangs from it
-        for (queries, keys), share_KRS in zip(_tiles(ctx.segments), shares, strict=True):
+        for queries, keys in _tiles(ctx.segments):
+            key_KSD = _seen(key_KTD, keys)
+            share_KRS = _shares(query_KTGD[:, queries], key_KSD)
             d_tile_KRD = d_output_KTGD[:, queries].flatten(1, 2)
             d_share_KRS = torch.bmm(d_tile_KRD, _seen(value_KTD, keys).mT)
             d_scores_KRS = torch._softmax_backward_data(d_share_KRS, share_KRS, -1, share_KRS.dtype)
-            d_query = torch.bmm(d_scores_KRS, _seen(key_KTD, keys))
+            d_query = torch.bmm(d_scores_KRS, key_KSD)
             d_query_KTGD[:, queries] = d_query.view_as(query_KTGD[:, queries])
             tile_KRD = query_KTGD[:, queries].flatten(1, 2)
             for total_KTD, left_KRS, right_KRD in (
@@ -124,6 +124,13 @@ class _MatmulAttention(torch.autograd.Function):
                 _add_back(total_KTD, torch.bmm(left_KRS.mT, right_KRD), keys)
         d_query_QTD = d_query_KTGD.mul_(ctx.scale).transpose(1, 2).flatten(0, 1)
         return d_query_QTD, d_key_KTD.to(key_KTD), d_value_KTD.to(value_KTD), None, None
+
+
+def _shares(tile_KLGD: torch.Tensor, key_KSD: torch.Tensor) -> torch.Tensor:
+    """Probabilities [K, L * G, S] of a tile of L tokens, which are the last of the S keys."""
+    scores_KRS = torch.bmm(tile_KLGD.flatten(1, 2), key_KSD.mT)
+    _hide_future(scores_KRS, tile_KLGD.shape[1])
+    return torch.softmax(scores_KRS, -1)
 
 
 def _group_heads(heads_QTD: torch.Tensor, key_heads: int) -> torch.Tensor:

@@ -21,6 +21,7 @@ from azr_fast.policy.library import told
 
 log = logging.getLogger(__name__)
 
+HUB_ID = r"[\w.-]+/[\w.-]+"
 HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model", "*.txt")
 
 
@@ -95,12 +96,36 @@ def resolve_model(name: str) -> ModelFiles:
     if is_folder:
         check_folder(path, "get the model again")
         return ModelFiles(path.resolve(), path.resolve().name)
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if re.fullmatch(HUB_ID, name):
         return _resolve_hub(name)
     known = ", ".join(BUILTIN_MODELS)
     raise UserError(
         f"no model {name!r}: give a built-in name ({known}), a folder, a .gguf file or a hub id"
     )
+
+
+def local_files(name: str) -> Path | None:
+    """The folder, or the GGUF file it will be made from, of a model that needs no download; None
+    where there is neither. Nothing is checked, converted or fetched."""
+    if builtin := BUILTIN_MODELS.get(name):
+        folder = _cached_folder(builtin.name, builtin.sha256)
+        return folder if folder.is_dir() else _packaged_file(builtin)
+    path = Path(name).expanduser()
+    if (path / "config.json").is_file() or (path.suffix == ".gguf" and path.is_file()):
+        return path
+    return _downloaded(name)
+
+
+def _downloaded(name: str) -> Path | None:
+    """The folder of a hub id that was downloaded before."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ModuleNotFoundError:
+        return None
+    if not re.fullmatch(HUB_ID, name):
+        return None
+    config = try_to_load_from_cache(name, "config.json")
+    return Path(config).parent if isinstance(config, str) else None
 
 
 def list_models() -> list[ModelListing]:

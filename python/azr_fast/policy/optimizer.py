@@ -19,7 +19,8 @@ class MasterAdamW:
     """AdamW (arXiv 1711.05101) whose weights, moments and gradients are fp32 for any model.
 
     A parameter's gradient moves into the fp32 sum as soon as autograd has it: `parameter.grad` is
-    None between backward passes. Weights change in `step` only.
+    None between backward passes. The sums exist from the first backward pass of an update to its
+    `step`; between updates their memory is free for sampling. Weights change in `step` only.
     """
 
     def __init__(
@@ -29,11 +30,10 @@ class MasterAdamW:
         self._parameters = dict(parameters)
         self._masters: dict[str, torch.Tensor] = {}
         for name, parameter in self._parameters.items():
-            master = parameter.detach().float().clone()
-            master.grad = torch.zeros_like(master)
+            master = parameter.detach().to(torch.float32, copy=True)
             self._masters[name] = master
             parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
-                _Accumulate(master.grad)
+                _Accumulate(master)
             )
         self._adamw = torch.optim.AdamW(
             list(self._masters.values()),
@@ -46,22 +46,17 @@ class MasterAdamW:
 
     def begin(self) -> None:
         """Forget all gradients, those of an update that failed included."""
-        for gradient in self._gradients():
-            gradient.zero_()
-
-    def _gradients(self) -> list[torch.Tensor]:
-        return [master.grad for master in self._masters.values() if master.grad is not None]
+        for master in self._masters.values():
+            master.grad = None
 
     def gradient(self, parameter: torch.nn.Parameter) -> torch.Tensor:
         """The fp32 gradient sum of `parameter`, to add to."""
         name = next(name for name, p in self._parameters.items() if p is parameter)
-        gradient = self._masters[name].grad
-        assert gradient is not None
-        return gradient
+        return _gradient(self._masters[name])
 
     def norm(self) -> torch.Tensor:
         """The norm of the gradient before the clip; it may not be finite."""
-        return get_total_norm(self._gradients())
+        return get_total_norm([_gradient(master) for master in self._masters.values()])
 
     @torch.no_grad()
     def preview(self, norm: torch.Tensor) -> float:
@@ -84,10 +79,9 @@ class MasterAdamW:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """(parameter, weight, weight after the step) by AdamW (arXiv 1711.05101, Algorithm 2), in
         chunks: temporaries of a whole tensor would be the peak of the update's memory."""
-        assert master.grad is not None
         state = self._adamw.state[master]
         first, second = (state.get(key, master.new_zeros(())) for key in _MOMENTS)
-        tensors = (master, master.grad, first.expand_as(master), second.expand_as(master))
+        tensors = (master, _gradient(master), first.expand_as(master), second.expand_as(master))
         flat = [parameter.data.view(-1), *(tensor.reshape(-1) for tensor in tensors)]
         lr, decay, now = self.learning_rate(), self._config.weight_decay, self.steps + 1
         beta1, beta2 = self._config.betas
@@ -109,6 +103,7 @@ class MasterAdamW:
         clip_grads_with_norm_(self._masters.values(), self._config.grad_clip, norm)
         self._adamw.param_groups[0]["lr"] = self.learning_rate()
         self._adamw.step()
+        self.begin()
         self.steps += 1
         self._publish()
 
@@ -147,12 +142,22 @@ class MasterAdamW:
 
 
 class _Accumulate:
-    """Moves a fresh gradient into its fp32 sum."""
+    """Moves a fresh gradient into the fp32 sum of its master weight."""
 
-    def __init__(self, total: torch.Tensor) -> None:
-        self._total = total
+    def __init__(self, master: torch.Tensor) -> None:
+        self._master = master
 
     def __call__(self, parameter: torch.Tensor) -> None:
         assert parameter.grad is not None
-        self._total.add_(parameter.grad)
+        if self._master.grad is None:
+            self._master.grad = parameter.grad.float()
+        else:
+            self._master.grad.add_(parameter.grad)
         parameter.grad = None
+
+
+def _gradient(master: torch.Tensor) -> torch.Tensor:
+    """The gradient sum of a master weight, zeros where nothing was added yet."""
+    if master.grad is None:
+        master.grad = torch.zeros_like(master)
+    return master.grad

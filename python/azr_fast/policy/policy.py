@@ -16,8 +16,10 @@ from azr_fast.errors import UserError
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.ops.objective import Objective
+from azr_fast.policy.activations import keep_less
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.loading import load_model, use_recompute
+from azr_fast.policy.memory import give_back
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.optimizer import MasterAdamW
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
@@ -78,6 +80,8 @@ class Policy:
         self._model = load_model(files, getattr(torch, model.dtype)).to(self.device)
         if update.recompute:
             use_recompute(self._model)
+        else:
+            keep_less(self._model)
         prove(self._model, files.name)
         self._backbone = self._model.base_model
         self._head: torch.nn.Parameter = self._model.get_output_embeddings().weight
@@ -116,6 +120,7 @@ class Policy:
         accept(stats)
         if packs:
             self._move(steering, sums, stats)
+        give_back()
         clock.lap("optimizer")
         return stats
 

@@ -1,0 +1,183 @@
+"""How much memory a run will hold at most, part by part, before anything is loaded.
+
+The parts are those of the moment at which most is held: the end of a pack's forward pass. Sizes of
+the model come from its config and the headers of its weights; torch is not imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+
+from azr_fast.config.schema import Config
+from azr_fast.policy.models import local_files
+
+GIB = 2**30
+BYTES = {"bfloat16": 2, "float32": 4}
+LIBRARIES = {"transformers": 0.5, "vllm": 0.8}  # GiB, measured with all imported, by engine
+HEAD_CHUNK = 1024  # tokens whose logits are there at once (ops/products.py); with our kernels fewer
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """Sizes of a model, in elements."""
+
+    parameters: int
+    vocabulary: int
+    hidden: int
+    feed_forward: int
+    layers: int
+    queries: int  # width of all query heads of a layer
+    keys: int  # width of all key heads
+    tied: bool  # the head is the embedding
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """GiB at the peak of an update, by part."""
+
+    weights: float
+    masters: float  # fp32 copies that AdamW moves
+    gradients: float  # fp32
+    moments: float  # AdamW's two, fp32
+    engine: float  # weights of its own
+    cache: float  # keys and values of the engine
+    activations: float
+    head: float  # logits of a chunk
+    libraries: float
+
+    def total(self) -> float:
+        """GiB in all."""
+        return sum(self.parts().values())
+
+    def parts(self) -> dict[str, float]:
+        """GiB by name."""
+        return asdict(self)
+
+
+def read_shape(name: str) -> ModelShape | None:
+    """The shape of a model by its name in the config; None where its files are not on this machine
+    or do not tell, as with an architecture that names its sizes otherwise."""
+    files = local_files(name)
+    if files is None:
+        return None
+    try:
+        return _shape_of_gguf(files) if files.is_file() else _shape_of_folder(files)
+    except (OSError, KeyError, TypeError, ValueError):  # loading says what is wrong with the files
+        return None
+
+
+def footprint(config: Config, shape: ModelShape, device: str) -> Footprint:
+    """What a run of `config` holds on `device`, "cpu" or "cuda".
+
+    On a GPU the engine's share is left out: `rollout.gpu_memory_fraction` says how large it is.
+    """
+    element = BYTES[config.model.dtype]
+    weights = shape.parameters * element / GIB
+    engine = _engine(config)
+    own_head = shape.vocabulary * shape.hidden * element / GIB if shape.tied else 0.0
+    on_cpu = device == "cpu"
+    return Footprint(
+        weights=weights,
+        masters=shape.parameters * 4 / GIB,
+        gradients=shape.parameters * 4 / GIB,
+        moments=shape.parameters * 8 / GIB,
+        engine=(weights + (own_head if engine == "vllm" else 0.0)) * on_cpu,
+        cache=(config.rollout.cache_gib if engine == "vllm" else _cache(config, shape)) * on_cpu,
+        activations=_activations(config, shape) / GIB,
+        head=HEAD_CHUNK * shape.vocabulary * (element if on_cpu else 4) / GIB,
+        libraries=LIBRARIES[engine],
+    )
+
+
+def _engine(config: Config) -> str:
+    if config.rollout.engine != "auto":
+        return config.rollout.engine
+    return "vllm" if importlib.util.find_spec("vllm") else "transformers"
+
+
+def _cache(config: Config, shape: ModelShape) -> float:
+    """GiB of the transformers engine's cache: twice, since a longer one is made from the last."""
+    rollout = config.rollout
+    tokens = rollout.concurrency * (rollout.max_prompt_tokens + rollout.max_new_tokens)
+    layer = 2 * shape.keys * BYTES[config.model.dtype]
+    return tokens * layer * (shape.layers + 1) / GIB
+
+
+def kept_by_a_layer(shape: ModelShape, element: int) -> int:
+    """Bytes of a token that the forward pass of a layer leaves for the backward pass.
+
+    policy/activations.py and policy/attention.py say what is kept: of both norms input and result,
+    queries, keys, values, attention's result, and the wide products of the feed-forward block.
+    """
+    attention = 2 * shape.queries + 2 * shape.keys
+    return (4 * shape.hidden + attention + 2 * shape.feed_forward) * element
+
+
+def _activations(config: Config, shape: ModelShape) -> float:
+    """Bytes that a pack's forward pass leaves, and what the gradient of one layer needs besides."""
+    element = BYTES[config.model.dtype]
+    rollout = config.rollout
+    tokens = max(config.update.pack_tokens, rollout.max_prompt_tokens + rollout.max_new_tokens)
+    kept = kept_by_a_layer(shape, element)
+    working = 4 * shape.feed_forward * element + 6 * shape.hidden * 4
+    if config.update.recompute:  # the input of each layer; one layer whole, with nothing left out
+        layers = shape.hidden * element * shape.layers + kept
+        working += 2 * shape.feed_forward * element + 4 * shape.hidden * 4
+    else:
+        layers = kept * shape.layers
+    return float(tokens * (layers + working))
+
+
+def _shape_of_folder(folder: Path) -> ModelShape:
+    config = json.loads((folder / "config.json").read_bytes())
+    config = config.get("text_config", config)
+    heads, hidden = config["num_attention_heads"], config["hidden_size"]
+    width = config.get("head_dim") or hidden // heads
+    return ModelShape(
+        parameters=sum(map(_elements, folder.glob("*.safetensors"))),
+        vocabulary=config["vocab_size"],
+        hidden=hidden,
+        feed_forward=config["intermediate_size"],
+        layers=config["num_hidden_layers"],
+        queries=heads * width,
+        keys=(config.get("num_key_value_heads") or heads) * width,
+        tied=bool(config.get("tie_word_embeddings", True)),
+    )
+
+
+def _elements(file: Path) -> int:
+    """Elements of all tensors of a safetensors file, from its header: a length of eight bytes, then
+    JSON (https://github.com/huggingface/safetensors, "Format")."""
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    header.pop("__metadata__", None)
+    return sum(prod(tensor["shape"]) for tensor in header.values())
+
+
+def _shape_of_gguf(file: Path) -> ModelShape:
+    """From the fields that every architecture has (github.com/ggml-org/ggml, docs/gguf.md)."""
+    from gguf import GGUFReader
+
+    reader = GGUFReader(file)
+    sizes = {tensor.name: int(tensor.n_elements) for tensor in reader.tensors}
+    fields = {key.partition(".")[2]: field for key, field in reader.fields.items()}
+
+    def size(key: str, otherwise: int | None = None) -> int:
+        return int(fields[key].contents()) if otherwise is None or key in fields else otherwise
+
+    heads, hidden = size("attention.head_count"), size("embedding_length")
+    width = size("attention.key_length", hidden // heads)
+    return ModelShape(
+        parameters=sum(sizes.values()),
+        vocabulary=sizes["token_embd.weight"] // hidden,
+        hidden=hidden,
+        feed_forward=size("feed_forward_length"),
+        layers=size("block_count"),
+        queries=heads * width,
+        keys=size("attention.head_count_kv", heads) * width,
+        tied="output.weight" not in sizes,
+    )

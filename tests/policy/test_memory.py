@@ -1,0 +1,181 @@
+"""What an update holds, what of it is predicted, and what is refused before it is tried."""
+
+import ctypes
+import gc
+import random
+
+import pytest
+import torch
+from transformers import LlamaConfig, Qwen3Config, Qwen3ForCausalLM
+
+from azr_fast.config.schema import Config, ModelConfig, UpdateConfig
+from azr_fast.errors import UserError
+from azr_fast.policy import memory, policy
+from azr_fast.policy.footprint import GIB, footprint, kept_by_a_layer, read_shape
+from azr_fast.policy.models import ModelFiles
+from azr_fast.policy.packing import TrainSequence, make_packs
+from azr_fast.policy.policy import Policy
+
+LAYERS = 4
+
+
+class Mallinfo(ctypes.Structure):
+    """mallinfo2(3)."""
+
+    _names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in _names.split()]
+
+
+def allocated():
+    """Bytes that malloc has handed out, exactly."""
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = Mallinfo
+    info = libc.mallinfo2()
+    return info.uordblks + info.hblkhd
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """A model whose widths are those of a real one, an eighth of them: Qwen3 has norms of heads."""
+    folder = tmp_path_factory.mktemp("wide")
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=500,
+        hidden_size=128,
+        intermediate_size=512,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    (folder / "tokenizer.json").write_text("{}")
+    return ModelFiles(folder, "wide")
+
+
+def open_policy(files, dtype, **update):
+    return Policy(files, ModelConfig(device="cpu", dtype=dtype), UpdateConfig(**update), 1.0)
+
+
+def batch(seed=0):
+    rng = random.Random(seed)
+
+    def ids(count):
+        return tuple(rng.randrange(500) for _ in range(count))
+
+    prompts = ids(100), ids(60)
+    return [
+        TrainSequence(prompts[i % 2], ids(40), rng.uniform(-1, 1), 1 / 400, None) for i in range(10)
+    ]
+
+
+def kept(files, dtype, **update):
+    """Bytes that one forward pass leaves, for each token and layer."""
+    opened = open_policy(files, dtype, **update)
+    pack = make_packs(batch(), 4096)[0]
+    opened._hidden(pack)  # what the first pass of a process makes stays out
+    before = allocated()
+    hidden_TH = opened._hidden(pack)
+    left = allocated() - before
+    del hidden_TH
+    return left / pack.tokens_T.numel() / LAYERS
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_what_a_layer_keeps_is_what_is_predicted(wide, dtype):
+    shape = read_shape(str(wide.folder))
+    head_norms = 2 * 128 + 2 * 64  # Qwen3's: their inputs
+    element = torch.finfo(getattr(torch, dtype)).bits // 8
+    predicted = kept_by_a_layer(shape, element) + head_norms * element
+    assert kept(wide, dtype) == pytest.approx(predicted, rel=0.10)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_keeping_less_changes_no_gradient(wide, dtype, monkeypatch):
+    """The same losses, norms and weights to the bit as a model that keeps everything."""
+    ends = []
+    for keep in (policy.keep_less, lambda model: None):
+        monkeypatch.setattr(policy, "keep_less", keep)
+        opened = open_policy(wide, dtype, lr=1e-3, pack_tokens=200)
+        stats = [opened.update(batch(seed)) for seed in range(3)]
+        figures = [(s.loss, s.grad_norm, s.entropy) for s in stats]
+        ends.append((figures, {name: w.clone() for name, w in opened.named_weights()}))
+    (one, weights), (other, others) = ends
+    assert one == other
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_an_update_leaves_nothing_behind(wide):
+    """After the first, which makes AdamW's moments, memory is flat; gradients are gone."""
+    opened = open_policy(wide, "bfloat16", pack_tokens=300)
+    held = []
+    for seed in range(6):
+        opened.update(batch(seed))
+        held.append(allocated())
+    parameters = sum(weight.numel() for weight in opened._model.parameters())
+    assert max(held[1:]) - min(held[1:]) < 0.1 * 4 * parameters
+    opened._optimizer.gradient(opened._head)
+    assert allocated() - held[-1] >= 4 * opened._head.numel()
+
+
+def test_the_parts_of_a_known_model(tmp_path, wide):
+    config = Config(model=ModelConfig(name=str(wide.folder)))
+    shape = read_shape(str(wide.folder))
+    parameters = sum(w.numel() for w in Qwen3ForCausalLM.from_pretrained(wide.folder).parameters())
+    assert shape.parameters == parameters
+    held = footprint(config, shape, "cpu")
+    assert held.weights * GIB == 2 * parameters
+    assert held.masters == held.gradients == held.moments / 2 == 2 * held.weights
+
+
+def test_more_of_what_costs_memory_is_predicted_to_cost_more(wide):
+    shape = read_shape(str(wide.folder))
+
+    def activations(**update):
+        return footprint(Config(update=UpdateConfig(**update)), shape, "cpu").activations
+
+    small, large = activations(pack_tokens=20000), activations(pack_tokens=40000)
+    assert large == pytest.approx(2 * small)
+    assert activations(pack_tokens=20000, recompute=True) < small
+
+
+def test_a_model_whose_sizes_cannot_be_told_has_no_shape(tmp_path):
+    assert read_shape("nobody/nothing") is None
+    assert read_shape(str(tmp_path)) is None
+    for text in ("{", "{}", "[]", '{"hidden_size": 3}'):
+        (tmp_path / "config.json").write_text(text)
+        assert read_shape(str(tmp_path)) is None
+    LlamaConfig().save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"cut")
+    assert read_shape(str(tmp_path)) is None
+
+
+def test_a_start_that_does_not_fit_is_refused_with_the_keys_to_lower(wide, monkeypatch):
+    config = Config(model=ModelConfig(name=str(wide.folder)))
+    needed = footprint(config, read_shape(str(wide.folder)), "cpu").total()
+    monkeypatch.setattr(memory, "free_gib", lambda: needed + 0.01)
+    memory.check_memory(config, "cpu")
+    monkeypatch.setattr(memory, "free_gib", lambda: needed - 0.01)
+    with pytest.raises(UserError, match=r"update\.pack_tokens.*rollout\.cache_gib.*recompute"):
+        memory.check_memory(config, "cpu")
+
+
+def test_free_memory_is_that_of_the_container(monkeypatch, tmp_path):
+    limit, current = tmp_path / "memory.max", tmp_path / "memory.current"
+    current.write_text(f"{1 << 28}\n")
+    monkeypatch.setattr(memory, "CGROUPS", ())
+    machine = memory.free_gib()
+    monkeypatch.setattr(memory, "CGROUPS", ((limit, current), (tmp_path / "no", tmp_path / "no")))
+    for text, free in (("max\n", machine), (f"{1 << 62}\n", machine), (f"{3 << 28}\n", 0.5)):
+        limit.write_text(text)
+        assert memory.free_gib() == pytest.approx(free, rel=0.1)
+
+
+def test_memory_in_use_follows_what_is_taken():
+    before = memory.memory_use()
+    taken = torch.ones(2**26)  # 0.25 GiB
+    after = memory.memory_use()
+    assert after["now_gib"] - before["now_gib"] == pytest.approx(0.25, abs=0.03)
+    assert after["peak_gib"] >= after["now_gib"]
+    assert taken[0] == 1
