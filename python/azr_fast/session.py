@@ -64,10 +64,11 @@ def open_trainer(
         client = stack.enter_context(open_sandbox(config.sandbox))
         _check_zygotes(client, config.game.determinism_runs)
         renderer = Renderer(files.folder)
+        # The policy first: its refusal of a model names the layer.
+        policy = Policy(files, config.model, config.update, config.rollout.temperature)
         engine = stack.enter_context(
             closing(open_engine(config.rollout, files, renderer, config.model, config.run.seed))
         )
-        policy = Policy(files, config.model, config.update, config.rollout.temperature)
         prove_engine(engine, policy, renderer, config)
         if note := run.settle():
             observer.note(note)

@@ -120,6 +120,7 @@ class Policy:
         accept(stats)
         if packs:
             self._move(steering, sums, stats)
+        self._optimizer.begin()
         give_back()
         clock.lap("optimizer")
         return stats

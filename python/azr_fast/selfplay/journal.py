@@ -12,6 +12,7 @@ from azr_fast.observe.metrics import MetricsLog, group_metrics, proposal_rates, 
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.observe.samples import save_samples
+from azr_fast.policy.memory import memory_use
 from azr_fast.policy.policy import UpdateStats
 from azr_fast.rollout.stream import StreamStats
 from azr_fast.selfplay.guard import Fruitless
@@ -79,6 +80,7 @@ class Journal:
             "buffer": buffer,
             "verification": record.verification,
             "update": asdict(record.update) if record.update else None,
+            "memory": memory_use(),
             "fruitless": record.fruitless.reason if record.fruitless else None,
         }
         self._log.append(line)
