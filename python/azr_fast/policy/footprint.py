@@ -134,7 +134,8 @@ def _activations(config: Config, shape: ModelShape) -> float:
 
 def _shape_of_folder(folder: Path) -> ModelShape:
     config = json.loads((folder / "config.json").read_bytes())
-    config = config["text_config"] if "text_config" in config else config
+    if "text_config" in config:  # of a model that also sees or hears
+        config = config["text_config"]
     heads, hidden = config["num_attention_heads"], config["hidden_size"]
     width = config.get("head_dim") or hidden // heads
     return ModelShape(
