@@ -3,7 +3,7 @@
     python benchmarks/update_memory.py --model smollm2-135m --steps 5 --output results.json
 
 A step is `answers` random answers of about 100 tokens to prompts of 450 that four answers share, in
-the packs of the `cpu` preset. There is no engine here, and its parts are left out of the prediction.
+the packs of the `cpu` preset. There is no engine here; its parts are left out of the prediction.
 The peak of a step is the highest resident size since the step began (VmHWM of proc(5), set back by
 writing 5 to /proc/self/clear_refs).
 """

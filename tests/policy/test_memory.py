@@ -147,8 +147,9 @@ def test_a_model_whose_sizes_cannot_be_told_has_no_shape(tmp_path):
         (tmp_path / "config.json").write_text(text)
         assert read_shape(str(tmp_path)) is None
     LlamaConfig().save_pretrained(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"cut")
-    assert read_shape(str(tmp_path)) is None
+    for damaged in (b"cut", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", b""):
+        (tmp_path / "model.safetensors").write_bytes(damaged)
+        assert read_shape(str(tmp_path)) is None
 
 
 def test_a_start_that_does_not_fit_is_refused_with_the_keys_to_lower(wide, monkeypatch):

@@ -134,7 +134,8 @@ def _activations(config: Config, shape: ModelShape) -> float:
 
 def _shape_of_folder(folder: Path) -> ModelShape:
     config = json.loads((folder / "config.json").read_bytes())
-    config = config.get("text_config", config)
+    if "text_config" in config:  # of a model that also sees or hears
+        config = config["text_config"]
     heads, hidden = config["num_attention_heads"], config["hidden_size"]
     width = config.get("head_dim") or hidden // heads
     return ModelShape(
@@ -153,7 +154,8 @@ def _elements(file: Path) -> int:
     """Elements of all tensors of a safetensors file, from its header: a length of eight bytes, then
     JSON (https://github.com/huggingface/safetensors, "Format")."""
     with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(min(length, file.stat().st_size)))  # it may be no such file
     header.pop("__metadata__", None)
     return sum(prod(tensor["shape"]) for tensor in header.values())
 
