@@ -6,7 +6,8 @@ A child process per setting of the environment holds vLLM and the policy over Sm
 training process does. In each round every child in turn samples answers and makes one update,
 without neighbours and beside one and two processes that compute without end. The neighbours have
 sessions of their own, like work in another terminal: with autogroups, Linux shares a core between
-sessions first and then between threads. Reported are medians over rounds, and ratios to the quiet machine.
+sessions first and then between threads. Reported are medians over rounds, and ratios to the quiet
+machine.
 
 The quiet rows need a machine without other work. `other_cpus` is what ran beside each measurement
 and was not started here, in cores.
@@ -40,10 +41,10 @@ BUSY = "while True: pass"
 class Child:
     """A process that holds an engine and a policy and does the parts it is asked for."""
 
-    def __init__(self, environment: str, answer_tokens: int) -> None:
+    def __init__(self, environment: str, options: argparse.Namespace) -> None:
         variables = dict(item.split("=", 1) for item in environment.split(",") if item)
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--child", "--answer-tokens", str(answer_tokens)],
+            [sys.executable, __file__, "--child", *shape_words(options)],
             env=os.environ | variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -66,6 +67,11 @@ class Child:
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait()
+
+
+def shape_words(options: argparse.Namespace) -> list[str]:
+    """The options that say what a child computes."""
+    return ["--answer-tokens", str(options.answer_tokens), "--dtype", options.dtype]
 
 
 @contextmanager
@@ -150,7 +156,7 @@ def medians(rows: Sequence[Mapping[str, Any]], setting: str, count: int) -> dict
     return of_part | {"step": sum(of_part.values())}
 
 
-def parts(answer_tokens: int) -> dict[str, Callable[[], None]]:
+def parts(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
     """What a child does when asked, over a model and an engine that are loaded here."""
     from azr_fast.config.schema import ModelConfig, RolloutConfig, UpdateConfig
     from azr_fast.policy.models import resolve_model
@@ -161,8 +167,10 @@ def parts(answer_tokens: int) -> dict[str, Callable[[], None]]:
 
     rng = random.Random(0)
     prompts = [tuple(rng.choices(range(1000, 49000), k=PROMPT_TOKENS)) for _ in range(PROMPTS)]
-    lengths = [rng.randint(answer_tokens // 2, answer_tokens) for _ in range(ANSWERS)]
-    files, model = resolve_model("smollm2-135m"), ModelConfig(device="cpu")
+    lengths = [
+        rng.randint(options.answer_tokens // 2, options.answer_tokens) for _ in range(ANSWERS)
+    ]
+    files, model = resolve_model("smollm2-135m"), ModelConfig(device="cpu", dtype=options.dtype)
     config = RolloutConfig(max_prompt_tokens=512, max_new_tokens=128, concurrency=64, cache_gib=1.0)
     engine = VllmEngine(config, files, frozenset(), model, 0)  # no end tokens: lengths are given
     policy = Policy(files, model, UpdateConfig(lr=1e-6, pack_tokens=3072), 1.0)
@@ -191,14 +199,14 @@ def parts(answer_tokens: int) -> dict[str, Callable[[], None]]:
     return {"rollouts": rollouts, "update": lambda: policy.update(batch) and None}
 
 
-def serve(answer_tokens: int) -> None:
+def serve(options: argparse.Namespace) -> None:
     """Be a child: do the part that a line of stdin names, answer with its seconds."""
     from azr_fast.threads import set_environment
 
     set_environment()
     answers = os.fdopen(os.dup(1), "w")
     with contextlib.redirect_stdout(sys.stderr):
-        run = parts(answer_tokens)
+        run = parts(options)
         for do in run.values():
             do()  # the first go warms up and does not count
         print("ready", file=answers, flush=True)
@@ -219,9 +227,7 @@ def compare(arguments: argparse.Namespace) -> None:
     settings = dict(s.split(":", 1) for s in arguments.setting) if arguments.setting else SETTINGS
     with ExitStack() as stack:
         children = {
-            name: stack.enter_context(
-                contextlib.closing(Child(environment, arguments.answer_tokens))
-            )
+            name: stack.enter_context(contextlib.closing(Child(environment, arguments)))
             for name, environment in settings.items()
         }
         rows = run_rounds(children, arguments)
@@ -237,6 +243,12 @@ def main() -> None:
     parser.add_argument("--neighbours", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--answer-tokens", type=int, default=40, help="of the longest answer")
     parser.add_argument(
+        "--dtype",
+        choices=["bfloat16", "float32"],
+        default="bfloat16",
+        help="float32 is faster on a processor without AVX-512",
+    )
+    parser.add_argument(
         "--setting",
         action="append",
         metavar="NAME:VARIABLE=VALUE,...",
@@ -246,7 +258,7 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        serve(arguments.answer_tokens)
+        serve(arguments)
     else:
         compare(arguments)
 

@@ -10,10 +10,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# Turns of a loop around one `pause` instruction: some 30 µs. libgomp's default is 300,000, longer
-# than the turn that Linux gives a thread: beside another process the thread that has done its part
-# then spins its core's time away while the thread that it waits for is kept from running.
-SPINS = "1000"
+# Turns of a loop around one `pause` instruction (10 to 140 cycles by processor): some 100 µs. The
+# default of libgomp is 300,000, longer than the turn that Linux gives a thread: beside another
+# process the thread that has done its part then spins its core's time away, and the one that it
+# waits for cannot move there. With none, each short wait of a quiet machine costs a wake-up.
+SPINS = "3000"
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 

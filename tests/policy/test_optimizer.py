@@ -18,7 +18,7 @@ def learn(weight, optimizer, steps):
     for _ in range(steps):
         optimizer.begin()
         (weight.float() ** 3).sum().backward()
-        optimizer.step()
+        optimizer.step(optimizer.norm())
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_GPU)])
