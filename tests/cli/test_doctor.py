@@ -1,4 +1,3 @@
-
 import pytest
 
 from azr_fast.cli import doctor, machine

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
-from pathlib import Path
+
+from azr_fast.hardware import gpu_devices
 
 
 def version(*packages: str) -> str | None:
@@ -16,13 +16,6 @@ def version(*packages: str) -> str | None:
         except importlib.metadata.PackageNotFoundError:
             continue
     return None
-
-
-def gpu_devices() -> list[Path]:
-    """NVIDIA devices that this process may see."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return []
-    return sorted(Path("/dev").glob("nvidia[0-9]*"))
 
 
 def gpu_usable() -> bool:

@@ -13,6 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from azr_fast.hardware import fastest_dtype
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
@@ -51,7 +53,9 @@ class ModelConfig(Section):
         description="built-in name, Hugging Face folder, .gguf file or hub id",
     )
     dtype: Literal["bfloat16", "float32"] = Field(
-        default="bfloat16", description="dtype of parameters"
+        default_factory=fastest_dtype,
+        description="dtype of parameters; unless set, float32 where there is no GPU and the "
+        "processor cannot multiply bfloat16 (x86-64 before AVX-512), which is much slower there",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where the policy trains"

@@ -1,0 +1,32 @@
+"""What this machine computes with, learned without importing anything heavy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")
+# x86-64: oneDNN multiplies bfloat16 from AVX-512 on. Without it torch falls back to a loop of 1 to
+# 9 GFLOP/s on two cores, where float32 has 40 to 65 (AMD Milan). ARM names its instructions bf16.
+MULTIPLIES_BFLOAT16 = {"avx512bw", "bf16"}
+
+
+def gpu_devices() -> list[Path]:
+    """NVIDIA devices that this process may see."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return []
+    return sorted(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def fastest_dtype() -> str:
+    """bfloat16, or float32 where there is no GPU and the processor cannot multiply bfloat16."""
+    return "bfloat16" if gpu_devices() or MULTIPLIES_BFLOAT16 & _features() else "float32"
+
+
+def _features() -> set[str]:
+    """Instruction sets of the first processor: `flags` on x86-64, `Features` on ARM (proc(5))."""
+    for line in CPUINFO.read_text().splitlines():
+        name, _, words = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return set(words.split())
+    return set()
