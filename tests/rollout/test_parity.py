@@ -16,6 +16,8 @@ from azr_fast.rollout.parity import ParityError, ParityProbe, compare
 
 from .conftest import open_transformers, open_vllm
 
+pytestmark = pytest.mark.alone
+
 TEXTS = ("Seven of the 12 foxes slept.", "def f(x):\n    return sorted(x)[::-1] + ['naïve ∑']\n")
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
