@@ -1,4 +1,5 @@
-# The two commands of this project: `make train` and `make test`. `make help` lists the rest.
+# The commands of this project: `make train`, `make test` before a commit, `make test-all` before a
+# merge. `make help` lists the rest.
 #
 # Needs git, Python 3.11 to 3.14 (with headers and venv), a C++20 compiler, and a package registry.
 
@@ -13,11 +14,20 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 # wildcard: what git still lists and is no longer there drops out.
 SOURCES := $(wildcard $(shell git ls-files -co --exclude-standard python csrc triton_kernels sandbox_daemon CMakeLists.txt pyproject.toml 2>/dev/null))
-# Warnings stop the build under `make test`, and no user's.
-WERROR  ?= OFF
+# Warnings stop the build under `make test`, and no user's; there the C++ tests are built along.
+TESTING ?= OFF
+BUILD   := build/install
+# pytest processes at once, a core and about 1.5 GB each.
+WORKERS ?= 2
+# ccache keeps what it compiled outside the checkout ($XDG_CACHE_HOME/ccache) and takes paths as relative
+# to it, so that a clean checkout in another folder compiles only what changed.
+CCACHE  := $(abspath $(BIN))/ccache
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: help train test lint types test-cpp test-python format bench clean
+.PHONY: help train test test-all lint types test-cpp test-python test-sanitized test-slow format bench clean
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -26,36 +36,60 @@ help:  ## list the targets
 train: $(VENV)/installed $(VENV)/model  ## install what is needed, then train the built-in model (ARGS="--run.steps 5")
 	@$(BIN)/azr-fast train $(ARGS)
 
-test: WERROR = ON
-test: lint types test-cpp test-python  ## everything: lint, types, C++ tests, pytest
+say = @printf '\n== %s\n'
+
+test test-all test-cpp test-python: TESTING = ON
+test test-all test-cpp test-python: export CMAKE_CXX_COMPILER_LAUNCHER = $(CCACHE)
+test: lint types test-cpp test-python  ## before a commit: lint, types, C++ tests, pytest but for what is slow
+test-all: test test-sanitized test-slow  ## before a merge: also sanitizers, fuzzing, slow tests
 
 lint: $(VENV)/dev  ## ruff, clang-format, who may import whom
+	$(say) "lint: seconds"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	git ls-files '*.cpp' '*.h' '*.cc' '*.cu' | xargs -r $(BIN)/clang-format --dry-run --Werror
 	PYTHONPATH=python $(BIN)/lint-imports
 
 types: $(VENV)/dev  ## mypy, strict
+	$(say) "types: half a minute"
 	$(BIN)/mypy
+
+# The build that was installed; configured again in case it was made without the tests.
+test-cpp: $(VENV)/dev $(VENV)/installed  ## the C++ tests, from the build that is installed
+	$(say) "C++ tests: half a minute once they are built"
+	@PATH="$(abspath $(BIN)):$$PATH" cmake -B $(BUILD) -DAZR_WERROR=ON -DAZR_SANDBOXD_TESTS=ON \
+	  -DCMAKE_CXX_COMPILER_LAUNCHER=$(CCACHE) >/dev/null
+	@PATH="$(abspath $(BIN)):$$PATH" cmake --build $(BUILD)
+	PATH="$(abspath $(BIN)):$$PATH" ctest --test-dir $(BUILD)/sandbox_daemon --output-on-failure -j $(WORKERS)
+
+test-python: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest but for what is slow
+	$(say) "pytest, $(WORKERS) at a time: about 5 minutes"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not alone"
+	$(say) "pytest of real models and engines, one after the other: about 3 minutes"
+	$(BIN)/pytest -m "alone and not slow"
+
+test-slow: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest of what is slow
+	$(say) "slow tests, $(WORKERS) at a time: about 3 minutes"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "slow and not alone"
+	$(say) "slow tests of real models and engines: about 9 minutes"
+	$(BIN)/pytest -m "slow and alone"
 
 # The part of the daemon's pytest suite that is about the broker; all of it passes, and takes longer.
 # The address sanitizer keeps freed memory to find its use; so much that a bound on memory would not hold.
 SANITIZED_TESTS := $(addprefix sandbox_daemon/tests/test_,protocol.py daemon.py backpressure.py)
 
 # Of a copy of sandbox_daemon/ alone: it must need nothing of the rest. Times are kept for ninja.
-test-cpp: $(VENV)/dev  ## build the daemon alone, with -Werror and sanitizers; its C++ tests, fuzz targets and broker's tests
-	@echo "building the daemon and its C++ tests under the sanitizers, from a copy of the folder alone"
+test-sanitized: $(VENV)/dev  ## build the daemon alone, with -Werror and sanitizers; its C++ tests, fuzz targets and broker's tests
+	$(say) "the daemon and its C++ tests under the sanitizers, fuzzing: about 8 minutes, most of it compiling"
 	@mkdir -p build/alone && rm -rf build/alone/sandbox_daemon && cp -rp sandbox_daemon build/alone/
 	@PATH="$(abspath $(BIN)):$$PATH" cmake -S build/alone/sandbox_daemon -B build/alone/build -G Ninja \
-	  -DCMAKE_BUILD_TYPE=Release -DAZR_WERROR=ON -DAZR_SANITIZE=ON -DPython_EXECUTABLE=$(abspath $(BIN)/python) >/dev/null
+	  -DCMAKE_BUILD_TYPE=Release -DAZR_WERROR=ON -DAZR_SANITIZE=ON -DPython_EXECUTABLE=$(abspath $(BIN)/python) \
+	  -DCMAKE_CXX_COMPILER_LAUNCHER=$(CCACHE) >/dev/null
 	@PATH="$(abspath $(BIN)):$$PATH" cmake --build build/alone/build
-	PATH="$(abspath $(BIN)):$$PATH" ctest --test-dir build/alone/build --output-on-failure
+	PATH="$(abspath $(BIN)):$$PATH" ctest --test-dir build/alone/build --output-on-failure -j $(WORKERS)
 	@PATH="$(abspath $(BIN)):$$PATH" cmake --install build/alone/build --prefix build/alone/installed >/dev/null
 	AZR_SANDBOXD=build/alone/installed/bin/azr-sandboxd ASAN_OPTIONS=quarantine_size_mb=1 \
-	  $(BIN)/pytest -q $(SANITIZED_TESTS)
-
-test-python: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest
-	$(BIN)/pytest $(ARGS)
+	  $(BIN)/pytest -n $(WORKERS) --dist loadfile $(SANITIZED_TESTS)
 
 format: $(VENV)/dev  ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
@@ -92,9 +126,10 @@ $(VENV)/dev: requirements/dev.lock $(VENV)/packages
 	@touch $@
 
 $(VENV)/installed: $(SOURCES) $(VENV)/packages
-	@echo "building and installing azr-fast"
+	@echo "building and installing azr-fast: about 2 minutes the first time"
 	@PATH="$(abspath $(BIN)):$$PATH" $(PIP) install --no-deps --no-build-isolation --force-reinstall \
-	  --config-settings=cmake.define.AZR_WERROR=$(WERROR) .
+	  --config-settings=build-dir=$(BUILD) --config-settings=cmake.define.AZR_WERROR=$(TESTING) \
+	  --config-settings=cmake.define.AZR_SANDBOXD_TESTS=$(TESTING) .
 	@touch $@
 
 $(VENV)/redis-tools: sandbox_daemon/tests/install_redis_tools.py | $(VENV)/python

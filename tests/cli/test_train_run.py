@@ -48,9 +48,11 @@ def steps_of(run):
     return [json.loads(line)["step"] for line in lines]
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(900)  # two loads of the model and the engine, on a machine that may be busy
-def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path, start):
-    words = [word for key, value in SMALL.items() for word in (f"--{key}", str(value))]
+def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path, start, model_name):
+    keys = SMALL | {"model.name": model_name}
+    words = [word for key, value in keys.items() for word in (f"--{key}", str(value))]
     trainer = start("--preset", "cpu", *words)
     shown = []
     for line in trainer.stdout:
@@ -62,7 +64,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path, start):
     assert trainer.returncode == 0, errors
     text = "".join(shown) + rest
     for words in (
-        "run runs/one: smollm2-135m",
+        f"run runs/one: {model_name}",
         "  play",
         "  update",
         "  sync",

@@ -1,8 +1,13 @@
-"""The whole loop with the real model, engine and sandbox, a couple of steps long."""
+"""The whole loop with the real engine and sandbox, a couple of steps long.
+
+One run of the real model serves every test that only looks at what it did. Where answers do not
+matter a tiny model is trained, and in `make test-all` the real one too.
+"""
 
 import json
 import threading
 from contextlib import closing
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -10,6 +15,8 @@ from azr_fast.config.load import load_config
 from azr_fast.observe.metrics import MetricsLog
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.session import open_trainer
+
+pytestmark = pytest.mark.alone
 
 SMALL = {
     "run.steps": 2,
@@ -75,17 +82,51 @@ def weights(run, step):
     return load_file(file)
 
 
+PAPER = {"play.train_on_priced_answers": False}
+
+
+@dataclass
+class Finished:
+    """A run that has ended, and what was seen of it."""
+
+    run: RunFolder
+    observer: Recorder
+    answers: list = field(default_factory=list)  # of each step, judged
+    by_paper_rule: list = field(default_factory=list)  # those of them that the paper trains on
+
+
+def record_play(trainer, finished):
+    """Keep each step's answers, and those that a run under the paper's rule would train on."""
+    play, config = trainer.play, trainer.config
+    paper = load_config(finished.run.path / "config.toml", PAPER)
+
+    def recorded(step):
+        answers = play(step)
+        finished.answers.append(answers)
+        trainer.config = paper
+        finished.by_paper_rule.append(trainer.trained(answers))
+        trainer.config = config
+        return answers
+
+    trainer.play = recorded
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    run = new_run(tmp_path_factory.mktemp("runs"), "finished")
-    return run, train(run)
+    run = new_run(tmp_path_factory.mktemp("runs"), "finished", **{"play.proposals": 12})
+    finished = Finished(run, Recorder())
+    with open_trainer(run.config, run, finished.observer, lambda: False) as trainer:
+        record_play(trainer, finished)
+        trainer.train()
+    run.close()
+    return finished
 
 
 def test_two_steps_leave_a_whole_run_folder(finished):
-    run, observer = finished
+    run = finished.run
     lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
-    assert lines == json.loads(json.dumps(observer.steps))
+    assert lines == json.loads(json.dumps(finished.observer.steps))
     assert checkpoints(run) == [1, 2]
     assert load_config(run.path / "config.toml") == run.config
     samples = [json.loads(line) for line in run.samples(2).read_text().splitlines()]
@@ -95,7 +136,7 @@ def test_two_steps_leave_a_whole_run_folder(finished):
         assert {name for name in groups if name.endswith("/proposer")} == {
             f"{kind}/proposer" for kind in run.config.game.kinds
         }
-        assert sum(groups[f"{kind}/proposer"]["answers"] for kind in run.config.game.kinds) == 12
+        assert sum(groups[f"{kind}/proposer"]["answers"] for kind in run.config.game.kinds) == 36
         verification = line["verification"]
         assert verification.keys() == {"programs", "rewound", "fell_back"}
         if line["proposals"]["well_formed"]:
@@ -104,59 +145,48 @@ def test_two_steps_leave_a_whole_run_folder(finished):
 
 
 def test_weights_move_and_the_engine_follows(finished):
-    run, observer = finished
-    before, after = weights(run, 1), weights(run, 2)
+    before, after = weights(finished.run, 1), weights(finished.run, 2)
     assert any((before[name] != after[name]).any() for name in before)
-    for line in observer.steps:
+    for line in finished.observer.steps:
         assert line["parity"]["mean"] < 0.12  # rounding gives 0.05, the probe stops at its double
         assert line["update"]["grad_norm"] > 0
 
 
 def test_09_no_well_formed_answer_is_thrown_away(finished):
-    _, observer = finished
-    assert all(line["tokens"]["trained"] == 1.0 for line in observer.steps)
+    assert all(line["tokens"]["trained"] == 1.0 for line in finished.observer.steps)
 
 
-def test_10_the_solver_trains_on_the_proposals_of_its_own_step(tmp_path):
+def priced(answers):
+    """Pairs of a proposal and an answer that priced it."""
+    by_request = {one.answer.request: one for one in answers}
+    return [
+        (by_request[one.answer.request[:1]], one) for one in answers if len(one.answer.request) == 2
+    ]
+
+
+def test_10_the_solver_trains_on_the_proposals_of_its_own_step(finished):
     """Priced answers belong to tasks that were posed in the same step and to no other."""
-    run = new_run(tmp_path, "own", **{"run.steps": 1, "play.proposals": 16})
-    seen = []
-
-    def look(trainer):
-        play = trainer.play
-
-        def spy(step):
-            answers = play(step)
-            seen.append(answers)
-            return answers
-
-        trainer.play = spy
-
-    observer = Recorder()
-    with open_trainer(run.config, run, observer, lambda: False) as trainer:
-        look(trainer)
-        trainer.train()
-    run.close()
-    priced = 0
-    for answers in seen:
-        by_request = {one.answer.request: one for one in answers}
-        for one in answers:
-            if len(one.answer.request) == 2:
-                parent = by_request[one.answer.request[:1]]
-                assert one.answer.prompt.task == parent.judgement.task
-                priced += 1
-    assert priced, "no proposal was valid: the test saw nothing"
+    pairs = [pair for answers in finished.answers for pair in priced(answers)]
+    assert pairs, "no proposal was valid: the test saw nothing"
+    for proposal, answer in pairs:
+        assert answer.answer.prompt.task == proposal.judgement.task
 
 
-def test_paper_rule_leaves_priced_answers_out(tmp_path):
-    overrides = {"run.steps": 1, "play.proposals": 16, "play.train_on_priced_answers": False}
-    run = new_run(tmp_path, "paper", **overrides)
-    observer = train(run)
+def test_paper_rule_leaves_priced_answers_out(finished):
+    for answers, kept in zip(finished.answers, finished.by_paper_rule, strict=True):
+        left_out = [one.answer.request for one in answers if one not in kept]
+        assert left_out == [answer.answer.request for _, answer in priced(answers)]
+
+
+@pytest.mark.slow
+def test_a_run_by_the_paper_rule(tmp_path):
+    overrides = {"run.steps": 1, "play.proposals": 16} | PAPER
+    observer = train(new_run(tmp_path, "paper", **overrides))
     assert any(line["tokens"]["trained"] < 1.0 for line in observer.steps)
 
 
-def test_a_stop_in_mid_play_loses_nothing_and_resume_goes_on(tmp_path):
-    run = new_run(tmp_path, "stopped", **{"run.steps": 3})
+def test_a_stop_in_mid_play_loses_nothing_and_resume_goes_on(tmp_path, model_name):
+    run = new_run(tmp_path, "stopped", **{"run.steps": 3, "model.name": model_name})
     stop = threading.Event()
     observer = Recorder()
     observer.on_phase = lambda name: (
@@ -173,22 +203,23 @@ def test_a_stop_in_mid_play_loses_nothing_and_resume_goes_on(tmp_path):
     assert steps == [1, 2, 3]
 
 
-def test_metrics_after_the_checkpoint_are_cut_on_resume(tmp_path, finished):
+def test_metrics_after_the_checkpoint_are_cut_on_resume(tmp_path, model_name):
     """What a kill between two checkpoints leaves behind is made again, not kept twice."""
-    run = new_run(tmp_path, "killed", **{"run.steps": 1})
-    train(run)
+    run = new_run(tmp_path, "killed", **{"run.steps": 1, "model.name": model_name})
+    (first,) = train(run).steps
     with closing(MetricsLog(run.metrics)) as log:
-        log.append(finished[1].steps[1])  # step 2, whose checkpoint was never written
+        log.append(first | {"step": 2})  # of which no checkpoint was written
     observer = train(RunFolder.resume(run.path, {"run.steps": 2}))
     assert [line["step"] for line in observer.steps] == [2]
     assert len(run.metrics.read_text().splitlines()) == 2
 
 
-def test_13_equal_seeds_play_equal_steps(tmp_path):
+def test_13_equal_seeds_play_equal_steps(tmp_path, model_name):
     """On the engine that repeats a step: same answers, verdicts and rewards; another seed differs."""
 
     def texts(name, seed):
         overrides = {
+            "model.name": model_name,
             "run.seed": seed,
             "run.steps": 1,
             "rollout.engine": "transformers",

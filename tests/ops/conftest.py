@@ -1,11 +1,9 @@
-"""Random inputs that differ in each run, and processes in which Triton kernels can be tried."""
+"""Random inputs that differ in each run, and a process in which Triton kernels can be tried."""
 
 import os
 import pickle
-import secrets
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,20 +13,6 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # for head_cases and its like
 
 from builds import ISAS, use_isa  # noqa: E402
-
-if find_spec("hypothesis"):  # what a machine with a GPU need not have
-    from hypothesis import settings
-
-    settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
-    settings.load_profile("untimed")
-
-
-@pytest.fixture
-def seed():
-    """Anew in each run; pytest prints that of a test that fails, AZR_TEST_SEED repeats it."""
-    value = int(os.environ.get("AZR_TEST_SEED", secrets.randbits(32)))
-    print(f"AZR_TEST_SEED={value}")
-    return value
 
 
 @pytest.fixture

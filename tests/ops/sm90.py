@@ -1,5 +1,10 @@
-"""Compiles Triton kernels for an H100 or H200 on a machine without one."""
+"""Compiles Triton kernels for an H100 or H200 on a machine without one.
 
+Triton keeps what it compiled by the kernel's source, the versions of its compilers and every option;
+a folder outside the checkout saves a clean one the work.
+"""
+
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +16,7 @@ from triton.compiler import ASTSource
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 CUOBJDUMP, PTXAS = TOOLS / "cuobjdump", TOOLS / "ptxas"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "azr-fast-tests/triton"
 
 
 class Binary(NamedTuple):

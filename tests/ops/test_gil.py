@@ -3,7 +3,6 @@
 import threading
 import time
 from functools import partial
-from itertools import pairwise
 
 import pytest
 import torch
@@ -58,18 +57,17 @@ KERNELS = statistics, policy_loss, selective_forward, selective_backward, produc
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_lock_is_released(kernel):
-    call, took, ticks = kernel(), [], [time.perf_counter()]
+    """This thread gets many turns during the call; with the lock held, one on each side of it."""
+    call, inside, turns = kernel(), threading.Event(), 0
 
     def work():
-        begin = time.perf_counter()
+        inside.set()
         call()
-        took.append(time.perf_counter() - begin)
+        inside.clear()
 
     thread = threading.Thread(target=work)
     thread.start()
     while thread.is_alive():
-        ticks.append(time.perf_counter())
+        turns += inside.is_set()
         time.sleep(0.001)
-    ticks.append(time.perf_counter())
-    longest = max(later - earlier for earlier, later in pairwise(ticks))
-    assert longest < took[0] / 2
+    assert turns > 10

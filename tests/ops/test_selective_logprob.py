@@ -179,6 +179,20 @@ def test_two_runs_are_bitwise_equal(call, generator, dtype):
         assert torch.equal(first, second)
 
 
+def test_the_number_of_threads_changes_no_bit(isa, generator, monkeypatch):
+    case, results = random_case(generator, 70, 1003), []
+
+    def call(function, *arguments):
+        getattr(CpuRows(), function)(*arguments)
+        return arguments
+
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        results.append(run(call, *case))
+    for result in results[1:]:
+        assert all(map(torch.equal, result, results[0]))
+
+
 @dtypes
 @pytest.mark.parametrize("tokens", [0, 1, 127])
 def test_the_operation_is_differentiable(generator, dtype, tokens):

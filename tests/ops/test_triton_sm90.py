@@ -1,5 +1,10 @@
 """Every kernel with every configuration, compiled for an H100 or H200: nothing spilled, and memory
-read 128 bits at a time and written in 64 or 128, also where rows begin at odd places."""
+read 128 bits at a time and written in 64 or 128, also where rows begin at odd places.
+
+`make test` compiles each kernel with each table entry once, as training launches it (bf16, 64-bit ids)
+with rows at odd places, which are the hardest to read wide; `make test-all` every combination.
+test_triton_launches.py compiles what the operations launch in either.
+"""
 
 from dataclasses import asdict
 from itertools import product
@@ -17,18 +22,27 @@ from azr_fast.triton_kernels import (
 )
 from azr_fast.triton_kernels.row_walk import BACKWARD, BOTH, FORWARD
 
-from .sm90 import compile_kernel, ptxas_warnings
+from .sm90 import CACHE, compile_kernel, ptxas_warnings
 
 SHARED_MEMORY = 227 * 1024  # bytes of a multiprocessor that programs can have
 LOAD_128 = "ld.global.v4.b32"
-dtypes = pytest.mark.parametrize("dtype", ["bf16", "fp16", "fp32"])
-ids = pytest.mark.parametrize("ids", ["i32", "i64"])
-odd = pytest.mark.parametrize("odd", [False, True], ids=["even rows", "odd rows"])
+
+
+def slow(*values, **options):
+    """A choice that only `make test-all` makes."""
+    return pytest.param(*values, marks=pytest.mark.slow, **options)
+
+
+dtypes = pytest.mark.parametrize("dtype", ["bf16", slow("fp16"), slow("fp32")])
+ids = pytest.mark.parametrize("ids", [slow("i32"), "i64"])
+odd = pytest.mark.parametrize(
+    "odd", [slow(False, id="even rows"), pytest.param(True, id="odd rows")]
+)
 
 
 @pytest.fixture(autouse=True)
-def _no_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+def _cache(monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(CACHE))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
 
 
@@ -67,7 +81,7 @@ def test_logprob_forward(config, dtype, odd, tmp_path):
 @dtypes
 @odd
 @pytest.mark.parametrize("config", BACKWARD)
-@pytest.mark.parametrize("alike", [True, False])
+@pytest.mark.parametrize("alike", [True, slow(False)])
 def test_logprob_backward(config, dtype, odd, alike, tmp_path):
     binary = compile_logprob(
         selective_logprob.logprob_backward,
@@ -82,7 +96,7 @@ def test_logprob_backward(config, dtype, odd, alike, tmp_path):
     assert (LOAD_128 in binary.ptx) or not alike
 
 
-@pytest.mark.parametrize("dtype", ["bf16", "fp32"])
+@pytest.mark.parametrize("dtype", ["bf16", slow("fp32")])
 @odd
 @pytest.mark.parametrize("config", FORWARD)
 def test_row_statistics(config, dtype, odd, tmp_path):
@@ -93,15 +107,19 @@ def test_row_statistics(config, dtype, odd, tmp_path):
     assert LOAD_128 in binary.ptx
 
 
-WITH_BF16_HEADS = [
-    ("fp32", "bf16", at, k3) for at in range(len(CORRECTIONS)) for k3 in (True, False)
-]
+WITH_BF16_HEADS = [("fp32", "bf16", at, True) for at in range(len(CORRECTIONS))]
+WITHOUT_REFERENCE = [slow("fp32", "bf16", at, False) for at in range(len(CORRECTIONS))]
 CLIP = CORRECTIONS.index("clip")
 
 
 @pytest.mark.parametrize(
     ("logits", "gradient", "correction", "has_reference"),
-    [*WITH_BF16_HEADS, ("bf16", "bf16", CLIP, True), ("fp32", "fp32", CLIP, True)],
+    [
+        *WITH_BF16_HEADS,
+        *WITHOUT_REFERENCE,
+        slow("bf16", "bf16", CLIP, True),
+        slow("fp32", "fp32", CLIP, True),
+    ],
 )
 @odd
 @pytest.mark.parametrize("config", BOTH)
@@ -166,9 +184,10 @@ def test_merge_of_tiles(tmp_path):
 @pytest.mark.parametrize(
     ("estimator", "token_weighted", "ids", "rewards"),
     [
-        *((name, by, "i64", "fp32") for name in ESTIMATORS for by in (True, False)),
+        *((name, True, "i64", "fp32") for name in ESTIMATORS),
+        *(slow(name, False, "i64", "fp32") for name in ESTIMATORS),
         *(
-            ("trr++", True, ids, rewards)
+            slow("trr++", True, ids, rewards)
             for ids, rewards in product(("i32", "i64"), ("fp32", "fp64"))
         ),
     ],

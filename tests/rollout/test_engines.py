@@ -16,6 +16,8 @@ from azr_fast.rollout.engine import Request
 
 from .conftest import ROLLOUT, Rig, drain
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("name", ["vllm", "transformers"])
 def test_a_context_that_is_too_short_is_refused_at_once(tiny: ModelFiles, name: str) -> None:

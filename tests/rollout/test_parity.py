@@ -31,6 +31,8 @@ from azr_fast.rollout.parity import (
 
 from .conftest import open_transformers, open_vllm
 
+pytestmark = pytest.mark.alone
+
 EMBEDDING, HEAD, NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
 UP = "model.layers.{}.mlp.up_proj.weight"
 

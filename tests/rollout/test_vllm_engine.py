@@ -21,6 +21,8 @@ from azr_fast.rollout.engine import EngineDied, Request
 
 from .conftest import ROLLOUT, Rig, open_vllm
 
+pytestmark = pytest.mark.alone
+
 
 def test_torch_keeps_its_threads(smollm: ModelFiles, renderer: Renderer) -> None:
     set_num_threads, threads = torch.set_num_threads, torch.get_num_threads()

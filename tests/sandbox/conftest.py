@@ -4,15 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from azr_fast.sandbox.launcher import Sandbox
 from azr_fast.sandbox.messages import Limits
 
 sys.path.insert(0, str(Path(__file__).parent))  # for plain_strategies and programs
-
-settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
-settings.load_profile("untimed")
 
 LIMITS = Limits(timeout_ms=10_000, memory_bytes=512 << 20, output_bytes=1 << 20)
 
