@@ -54,7 +54,7 @@ def engine(
     if request.param == "vllm":
         engine = open_vllm(smollm, renderer)
     else:
-        engine = open_transformers(smollm, renderer.stop_ids, "bfloat16")
+        engine = open_transformers(smollm, renderer.stop_ids, ModelConfig().dtype)
     yield engine
     engine.close()
 
@@ -161,15 +161,20 @@ def test_an_engine_that_cannot_take_a_weight_is_refused(
 @pytest.mark.parametrize(
     ("keys", "mean", "tokens", "alarm"),
     [
-        ({}, 0.149, 1000, False),
-        ({}, 0.151, 1000, True),
+        ({"model.dtype": "bfloat16"}, 0.149, 1000, False),
+        ({"model.dtype": "bfloat16"}, 0.151, 1000, True),
         ({}, 0.9, 20, False),  # too few tokens to tell
         ({}, float("nan"), 1000, True),
         ({}, None, 0, False),
         ({"model.dtype": "float32"}, 0.04, 1000, True),  # of two layers one of which leaks
         ({"model.dtype": "float32"}, 1e-5, 1000, False),
-        ({"rollout.top_p": 0.9}, 0.25, 1000, False),  # the nucleus explains up to 0.105
-        ({"rollout.top_p": 0.9}, 0.26, 1000, True),
+        (
+            {"model.dtype": "bfloat16", "rollout.top_p": 0.9},
+            0.25,
+            1000,
+            False,
+        ),  # the nucleus explains up to 0.105
+        ({"model.dtype": "bfloat16", "rollout.top_p": 0.9}, 0.26, 1000, True),
         ({"parity.max_gap": 0.2}, 0.19, 1000, False),
         ({"parity.max_gap": 0.2}, 0.21, 1000, True),
     ],
