@@ -168,14 +168,19 @@ class Trainer:
         return Round(self.game, self.buffer, self.stream, self.config, step).play()
 
     def credit(self, answers: Sequence[Judged]) -> list[Judged]:
-        """Rewards of all answers, advantages of those that the update learns from, which are
-        returned: all, or all but those that priced proposals."""
+        """Rewards of all answers; advantages of those that the update learns from, which are
+        returned."""
         for judged in answers:
             judged.reward = reward(judged, self.config.reward)
-        priced_too = self.config.play.train_on_priced_answers
-        batch = [one for one in answers if priced_too or not is_priced_answer(one.answer)]
+        batch = self.trained(answers)
         set_advantages(batch, self.config.advantage)
         return batch
+
+    def trained(self, answers: Sequence[Judged]) -> list[Judged]:
+        """The answers that the update learns from: all, or all but those that priced proposals."""
+        if self.config.play.train_on_priced_answers:
+            return list(answers)
+        return [judged for judged in answers if not is_priced_answer(judged.answer)]
 
     def update(self, batch: Sequence[Judged], record: StepRecord) -> UpdateStats:
         """One policy update on the whole batch."""
