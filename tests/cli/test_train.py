@@ -133,7 +133,8 @@ def test_a_dry_run_tells_the_memory_by_parts(tmp_path):
         ' "intermediate_size": 1024, "num_hidden_layers": 3}'
     )
     save_file({"a": np.zeros((2**12, 2**12), np.float16)}, tmp_path / "model.safetensors")
-    done = cli("train", "--dry-run", "--preset", "cpu", "--model.name", str(tmp_path))
+    words = ("--preset", "cpu", "--model.dtype", "bfloat16", "--model.name", str(tmp_path))
+    done = cli("train", "--dry-run", *words)
     held = dict(re.findall(r"^#   (\w+) +([0-9.]+)\b", done.stdout, re.MULTILINE))
     assert held["weights"] == "0.03"  # 2**24 parameters of 2 bytes
     assert held["masters"] == held["gradients"] == "0.06"

@@ -149,7 +149,7 @@ def test_weights_move_and_the_engine_follows(finished):
     before, after = weights(finished.run, 1), weights(finished.run, 2)
     assert any((before[name] != after[name]).any() for name in before)
     for line in finished.observer.steps:
-        assert line["update"]["logprob_gap"] < gap_limit(run.config)
+        assert line["update"]["logprob_gap"] < gap_limit(finished.run.config)
         assert line["update"]["grad_norm"] > 0
 
 

@@ -120,7 +120,7 @@ def test_an_update_leaves_nothing_behind(wide):
 
 
 def test_the_parts_of_a_known_model(tmp_path, wide):
-    config = Config(model=ModelConfig(name=str(wide.folder)))
+    config = Config(model=ModelConfig(name=str(wide.folder), dtype="bfloat16"))
     shape = read_shape(str(wide.folder))
     parameters = sum(w.numel() for w in Qwen3ForCausalLM.from_pretrained(wide.folder).parameters())
     assert shape.parameters == parameters
@@ -153,7 +153,7 @@ def test_a_model_whose_sizes_cannot_be_told_has_no_shape(tmp_path):
 
 
 def test_a_start_that_does_not_fit_is_refused_with_the_keys_to_lower(wide, monkeypatch):
-    config = Config(model=ModelConfig(name=str(wide.folder)))
+    config = Config(model=ModelConfig(name=str(wide.folder), dtype="bfloat16"))
     needed = footprint(config, read_shape(str(wide.folder)), "cpu").total()
     monkeypatch.setattr(memory, "free_gib", lambda: needed + 0.01)
     memory.check_memory(config, "cpu")

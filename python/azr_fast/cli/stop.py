@@ -38,18 +38,24 @@ def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _act_by_default() -> None:
-    """From now on a signal ends the process; Ctrl-C raises KeyboardInterrupt."""
+def _act_by_default(
+    on_interrupt: Handler | signal.Handlers = signal.default_int_handler,
+) -> None:
+    """From now on a signal ends the process; what Ctrl-C does may be chosen, and is to raise
+    KeyboardInterrupt unless it is."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, on_interrupt)
 
 
 class Stop:
     """Whether a signal has asked the run to stop; called, it tells."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, on_second_interrupt: Handler | signal.Handlers = signal.default_int_handler
+    ) -> None:
+        self._on_second_interrupt = on_second_interrupt
         self._asked, self._over = threading.Event(), threading.Event()
         self._at_once = self._to_announce = False
 
@@ -77,7 +83,7 @@ class Stop:
 
     def ask(self, _number: int, _frame: FrameType | None) -> None:
         """The handler of the first signal."""
-        _act_by_default()
+        _act_by_default(self._on_second_interrupt)
         self._asked.set()
         if self._at_once:
             raise KeyboardInterrupt
@@ -106,11 +112,15 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals(on_request: Callable[[], None]) -> Iterator[Stop]:
+def stop_on_signals(
+    on_request: Callable[[], None],
+    on_second_interrupt: Handler | signal.Handlers = signal.default_int_handler,
+) -> Iterator[Stop]:
     """Inside the context, the first signal makes what is yielded true and calls `on_request`.
 
-    From then on signals act as they do by default; after the context, as they did before it.
+    From then on signals act as they do by default, or Ctrl-C as `on_second_interrupt` says; after
+    the context, as they did before it.
     """
-    stop = Stop()
+    stop = Stop(on_second_interrupt)
     with stop.announced_by(on_request), handled_by(stop.ask):
         yield stop

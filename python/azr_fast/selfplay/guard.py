@@ -10,7 +10,7 @@ from azr_fast.policy.policy import UpdateStats
 from azr_fast.rollout.stream import StreamStats
 from azr_fast.selfplay.types import Judged
 
-FRUITLESS_STEPS = 3  # in a row; chance may give one, as when a small model is always wrong
+FRUITLESS_STEPS = 5  # in a row; chance may give some, as when a small model is always wrong
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from azr_fast.cli.sandbox.options import add_daemon_options, add_limit_options, limits_of, opened
@@ -66,23 +64,12 @@ def serve(space: argparse.Namespace) -> int:
         def stop() -> None:
             server.should_exit = True
 
-        with _interrupt_kills(), stop_on_signals(stop):
+        # A second Ctrl-C ends the process at once, as SIGTERM does; our daemon then ends by itself.
+        # KeyboardInterrupt would unwind an event loop with requests in it, which answers none.
+        with stop_on_signals(stop, on_second_interrupt=signal.SIG_DFL):
             print(f"gateway {_url(listener)}", flush=True)
             server.run(sockets=[listener])
     return 0
-
-
-@contextmanager
-def _interrupt_kills() -> Iterator[None]:
-    """Ctrl-C ends the process at once, as SIGTERM does; our daemon then ends by itself.
-
-    KeyboardInterrupt would unwind an event loop with requests in it, which answers none of them.
-    """
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def address(text: str) -> Address:
