@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 CPUINFO = Path("/proc/cpuinfo")
 # x86-64: oneDNN multiplies bfloat16 from AVX-512 on. Without it torch falls back to a loop of 1 to
@@ -18,7 +19,7 @@ def gpu_devices() -> list[Path]:
     return sorted(Path("/dev").glob("nvidia[0-9]*"))
 
 
-def fastest_dtype() -> str:
+def fastest_dtype() -> Literal["bfloat16", "float32"]:
     """bfloat16, or float32 where there is no GPU and the processor cannot multiply bfloat16."""
     return "bfloat16" if gpu_devices() or MULTIPLIES_BFLOAT16 & _features() else "float32"
 

@@ -15,6 +15,7 @@ from azr_fast.cli import machine
 from azr_fast.cli.train import default_preset
 from azr_fast.config.load import load_config
 from azr_fast.errors import UserError
+from azr_fast.hardware import gpu_devices
 from azr_fast.observe.typed import how_to_install, typed
 from azr_fast.policy.footprint import footprint, read_shape
 from azr_fast.policy.memory import free_gib
@@ -57,7 +58,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding("cores", True, str(usable_cores()))
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     yield Finding("disk", free >= 3.0, f"{free:.1f} GiB free here, a small run takes 3")
-    gpus = ", ".join(map(str, machine.gpu_devices()))
+    gpus = ", ".join(map(str, gpu_devices()))
     yield Finding("gpu", bool(gpus), f"{gpus or 'none seen'}; preset {default_preset()}", False)
 
 
