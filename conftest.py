@@ -7,6 +7,11 @@ from importlib.util import find_spec
 
 import pytest
 
+if find_spec("azr_fast"):  # the daemon's tests need it not
+    from azr_fast.threads import set_environment
+
+    set_environment()  # as a training run does, before anything imports torch
+
 if find_spec("hypothesis"):  # a machine with a GPU need not have it
     from hypothesis import settings
 
