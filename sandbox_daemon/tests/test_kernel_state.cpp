@@ -70,10 +70,10 @@ constexpr Change kChanges[] = {
   ::_exit(0);
 }
 
-// Of the child, once it waits for the next byte.
+// Of the child, once it waits for the next byte; a busy machine has a minute.
 std::string settled(int proc) {
   std::string state;
-  for (int tries = 0; tries < 5000 && state.find("State:\tS") == state.npos; ++tries) {
+  for (int tries = 0; tries < 60000 && state.find("State:\tS") == state.npos; ++tries) {
     ::usleep(1000);
     state = kernel_state(proc);
   }
