@@ -12,20 +12,20 @@ PI = "processor\t: 0\nFeatures\t: fp asimd\n"
 
 
 @pytest.mark.parametrize(
-    ("cpuinfo", "gpus", "dtype"),
+    ("cpuinfo", "gpu", "dtype"),
     [
-        (MILAN, [], "float32"),
-        (MILAN, ["/dev/nvidia0"], "bfloat16"),
-        (SKYLAKE, [], "bfloat16"),
-        (GRAVITON, [], "bfloat16"),
-        (PI, [], "float32"),
-        ("", [], "float32"),
+        (MILAN, False, "float32"),
+        (MILAN, True, "bfloat16"),
+        (SKYLAKE, False, "bfloat16"),
+        (GRAVITON, False, "bfloat16"),
+        (PI, False, "float32"),
+        ("", False, "float32"),
     ],
 )
-def test_bfloat16_is_chosen_where_it_is_multiplied(monkeypatch, tmp_path, cpuinfo, gpus, dtype):
+def test_bfloat16_is_chosen_where_it_is_multiplied(monkeypatch, tmp_path, cpuinfo, gpu, dtype):
     (tmp_path / "cpuinfo").write_text(cpuinfo)
     monkeypatch.setattr(hardware, "CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(hardware, "gpu_devices", lambda: gpus)
+    monkeypatch.setattr(hardware, "gpu_usable", lambda: gpu)
     assert hardware.fastest_dtype() == dtype
 
 

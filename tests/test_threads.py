@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from azr_fast import threads
+from azr_fast import cgroups, threads
 
 CHOSEN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 AFFINITY = len(os.sched_getaffinity(0))
@@ -85,8 +85,8 @@ def use_groups(
     for name, text in files.items():
         (folder / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "groups" / name).write_text(text)
-    monkeypatch.setattr(threads, "MEMBERSHIP", folder / "self")
-    monkeypatch.setattr(threads, "CGROUPS", folder / "groups")
+    monkeypatch.setattr(cgroups, "MEMBERSHIP", folder / "self")
+    monkeypatch.setattr(cgroups, "ROOT", folder / "groups")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(64)))
 
 
@@ -147,6 +147,6 @@ def test_a_quota_of_the_container_bounds_the_threads(
 
 def test_affinity_bounds_the_threads() -> None:
     one = str(min(os.sched_getaffinity(0)))
-    script = "from azr_fast import threads; print(threads.usable_cores())"
+    script = "from azr_fast import cgroups, threads; print(threads.usable_cores())"
     command = ["taskset", "--cpu-list", one, sys.executable, "-c", script]
     assert subprocess.run(command, check=True, capture_output=True).stdout == b"1\n"

@@ -1,4 +1,4 @@
-"""The one exception a user is meant to see."""
+"""Exceptions that every part may raise."""
 
 
 class UserError(ValueError):
@@ -7,3 +7,10 @@ class UserError(ValueError):
     The message is one line that names what was wrong and what to do about it. The command line
     prints it without a traceback and exits with 2; anything else that escapes is a bug of ours.
     """
+
+
+class NotFinite(ArithmeticError):  # noqa: N818 - what was found
+    """The model gives numbers that are not finite: nothing can be sampled from it or learnt."""
+
+    def __init__(self) -> None:
+        super().__init__("the model's numbers are not finite")

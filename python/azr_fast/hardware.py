@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +20,18 @@ def gpu_devices() -> list[Path]:
     return sorted(Path("/dev").glob("nvidia[0-9]*"))
 
 
+def gpu_usable() -> bool:
+    """A GPU is there, and torch, where it is installed, is not its CPU build."""
+    try:
+        cpu_build = metadata.version("torch").endswith("+cpu")
+    except metadata.PackageNotFoundError:
+        cpu_build = False
+    return bool(gpu_devices()) and not cpu_build
+
+
 def fastest_dtype() -> Literal["bfloat16", "float32"]:
-    """bfloat16, or float32 where there is no GPU and the processor cannot multiply bfloat16."""
-    return "bfloat16" if gpu_devices() or MULTIPLIES_BFLOAT16 & _features() else "float32"
+    """bfloat16, or float32 where no GPU can be used and the processor cannot multiply bfloat16."""
+    return "bfloat16" if gpu_usable() or MULTIPLIES_BFLOAT16 & _features() else "float32"
 
 
 def _features() -> set[str]:

@@ -10,13 +10,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from azr_fast.cgroups import groups
+
 # Turns of a loop around one `pause` instruction (10 to 140 cycles by processor): some 100 µs. The
 # default of libgomp is 300,000, longer than the turn that Linux gives a thread: beside another
 # process the thread that has done its part then spins its core's time away, and the one that it
 # waits for cannot move there. With none, each short wait of a quiet machine costs a wake-up.
 SPINS = "3000"
-CGROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def set_environment() -> None:
@@ -32,21 +32,8 @@ def set_environment() -> None:
 def usable_cores() -> int:
     """Cores that this process may keep busy: its affinity, or less where a container has a quota
     (whole cores of it, at least one)."""
-    return max(1, int(min([len(os.sched_getaffinity(0)), *_quotas()])))
-
-
-def _quotas() -> Iterator[float]:
-    """Cores that each limited control group of this process may use (cgroups(7))."""
-    for line in MEMBERSHIP.read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        root = CGROUPS / controllers
-        group = root / path.lstrip("/")
-        # A container sees the host's path and its own group at the root.
-        for folder in (group, *group.parents):
-            if folder.is_relative_to(root):
-                yield from _quota(folder)
+    quotas = [cores for group in groups("cpu") for cores in _quota(group)]
+    return max(1, int(min([len(os.sched_getaffinity(0)), *quotas])))
 
 
 def _quota(group: Path) -> Iterator[float]:

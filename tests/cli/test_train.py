@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from azr_fast.cli import machine
+from azr_fast import hardware
 from azr_fast.cli.commands import parse
 from azr_fast.cli.main import FOR_TRAINING, main
 from azr_fast.cli.parser import overrides
@@ -225,21 +225,21 @@ def test_a_run_folder_in_use_is_refused(folder, refused):
 
 
 def test_the_default_preset_follows_the_gpu_and_the_build_of_torch(monkeypatch):
-    monkeypatch.setattr(machine, "gpu_devices", list)
+    monkeypatch.setattr(hardware, "gpu_devices", list)
     assert default_preset() == "cpu"
-    monkeypatch.setattr(machine, "gpu_devices", lambda: [Path("/dev/nvidia0")])
-    monkeypatch.setattr(machine, "version", lambda *names: "torch 2.13.0")
+    monkeypatch.setattr(hardware, "gpu_devices", lambda: [Path("/dev/nvidia0")])
+    monkeypatch.setattr(hardware.metadata, "version", lambda name: "2.13.0")
     assert default_preset() == "gpu"
-    monkeypatch.setattr(machine, "version", lambda *names: "torch 2.13.0+cpu")
+    monkeypatch.setattr(hardware.metadata, "version", lambda name: "2.13.0+cpu")
     assert default_preset() == "cpu"
 
 
 def test_no_gpu_is_seen_where_the_environment_hides_them(monkeypatch):
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([Path("/dev/nvidia0")]))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert machine.gpu_devices() == [Path("/dev/nvidia0")]
+    assert hardware.gpu_devices() == [Path("/dev/nvidia0")]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert machine.gpu_devices() == []
+    assert hardware.gpu_devices() == []
 
 
 @pytest.mark.parametrize(("samples", "best"), [(4, 0.37), (8, 0.257), (16, 0.169)])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, Qwen3Config, Qwen3ForCausalLM
 
+from azr_fast import cgroups
 from azr_fast.config.schema import Config, ModelConfig, UpdateConfig
 from azr_fast.errors import UserError
 from azr_fast.policy import memory, policy
@@ -162,14 +163,31 @@ def test_a_start_that_does_not_fit_is_refused_with_the_keys_to_lower(wide, monke
         memory.check_memory(config, "cpu")
 
 
-def test_free_memory_is_that_of_the_container(monkeypatch, tmp_path):
-    limit, current = tmp_path / "memory.max", tmp_path / "memory.current"
-    current.write_text(f"{1 << 28}\n")
-    monkeypatch.setattr(memory, "CGROUPS", ())
+@pytest.mark.parametrize(
+    ("membership", "folder", "names"),
+    [
+        ("0::/jobs/one\n", "jobs/one", ("memory.max", "memory.current", "inactive_file")),
+        ("0::/of/the/host\n", ".", ("memory.max", "memory.current", "inactive_file")),
+        (
+            "9:cpu:/\n4:memory:/jobs/one\n",
+            "memory/jobs",  # a group around the process's own
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+)
+def test_free_memory_is_that_of_the_container(monkeypatch, tmp_path, membership, folder, names):
+    """What it read from files is no memory in use: the kernel drops it."""
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    monkeypatch.setattr(cgroups, "MEMBERSHIP", tmp_path / "self")
+    (tmp_path / "self").write_text(membership)
     machine = memory.free_gib()
-    monkeypatch.setattr(memory, "CGROUPS", ((limit, current), (tmp_path / "no", tmp_path / "no")))
+    limit, current, dropped = names
+    group = tmp_path / folder
+    group.mkdir(parents=True, exist_ok=True)
+    (group / current).write_text(f"{3 << 28}\n")
+    (group / "memory.stat").write_text(f"anon 5\n{dropped} {2 << 28}\n")
     for text, free in (("max\n", machine), (f"{1 << 62}\n", machine), (f"{3 << 28}\n", 0.5)):
-        limit.write_text(text)
+        (group / limit).write_text(text)
         assert memory.free_gib() == pytest.approx(free, rel=0.1)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from azr_fast.errors import UserError
+from azr_fast.errors import NotFinite, UserError
 from azr_fast.policy.models import resolve_model
 from azr_fast.policy.packing import TrainSequence, make_packs
 
@@ -249,9 +249,35 @@ def test_a_step_that_would_ruin_the_model_is_not_made(make_policy, dtype, lr):
 
 
 def test_weights_that_are_not_finite_are_said_to_be_so(make_policy):
+    """Whatever `accept` would make of the gap to what was sampled."""
     policy = make_policy()
+    policy.check_finite()
     dict(policy.named_weights())["model.norm.weight"][3] = float("nan")
-    assert "log-probabilities are not finite" in policy.update(batch_of(random.Random(0))).skipped
+    batch = [
+        replace(s, behaviour_logprobs=(-1.0,) * len(s.response_ids))
+        for s in batch_of(random.Random(0))
+    ]
+    with pytest.raises(NotFinite, match="the model's numbers are not finite"):
+        policy.update(batch, accept=lambda stats: pytest.fail("was asked"))
+    with pytest.raises(NotFinite):
+        policy.check_finite()
+
+
+@pytest.mark.parametrize("fault", ["preview", "step"])
+def test_an_update_that_breaks_off_leaves_weights_and_no_gradients(make_policy, fault):
+    """As when memory runs out: what is shown is what the masters hold."""
+    policy = make_policy(lr=1e-2)
+    before = weights_of(policy)
+    target = policy._optimizer._adamw if fault == "step" else policy
+
+    def fail(*arguments):
+        raise MemoryError
+
+    setattr(target, {"step": "step", "preview": "_fall"}[fault], fail)
+    with pytest.raises(MemoryError):
+        policy.update(batch_of(random.Random(0)))
+    assert all(torch.equal(before[name], weight) for name, weight in policy.named_weights())
+    assert all(master.grad is None for master in policy._optimizer._masters.values())
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
@@ -288,14 +314,14 @@ def test_what_accept_raises_leaves_the_weights(make_policy):
     assert all(torch.equal(before[name], weight) for name, weight in policy.named_weights())
 
 
-def test_a_far_token_counts_as_one_nat_in_the_gap(make_policy):
+def test_a_far_token_counts_as_three_nats_in_the_gap(make_policy):
     """One token that is sampled at log-prob -1e6, or a NaN, cannot make the mean of many."""
     one = batch_of(random.Random(0), count=1)[0]
     for far in (-1e6, float("nan")):
         policy = make_policy()
         (right,) = policy.answer_logprobs([one])
         stats = policy.update([replace(one, behaviour_logprobs=(far, *right[1:]))])
-        assert stats.logprob_gap == pytest.approx(1 / len(right), abs=1e-5)
+        assert stats.logprob_gap == pytest.approx(3 / len(right), abs=1e-5)
         assert stats.logprob_gap_max > 1e5
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +30,16 @@ class Rig:
     stop_ids: frozenset[int]
     vocabulary: int
     tolerance: float  # of log-probs against another way to compute them
+    reference: Any  # a plain model of the same weights
+
+    def expected(self, prompt: tuple[int, ...], answer: tuple[int, ...]) -> list[float]:
+        """Log-probs of an answer's tokens by the plain model, at temperature 1."""
+        ids_T = torch.tensor(prompt + answer)
+        with torch.inference_mode():
+            logits_TV = self.reference(ids_T[None, :-1].to(self.reference.device)).logits[0]
+        logp_TV = torch.log_softmax(logits_TV[len(prompt) - 1 :].float().cpu(), -1)
+        scores: list[float] = logp_TV.gather(1, ids_T[len(prompt) :, None])[:, 0].tolist()
+        return scores
 
     def generate(self, requests: list[Request]) -> dict[tuple[int, ...], Completion]:
         for request in requests:
@@ -68,9 +79,9 @@ def renderer(smollm: ModelFiles) -> Renderer:
 
 
 @pytest.fixture(scope="session")
-def smollm_weights(smollm: ModelFiles) -> dict[str, torch.Tensor]:
-    model = AutoModelForCausalLM.from_pretrained(smollm.folder, dtype=torch.bfloat16)
-    return dict(model.named_parameters(remove_duplicate=False))
+def plain_smollm(smollm: ModelFiles) -> Any:
+    dtype = getattr(torch, ModelConfig().dtype)
+    return AutoModelForCausalLM.from_pretrained(smollm.folder, dtype=dtype)
 
 
 @pytest.fixture(scope="session")
@@ -116,11 +127,12 @@ def open_transformers(
 def vllm_rig(
     smollm: ModelFiles,
     renderer: Renderer,
-    smollm_weights: dict[str, torch.Tensor],
+    plain_smollm: Any,
     chat_prompts: list[tuple[int, ...]],
 ) -> Iterator[Rig]:
     engine = open_vllm(smollm, renderer)
-    yield Rig(engine, chat_prompts, smollm_weights, renderer.stop_ids, 49152, tolerance=0.25)
+    weights = dict(plain_smollm.named_parameters(remove_duplicate=False))
+    yield Rig(engine, chat_prompts, weights, renderer.stop_ids, 49152, 0.25, plain_smollm)
     engine.close()
 
 
@@ -130,7 +142,7 @@ def open_tiny_rig(tiny: ModelFiles, device: str) -> Iterator[Rig]:
     stop_ids = frozenset(range(1, 97, 19))
     engine = open_transformers(tiny, stop_ids, "float32", device)
     prompts = [(5, 6, 7), tuple(range(20, 60)), (9,) * 12]
-    yield Rig(engine, prompts, weights, stop_ids, 97, tolerance=1e-4)
+    yield Rig(engine, prompts, weights, stop_ids, 97, 1e-4, model.to(device))
     engine.close()
 
 

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
 
 from azr_fast.config.schema import ModelConfig
 from azr_fast.errors import UserError
@@ -37,20 +36,19 @@ def test_torch_keeps_its_threads(smollm: ModelFiles, renderer: Renderer) -> None
 
 
 def test_logprobs_are_those_after_temperature_and_nucleus(
-    vllm_rig: Rig, smollm: ModelFiles, monkeypatch: pytest.MonkeyPatch
+    vllm_rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """vLLM's default, log-probs before temperature, is off by 0.2 and more here."""
     from azr_fast.rollout.transformers_engine import _nucleus
 
     changed = ROLLOUT.model_copy(update={"temperature": 0.6, "top_p": 0.9})
     monkeypatch.setattr(vllm_rig.engine, "_config", changed)
-    model = cast(Any, AutoModelForCausalLM.from_pretrained(smollm.folder, dtype=torch.bfloat16))
     gaps = []
     for completion in vllm_rig.generate(vllm_rig.requests(24)).values():
         prompt = vllm_rig.prompts[completion.id[0]]
         ids = torch.tensor([prompt + completion.token_ids])
         with torch.inference_mode():
-            logits_TV = model(ids[:, :-1]).logits[0, len(prompt) - 1 :].float()
+            logits_TV = vllm_rig.reference(ids[:, :-1]).logits[0, len(prompt) - 1 :].float()
         logp_TV = _nucleus(torch.log_softmax(logits_TV / 0.6, -1), 0.9)
         expected = logp_TV.gather(1, ids[0, len(prompt) :, None])[:, 0]
         gaps.append((expected - torch.tensor(completion.logprobs)).abs())
@@ -98,6 +96,7 @@ def test_a_failing_step_is_an_engine_that_died(smollm: ModelFiles, renderer: Ren
     engine = cast(Any, open_vllm(smollm, renderer))
     runner = engine._engine.model_executor.driver_worker.worker.model_runner
     runner.model.model.norm.weight.data = torch.ones(3)  # the next forward pass cannot work
+    engine.submit(Request((0,), (1, 2, 3), 0, 4))
     with pytest.raises(EngineDied, match="--resume"):
-        engine.score([(1, 2, 3)])
+        engine.poll()
     engine.close()

@@ -4,6 +4,7 @@ a game of lengths."""
 import json
 import math
 import shutil
+import time
 from contextlib import closing
 
 import pytest
@@ -263,14 +264,47 @@ def test_a_run_whose_steps_would_ruin_the_model_stops_with_a_remedy(play, files,
         assert torch.equal(weight, dict(trainer.policy.named_weights())[name])
 
 
-def test_a_model_that_is_no_longer_finite_is_said_to_be_so(play):
-    def late(trainer):
-        weights = dict(trainer.engine._model.named_parameters())
-        in_step(trainer, 3, lambda: weights["model.norm.weight"].data.fill_(math.nan))
+def ruin(model):
+    dict(model.named_parameters())["model.norm.weight"].data.fill_(math.nan)
 
-    _, raised = play(prepare=late)
+
+def test_a_ruined_model_is_not_saved_over_a_good_one(play):
+    """Ruined in step 4 by what no preview saw; the good one is that of step 2."""
+
+    def late(trainer):
+        in_step(trainer, 4, lambda: ruin(trainer.policy._model))
+
+    trainer, raised = play(prepare=late, **{"run.checkpoint_every": 2})
     assert isinstance(raised, UserError)
-    assert "the model's numbers are not finite since step 2" in str(raised)
+    assert "the model's numbers are not finite since step 3" in str(raised)
+    assert f"--model.name {trainer.run.checkpoint(2)}/model" in str(raised)
+    assert saved(trainer) == [2]
+
+
+def test_a_ruined_engine_gets_the_weights_again(play):
+    def late(trainer):
+        ruined = []
+
+        def once():
+            if not ruined:
+                ruin(trainer.engine._model)
+                ruined.append(True)
+
+        in_step(trainer, 3, once)
+
+    trainer, raised = play(prepare=late)
+    assert raised is None
+    assert any("not finite" in note for note in trainer.observer.notes)
+    assert saved(trainer) == [6]
+
+
+def test_the_time_limit_counts_seeding(play):
+    def slow_seeding(trainer):
+        trainer.seed = lambda: time.sleep(0.2)
+
+    trainer, raised = play(prepare=slow_seeding, **{"run.time_limit_minutes": 0.1 / 60})
+    assert raised is None
+    assert lines(trainer) == []
 
 
 @pytest.mark.parametrize(

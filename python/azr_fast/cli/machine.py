@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 
-from azr_fast.hardware import gpu_devices
-
 
 def version(*packages: str) -> str | None:
     """`name version` of the first of these distributions that is installed."""
@@ -16,12 +14,6 @@ def version(*packages: str) -> str | None:
         except importlib.metadata.PackageNotFoundError:
             continue
     return None
-
-
-def gpu_usable() -> bool:
-    """A GPU is there, and torch, where it is installed, is not its CPU build."""
-    torch = version("torch") or ""
-    return bool(gpu_devices()) and not torch.endswith("+cpu")
 
 
 def describe() -> str:

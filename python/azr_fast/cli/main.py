@@ -4,8 +4,8 @@ Exit codes: 0 done (a run that a signal stopped after a checkpoint included, and
 could not be written), 1 `doctor` or `sandbox` found something wrong (`sandbox run` has the exit
 status of the script), or the reader of another command's output went away, 2 bad input or a machine
 that lacks something (one line on stderr), 130 stopped at once: by Ctrl-C, or by any of the signals
-that stop a run while it still loads. A second signal insists: SIGTERM, SIGHUP and SIGUSR1 then end
-the process as signals do.
+that stop a run while it still loads. A second signal insists: SIGTERM and SIGUSR1 then end
+the process as signals do; SIGHUP does not, since a terminal that closes sends two.
 
 This module imports little, so that a signal in the second that the rest takes is handled too.
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import comb
 
-from azr_fast.cli.machine import gpu_usable
 from azr_fast.config.schema import Config, RewardConfig
+from azr_fast.hardware import gpu_usable
 from azr_fast.policy.footprint import footprint, read_shape
 from azr_fast.policy.memory import free_gib
 from azr_fast.selfplay.rewards import learnability

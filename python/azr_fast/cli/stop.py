@@ -42,10 +42,13 @@ def _act_by_default(
     on_interrupt: Handler | signal.Handlers = signal.default_int_handler,
 ) -> None:
     """From now on a signal ends the process; what Ctrl-C does may be chosen, and is to raise
-    KeyboardInterrupt unless it is."""
+    KeyboardInterrupt unless it is.
+
+    A second SIGHUP is ignored: when a terminal closes, the shell sends one and the kernel another.
+    """
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
     signal.signal(signal.SIGINT, on_interrupt)
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from azr_fast.cli.log import show_log
-from azr_fast.cli.machine import gpu_usable
 from azr_fast.cli.parser import add_config_options, overrides
 from azr_fast.cli.plan import plan_lines, reward_line
 from azr_fast.cli.stop import Stop, stop_on_signals
 from azr_fast.config.load import dump_config, load_config, preset_names
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
+from azr_fast.hardware import gpu_usable
 from azr_fast.observe.places import anchored
 from azr_fast.observe.progress import Observer, open_observer
 from azr_fast.observe.report import print_summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,10 @@ from azr_fast.config.keys import FIELDS, SECTIONS, allowed, from_text
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
 
+log = logging.getLogger(__name__)
+
+# Keys that earlier versions wrote into runs, which are resumed without them.
+RETIRED = {"parity.max_mean", "parity.max_any"}
 PRESETS_FOLDER = Path(__file__).with_name("presets")
 
 Table = dict[str, dict[str, Any]]
@@ -90,6 +95,9 @@ def _read_table(path: Path) -> Table:
         raise UserError(f"config {path} is not valid TOML: {error}") from None
     for section, values in table.items():
         _check_section(path, section, values)
+        for key in RETIRED & {f"{section}.{name}" for name in values}:
+            log.info("%s: %s has no meaning any more", path, key)
+            del values[key.partition(".")[2]]
     return table
 
 
@@ -101,7 +109,7 @@ def _check_section(path: Path, section: str, values: object) -> None:
     if not isinstance(values, dict):
         raise UserError(f"{path}: '{section}' is a section: write [{section}] above its keys")
     for name in values:
-        if f"{section}.{name}" not in FIELDS:
+        if f"{section}.{name}" not in FIELDS.keys() | RETIRED:
             raise UserError(f"{path}: {unknown_key(f'{section}.{name}')}")
 
 

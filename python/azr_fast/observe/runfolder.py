@@ -237,8 +237,10 @@ def check_format(path: Path) -> None:
 def resumed_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """The config that the run in `path` would go on with. UserError for a key that must stay."""
     check_format(path)
-    old = anchored(load_config(path / CONFIG_FILE))
-    new = anchored(load_config(path / CONFIG_FILE, overrides))
+    old = load_config(path / CONFIG_FILE)  # its paths were made absolute when it was stored
+    new = load_config(path / CONFIG_FILE, overrides)
+    if overrides and {"model.name", "sandbox.socket"} & overrides.keys():
+        new = anchored(new)
     before, after = old.model_dump(), new.model_dump()
     for key in FIELDS:
         section, _, name = key.partition(".")

@@ -62,13 +62,16 @@ class Footprint:
 def read_shape(name: str) -> ModelShape | None:
     """The shape of a model by its name in the config; None where its files are not on this machine
     or do not tell, as with an architecture that names its sizes otherwise."""
-    files = local_files(name)
-    if files is None:
-        return None
+    # Whatever is wrong with the files, loading them says it better; here they only do not tell.
     try:
-        return _shape_of_gguf(files) if files.is_file() else _shape_of_folder(files)
-    except (OSError, KeyError, TypeError, ValueError):  # loading says what is wrong with the files
+        files = local_files(name)
+        if files is None:
+            return None
+        shape = _shape_of_gguf(files) if files.is_file() else _shape_of_folder(files)
+    except Exception:
         return None
+    sizes = asdict(shape).values()
+    return shape if all(isinstance(size, int) and size >= 0 for size in sizes) else None
 
 
 def footprint(config: Config, shape: ModelShape, device: str) -> Footprint:

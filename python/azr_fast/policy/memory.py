@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from azr_fast.cgroups import groups
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
 from azr_fast.policy.footprint import GIB, footprint, read_shape
 
 STATUS = Path("/proc/self/status")
 MEMINFO = Path("/proc/meminfo")
-# Limit and use of the container that this process is in: cgroup v2, v1.
-CGROUPS = (
-    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
-    (
-        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ),
+# What a control group may hold and holds, and its line of memory.stat for files that it read and
+# the kernel drops when memory is short: versions 2 and 1.
+LIMITS = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 
 
@@ -38,12 +38,20 @@ def free_gib() -> float:
     """GiB that this process may still take without pushing others out: MemAvailable and free swap
     of proc(5), or less in a container."""
     info = _kilobytes(MEMINFO)
-    left = [(info["MemAvailable"] + info["SwapFree"]) * 1024]
-    for limit, current in CGROUPS:
-        text = limit.read_text().strip() if limit.exists() else "max"
+    machine = (info["MemAvailable"] + info["SwapFree"]) * 1024
+    containers = [left for group in groups("memory") for left in _left(group)]
+    return min([machine, *containers]) / GIB
+
+
+def _left(group: Path) -> Iterator[int]:
+    """Bytes that a control group may still take, where it has a limit."""
+    for limit, current, dropped in LIMITS:
+        file = group / limit
+        text = file.read_text().strip() if file.exists() else "max"
         if text.isdigit():  # "max" where there is none
-            left.append(int(text) - int(current.read_text()))
-    return min(left) / GIB
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            held = int((group / current).read_text()) - int(stat.get(dropped, 0))
+            yield int(text) - held
 
 
 def give_back() -> None:

@@ -110,7 +110,7 @@ def local_files(name: str) -> Path | None:
     if builtin := BUILTIN_MODELS.get(name):
         folder = _cached_folder(builtin.name, builtin.sha256)
         return folder if folder.is_dir() else _packaged_file(builtin)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # Path's own raises for a user who is not there
     if (path / "config.json").is_file() or (path.suffix == ".gguf" and path.is_file()):
         return path
     return _downloaded(name)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors.torch
 import torch
 
 from azr_fast.config.schema import ModelConfig, UpdateConfig
-from azr_fast.errors import UserError
+from azr_fast.errors import NotFinite, UserError
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.ops.objective import Objective
@@ -24,6 +22,7 @@ from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.optimizer import MasterAdamW
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
 from azr_fast.policy.proof import prove
+from azr_fast.policy.stats import Clock, Sums, UpdateStats, share_with_gradient
 
 MODEL_FOLDER = "model"  # in a saved folder: what transformers and vLLM load
 OPTIMIZER_FILE = "optimizer.safetensors"  # beside it: vLLM reads every such file of a model folder
@@ -38,29 +37,6 @@ _WEIGHT_FILES = (
     *(".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pth", ".pt", ".h5"),
     *(".msgpack", ".ot", ".gguf", ".onnx"),
 )
-
-
-@dataclass(slots=True)
-class UpdateStats:
-    """What one update did. Means are over trained tokens, each counted once."""
-
-    loss: float = 0.0
-    entropy: float = 0.0  # nats; over computed tokens, which lean to surprising answers
-    grad_norm: float = 0.0  # before the clip
-    # |log p here - log p when sampled| where known: its mean, tokens over 1 nat counted as 1 nat,
-    # its maximum, and over how many tokens.
-    logprob_gap: float | None = None
-    logprob_gap_max: float | None = None
-    gap_tokens: int = 0
-    tokens_trained: int = 0  # response tokens that entered the loss
-    tokens_computed: int = 0  # tokens the model ran over, prompts included
-    tokens_unshared: int = 0  # what tokens_computed would be if no two answers shared a prompt
-    share_with_gradient: float = 0.0  # of response tokens: those whose advantage is not zero
-    packs: int = 0
-    learning_rate: float = 0.0
-    skipped: str = ""  # why the step was not made, where it would have done harm
-    moved: bool = False  # whether a step was made
-    seconds: dict[str, float] = field(default_factory=dict)  # by phase
 
 
 class Policy:
@@ -98,30 +74,33 @@ class Policy:
         `on_progress` gets tokens done and tokens in all. `accept` sees the statistics before any
         weight moves; what it raises leaves the weights as they were. Answers that cannot move the
         weights (no advantage and no entropy bonus) are not computed. Raises ValueError for
-        advantages or weights that are not finite.
+        advantages or weights that are not finite, NotFinite for such log-probs of the model.
         """
         stats = UpdateStats(learning_rate=self._optimizer.learning_rate())
-        clock = _Clock(stats.seconds)
+        clock = Clock(stats.seconds)
         steering = [s for s in batch if self._steers(s)]
         packs = make_packs(steering, self._update.pack_tokens)
         stats.packs = len(packs)
         stats.tokens_unshared = sum(len(s.prompt_ids) + len(s.response_ids) - 1 for s in steering)
-        stats.share_with_gradient = _share_with_gradient(batch)
+        stats.share_with_gradient = share_with_gradient(batch)
         total = sum(pack.tokens_T.numel() for pack in packs)
-        self._optimizer.begin()
         clock.lap("pack")
-        sums = _Sums([0.0] * len(steering))
-        for pack in packs:
-            self._accumulate(pack, steering, sums, clock)
-            stats.tokens_computed += pack.tokens_T.numel()
-            if on_progress is not None:
-                on_progress(stats.tokens_computed, total)
-        sums.write(stats)
-        accept(stats)
-        if packs:
-            self._move(steering, sums, stats)
-        self._optimizer.begin()
-        give_back()
+        sums = Sums([0.0] * len(steering))
+        try:
+            for pack in packs:
+                self._accumulate(pack, steering, sums, clock)
+                stats.tokens_computed += pack.tokens_T.numel()
+                if on_progress is not None:
+                    on_progress(stats.tokens_computed, total)
+            sums.write(stats)
+            if not all(map(math.isfinite, sums.logp_of)):
+                raise NotFinite
+            accept(stats)
+            if packs:
+                self._move(steering, sums, stats)
+        finally:
+            self._optimizer.begin()
+            give_back()
         clock.lap("optimizer")
         return stats
 
@@ -133,13 +112,11 @@ class Policy:
             and (sequence.advantage or self._update.entropy)
         )
 
-    def _move(self, batch: Sequence[TrainSequence], sums: _Sums, stats: UpdateStats) -> None:
+    def _move(self, batch: Sequence[TrainSequence], sums: Sums, stats: UpdateStats) -> None:
         """Apply the gradient that was summed up, unless that would ruin the model."""
         norm = self._optimizer.norm()
         stats.grad_norm = norm.item()
-        if not math.isfinite(stats.loss):
-            stats.skipped = "the model's log-probabilities are not finite"
-        elif not math.isfinite(stats.grad_norm):
+        if not math.isfinite(stats.grad_norm):
             stats.skipped = f"the gradient is not finite (norm {stats.grad_norm})"
         else:
             self._move_if_sound(batch, sums, stats, norm)
@@ -147,29 +124,27 @@ class Policy:
     def _move_if_sound(
         self,
         batch: Sequence[TrainSequence],
-        sums: _Sums,
+        sums: Sums,
         stats: UpdateStats,
         norm: torch.Tensor,
     ) -> None:
         """Look at the step and at what it does to a few answers; then make it or not."""
-        sound, moved, fall = False, math.nan, math.nan
         try:
             moved = self._optimizer.preview(norm)
             fall = self._fall(batch[:PREVIEWED_ANSWERS], sums)
-            sound = moved <= LARGEST_MOVE and fall <= LARGEST_FALL  # false for a NaN
+            if moved <= LARGEST_MOVE and fall <= LARGEST_FALL:  # false for a NaN
+                self._optimizer.step(norm)
+                stats.moved = True
+                return
         finally:
-            if not sound:
+            if not stats.moved:
                 self._optimizer.revert()
-        if sound:
-            self._optimizer.step(norm)
-            stats.moved = True
-            return
         stats.skipped = (
             f"the step would ruin the model: it is {moved:.2g} times as large as the weights, and "
             f"what was just sampled would become {fall:.2g} nats a token less likely"
         )
 
-    def _fall(self, answers: Sequence[TrainSequence], sums: _Sums) -> float:
+    def _fall(self, answers: Sequence[TrainSequence], sums: Sums) -> float:
         """By how many nats a token these answers are less likely now than in the gradient's
         forward pass."""
         before = sum(sums.logp_of[: len(answers)])
@@ -177,7 +152,7 @@ class Policy:
         return (before - after) / sum(len(answer.response_ids) for answer in answers)
 
     def _accumulate(
-        self, pack: Pack, batch: Sequence[TrainSequence], sums: _Sums, clock: _Clock
+        self, pack: Pack, batch: Sequence[TrainSequence], sums: Sums, clock: Clock
     ) -> None:
         """Forward, head and backward of one pack; adds its gradient to the optimizer's."""
         hidden_TH = self._hidden(pack)
@@ -225,6 +200,12 @@ class Policy:
         """Log-probs of every answer's tokens under the distribution that answers are sampled
         from."""
         return self._score(batch, self._temperature)
+
+    def check_finite(self) -> None:
+        """Raise NotFinite when the model gives numbers that are not finite."""
+        (logprobs,) = self.logprobs([tuple(range(min(32, len(self._head))))])
+        if not all(map(math.isfinite, logprobs)):
+            raise NotFinite
 
     @torch.no_grad()
     def _score(self, batch: Sequence[TrainSequence], temperature: float) -> list[list[float]]:
@@ -281,63 +262,3 @@ def _all_but_weights(folder: Path) -> dict[str, bytes]:
     folder, however those of a checkpoint are cut."""
     files = (path for path in folder.iterdir() if path.is_file())
     return {p.name: p.read_bytes() for p in files if not p.name.endswith(_WEIGHT_FILES)}
-
-
-class _Clock:
-    """Adds up seconds by phase."""
-
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self._seconds = seconds
-        self._since = time.perf_counter()
-
-    def lap(self, phase: str) -> None:
-        now = time.perf_counter()
-        self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._since
-        self._since = now
-
-
-@dataclass(slots=True)
-class _Sums:
-    """Sums over the tokens of a batch."""
-
-    logp_of: list[float]  # by answer
-    loss: float = 0.0
-    entropy: float = 0.0
-    tokens: int = 0
-    gap: float = 0.0
-    gap_max: float = 0.0
-    gap_tokens: int = 0
-
-    def add_logprobs(
-        self, pack: Pack, batch: Sequence[TrainSequence], logp_N: torch.Tensor
-    ) -> None:
-        """Take in the log-probs of a pack, in which the tokens of an answer lie together."""
-        owners, lengths = torch.unique_consecutive(pack.owners_N, return_counts=True)
-        answers = torch.split(logp_N.cpu(), lengths.tolist())
-        for owner, logp in zip(owners.tolist(), answers, strict=True):
-            self.logp_of[owner] = logp.sum().item()
-            sampled = batch[owner].behaviour_logprobs
-            if sampled is not None:
-                self._add_gap(logp - torch.tensor(sampled))
-
-    def _add_gap(self, difference_N: torch.Tensor) -> None:
-        """Far tokens count as one nat, so that a few of them cannot make the mean; NaN counts as
-        far."""
-        gap_N = difference_N.abs().nan_to_num(nan=float("inf"))
-        self.gap += gap_N.clamp(max=1.0).sum().item()
-        self.gap_max = max(self.gap_max, gap_N.max().item())
-        self.gap_tokens += len(gap_N)
-
-    def write(self, stats: UpdateStats) -> None:
-        stats.loss = self.loss
-        stats.entropy = self.entropy / max(1, self.tokens)
-        stats.tokens_trained = self.tokens
-        stats.gap_tokens = self.gap_tokens
-        if self.gap_tokens:
-            stats.logprob_gap = self.gap / self.gap_tokens
-            stats.logprob_gap_max = self.gap_max
-
-
-def _share_with_gradient(batch: Sequence[TrainSequence]) -> float:
-    tokens = sum(len(s.response_ids) for s in batch)
-    return sum(len(s.response_ids) for s in batch if s.advantage and s.weight) / max(1, tokens)

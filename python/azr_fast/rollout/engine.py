@@ -47,20 +47,14 @@ class EngineDied(RuntimeError):  # noqa: N818 - what happened
         )
 
 
-class NotFinite(ArithmeticError):  # noqa: N818 - what was found
-    """The model gives numbers that are not finite, so nothing can be sampled from it."""
-
-    def __init__(self) -> None:
-        super().__init__("the model's numbers are not finite")
-
-
 def longest_generation(config: RolloutConfig, files: ModelFiles) -> int:
     """Most tokens of a prompt and its answer. UserError when they exceed the model's context."""
     from transformers import AutoConfig
 
     longest = config.max_prompt_tokens + config.max_new_tokens
     model = AutoConfig.from_pretrained(files.folder).get_text_config()
-    context = getattr(model, "max_position_embeddings", None) or longest
+    # Not by getattr: some configs raise for a length that they do not have.
+    context = model.to_dict().get("max_position_embeddings") or longest
     if longest > context:
         raise UserError(
             f"rollout.max_prompt_tokens + rollout.max_new_tokens is {longest} and the context of "

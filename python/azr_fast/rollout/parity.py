@@ -1,8 +1,8 @@
 """Is what was sampled what is trained? Two proofs, one of the weights and one of their use.
 
-The weights: after every load the engine's are compared with the trainer's by checksums, exactly,
-tensor by tensor. At the start a load is tried with other weights, so that an engine that does not
-take every tensor is refused before anything is trained.
+The weights: after every load the engine's are compared with the trainer's by checksums, tensor by
+tensor and to the last bit, whatever their order. At the start a load is tried with other weights,
+so that an engine that does not take every tensor is refused before anything is trained.
 
 Their use: the log-probs with which the engine sampled a step's tokens are compared with those that
 the trainer computes for the same tokens anyway, before any weight moves. Rounding parts them by
@@ -20,11 +20,12 @@ from typing import Protocol
 import torch
 
 from azr_fast.config.schema import Config
-from azr_fast.errors import UserError
+from azr_fast.errors import NotFinite, UserError
 from azr_fast.policy.chat import Renderer
 from azr_fast.policy.packing import TrainSequence
+from azr_fast.policy.stats import FAR
 from azr_fast.rollout.checksum import checksums
-from azr_fast.rollout.engine import Completion, Engine, NotFinite, Request
+from azr_fast.rollout.engine import Completion, Engine, EngineDied, Request
 from azr_fast.selfplay.types import Message, Prompt, Role
 
 Weights = Iterable[tuple[str, torch.Tensor]]
@@ -73,14 +74,19 @@ def prove_engine(engine: Engine, trainer: Trainer, renderer: Renderer, config: C
     """
     remedy = "try --rollout.engine transformers, or another model"
     try:
-        send_weights(engine, lambda: ((name, -weight) for name, weight in trainer.named_weights()))
-        send_weights(engine, trainer.named_weights)
-        mean, tokens = mean_gap(trainer, first_answers(engine, renderer, config))
-        check_gap(mean, tokens, config)
-    except (ParityError, NotFinite) as error:
+        _prove_loads(engine, trainer, config, remedy)
+        check_gap(*mean_gap(trainer, first_answers(engine, renderer, config)), config)
+    except (ParityError, NotFinite, EngineDied) as error:
         raise UserError(
             f"{config.model.name} cannot be trained here ({error}): {remedy}"
         ) from error
+
+
+def _prove_loads(engine: Engine, trainer: Trainer, config: Config, remedy: str) -> None:
+    """Send other weights, which must all arrive, and then the trainer's own."""
+    try:
+        send_weights(engine, lambda: ((name, -weight) for name, weight in trainer.named_weights()))
+        send_weights(engine, trainer.named_weights)
     except (KeyError, ValueError) as error:
         raise UserError(
             f"the {engine.name} engine has no place for a weight of {config.model.name} "
@@ -91,8 +97,8 @@ def prove_engine(engine: Engine, trainer: Trainer, renderer: Renderer, config: C
 def check_gap(mean: float | None, tokens: int, config: Config) -> None:
     """Raise ParityError when engine and trainer are `mean` nats a token apart and should not be.
 
-    `mean` is over `tokens` tokens that the engine sampled; tokens more than one nat apart count as
-    one nat apart, so that a few whose rounding is odd decide nothing.
+    `mean` is over `tokens` tokens that the engine sampled; far tokens count as FAR nats apart, so
+    that a few whose rounding is odd decide nothing.
     """
     limit = gap_limit(config)
     if mean is None or tokens < FEWEST_TOKENS or mean <= limit:
@@ -137,7 +143,7 @@ def mean_gap(trainer: Trainer, answers: Sequence[TrainSequence]) -> tuple[float,
     """|log p by the trainer - log p when sampled| in the mean, as `check_gap` wants it, and over
     how many tokens it is."""
     gaps = [
-        min(abs(here - sampled), 1.0) if here == here else 1.0
+        min(abs(here - sampled), FAR) if here == here else FAR
         for answer, logprobs in zip(answers, trainer.answer_logprobs(answers), strict=True)
         for here, sampled in zip(logprobs, answer.behaviour_logprobs or (), strict=True)
     ]

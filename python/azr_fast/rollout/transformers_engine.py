@@ -12,6 +12,7 @@ import torch
 from transformers import DynamicCache
 
 from azr_fast.config.schema import ModelConfig, RolloutConfig
+from azr_fast.errors import NotFinite
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.loading import load_model
 from azr_fast.policy.models import ModelFiles
@@ -19,7 +20,6 @@ from azr_fast.rollout.checksum import checksum
 from azr_fast.rollout.engine import (
     Completion,
     EngineDied,
-    NotFinite,
     Request,
     longest_generation,
 )

@@ -18,12 +18,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from azr_fast.config.schema import ModelConfig, RolloutConfig
+from azr_fast.errors import NotFinite
 from azr_fast.policy.library import told
 from azr_fast.policy.models import ModelFiles
 from azr_fast.rollout.engine import (
     Completion,
     EngineDied,
-    NotFinite,
     Request,
     longest_generation,
 )

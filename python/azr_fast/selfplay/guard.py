@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from azr_fast.errors import UserError
-from azr_fast.policy.policy import UpdateStats
+from azr_fast.policy.stats import UpdateStats
 from azr_fast.rollout.stream import StreamStats
 from azr_fast.selfplay.types import Judged
 

@@ -13,7 +13,7 @@ from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.observe.samples import save_samples
 from azr_fast.policy.memory import memory_use
-from azr_fast.policy.policy import UpdateStats
+from azr_fast.policy.stats import UpdateStats
 from azr_fast.rollout.stream import StreamStats
 from azr_fast.selfplay.guard import Fruitless
 from azr_fast.selfplay.types import Judged, Status

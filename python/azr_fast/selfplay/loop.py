@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from azr_fast.config.schema import Config
-from azr_fast.errors import UserError
+from azr_fast.errors import NotFinite, UserError
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.chat import Renderer
 from azr_fast.policy.checkpoint import prune_checkpoints, write_checkpoint
 from azr_fast.policy.packing import TrainSequence
-from azr_fast.policy.policy import Policy, UpdateStats
-from azr_fast.rollout.engine import Engine, NotFinite
+from azr_fast.policy.policy import MODEL_FOLDER, Policy
+from azr_fast.policy.stats import UpdateStats
+from azr_fast.rollout.engine import Engine
 from azr_fast.rollout.parity import ParityError, check_gap, send_weights
 from azr_fast.rollout.stream import Interrupted, Stream, StreamStats
 from azr_fast.selfplay.advantage import set_advantages, token_weights
@@ -84,25 +85,30 @@ class Trainer:
 
         Whatever else ends the run leaves a checkpoint of the last whole step, too.
         """
+        started = time.monotonic()
         try:
             self.begin()
-            self.steps()
+            self.steps(started)
         except Interrupted:
             self.observer.note("stopped: the unfinished step is played again on --resume")
-        except NotFinite as error:
-            self.save()
-            raise UserError(
-                f"{error} since step {self.done}: start again with a lower update.lr"
-            ) from error
+        except NotFinite as error:  # nothing is saved over what was good
+            raise UserError(f"{error} since step {self.done}: {self._from_before()}") from error
         except Exception:
-            with suppress(UserError):  # of the two faults the first is to be told
+            with suppress(UserError, NotFinite):  # of the two faults the first is to be told
                 self.save()
             raise
         self.save()
 
-    def steps(self) -> None:
-        """Step after step, with a checkpoint now and then."""
-        started = time.monotonic()
+    def _from_before(self) -> str:
+        """What to do about a ruined model."""
+        if self.saved is None:
+            return "start a new run with a lower update.lr"
+        good = self.run.checkpoint(self.saved) / MODEL_FOLDER
+        return f"start a new run with a lower update.lr, from --model.name {good}"
+
+    def steps(self, started: float) -> None:
+        """Step after step, with a checkpoint now and then. `started` is when the run's time limit
+        began, by time.monotonic()."""
         limit = self.config.run.time_limit_minutes * 60 or float("inf")
         while self.done < self.config.run.steps and not self.should_stop():
             if time.monotonic() - started >= limit:
@@ -126,10 +132,10 @@ class Trainer:
         seed_buffers(self.game, self.buffer, self.stream, self.config, self._show_seeds)
 
     def attempt(self, step: int) -> None:
-        """A step; once more, with the weights sent anew, where engine and trainer disagree."""
+        """A step; once more, with the weights sent anew, where what the engine says is wrong."""
         try:
             self.step(step)
-        except ParityError as alarm:
+        except (ParityError, NotFinite) as alarm:
             self.observer.note(f"{alarm}: sending the weights again, playing step {step} again")
             self.synced = False
             self.step(step)
@@ -212,9 +218,13 @@ class Trainer:
         check_gap(stats.logprob_gap, stats.gap_tokens, self.config)
 
     def save(self) -> None:
-        """Write a checkpoint of the last whole step, unless it is there already."""
+        """Write a checkpoint of the last whole step, unless it is there already.
+
+        Raises NotFinite, and writes none, when the model's numbers are not finite.
+        """
         if not self.done or self.saved == self.done:
             return
+        self.policy.check_finite()
         self.observer.phase("checkpoint", None)
         folder = self.run.checkpoint(self.done)
         write_checkpoint(folder, self._write_state)
