@@ -64,7 +64,10 @@ def tiny_chat_model(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=["tiny", pytest.param("smollm2-135m", marks=pytest.mark.slow)])
+REAL = (pytest.mark.slow, pytest.mark.timeout(1800))  # without AVX-512 a step takes minutes
+
+
+@pytest.fixture(params=["tiny", pytest.param("smollm2-135m", marks=REAL)])
 def model_name(request):
     """What `model.name` is set to: the tiny model, and in `make test-all` the real one too."""
     if request.param == "tiny":

@@ -49,7 +49,6 @@ def steps_of(run):
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(900)  # two loads of the model and the engine, on a machine that may be busy
 def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path, start, model_name):
     keys = SMALL | {"model.name": model_name}
     words = [word for key, value in keys.items() for word in (f"--{key}", str(value))]

@@ -17,7 +17,8 @@ from azr_fast.observe.runfolder import RunFolder
 from azr_fast.rollout.parity import gap_limit
 from azr_fast.session import open_trainer
 
-pytestmark = pytest.mark.alone
+# A bound on hangs: without AVX-512 a step of the real model takes minutes.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1800)]
 
 SMALL = {
     "run.steps": 2,
