@@ -63,15 +63,15 @@ test-cpp: $(VENV)/dev $(VENV)/installed  ## the C++ tests, from the build that i
 	PATH="$(abspath $(BIN)):$$PATH" ctest --test-dir $(BUILD)/sandbox_daemon --output-on-failure -j $(WORKERS)
 
 test-python: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest but for what is slow
-	$(say) "pytest, $(WORKERS) at a time: about 5 minutes"
+	$(say) "pytest, $(WORKERS) at a time: 5 to 10 minutes"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not alone"
-	$(say) "pytest of real models and engines, one after the other: about 3 minutes"
+	$(say) "pytest of real models and engines, one after the other: 3 minutes, 10 without AVX-512"
 	$(BIN)/pytest -m "alone and not slow"
 
 test-slow: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest of what is slow
 	$(say) "slow tests, $(WORKERS) at a time: about 3 minutes"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "slow and not alone"
-	$(say) "slow tests of real models and engines: about 9 minutes"
+	$(say) "slow tests of real models and engines: 9 minutes, 20 without AVX-512"
 	$(BIN)/pytest -m "slow and alone"
 
 # The part of the daemon's pytest suite that is about the broker; all of it passes, and takes longer.

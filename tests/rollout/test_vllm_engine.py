@@ -81,7 +81,9 @@ def test_a_model_that_vllm_cannot_serve_is_one_line(
     folder = shutil.copytree(tiny.folder, tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     if broken == "architecture":
-        config |= {"model_type": "xlnet", "architectures": ["XLNetLMHeadModel"], "d_inner": 64}
+        config |= {"model_type": "xlnet", "architectures": ["XLNetLMHeadModel"]}
+        config |= {"d_inner": 64, "d_head": 8}
+        del config["max_position_embeddings"]  # its config has none
     else:
         config |= {"intermediate_size": 96}
     (folder / "config.json").write_text(json.dumps(config))

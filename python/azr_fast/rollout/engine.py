@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from azr_fast.config.schema import RolloutConfig
 from azr_fast.errors import UserError
+from azr_fast.policy.library import told
 from azr_fast.policy.models import ModelFiles
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def longest_generation(config: RolloutConfig, files: ModelFiles) -> int:
     from transformers import AutoConfig
 
     longest = config.max_prompt_tokens + config.max_new_tokens
-    model = AutoConfig.from_pretrained(files.folder).get_text_config()
+    with told(f"cannot read the config of {files.folder}", "get the model again"):
+        model = AutoConfig.from_pretrained(files.folder).get_text_config()
     # Not by getattr: some configs raise for a length that they do not have.
     context = model.to_dict().get("max_position_embeddings") or longest
     if longest > context:
