@@ -12,10 +12,12 @@ from pathlib import Path
 
 from azr_fast.cgroups import groups
 
-# Turns of a loop around one `pause` instruction (10 to 140 cycles by processor): some 100 µs. The
+# Turns of a loop around one `pause` instruction (10 to 140 cycles by processor). The
 # default of libgomp is 300,000, longer than the turn that Linux gives a thread: beside another
 # process the thread that has done its part then spins its core's time away, and the one that it
-# waits for cannot move there. With none, each short wait of a quiet machine costs a wake-up.
+# waits for cannot move there. With none, each short wait of a quiet machine costs a wake-up. The
+# number was chosen on a noisy machine: benchmarks/busy_neighbour.py is to confirm it on a quiet
+# one.
 SPINS = "3000"
 
 

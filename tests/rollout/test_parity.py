@@ -127,7 +127,7 @@ def test_weights_one_step_old_are_named(
     assert len(engine.differing(checksums(moved.items()))) > 100
 
 
-def test_a_head_that_is_sent_last_week_is_seen_by_its_samples_too(
+def test_wrong_weights_are_seen_by_what_they_sample_too(
     engine: Engine, policy: Policy, renderer: Renderer
 ) -> None:
     """The log-probs of sampled tokens part when weights do, whatever checksums say."""

@@ -91,7 +91,6 @@ def test_a_model_that_vllm_cannot_serve_is_one_line(
     with pytest.raises(UserError, match=r"vLLM cannot start \(.*--rollout\.engine") as refused:
         open_engine(rollout, ModelFiles(folder, "tiny"), renderer, ModelConfig(dtype="float32"), 0)
     assert "\n" not in str(refused.value)
-    print(refused.value)
 
 
 def test_a_failing_step_is_an_engine_that_died(smollm: ModelFiles, renderer: Renderer) -> None:

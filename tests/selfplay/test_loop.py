@@ -127,11 +127,7 @@ def test_one_alarm_syncs_and_plays_the_step_again(play):
 
     trainer, raised = play(prepare=once)
     assert raised is None
-    (note,) = (
-        trainer.observer.notes[-1:]
-        if "again" in trainer.observer.notes[-1]
-        else trainer.observer.notes
-    )
+    (note,) = (text for text in trainer.observer.notes if "again" in text)
     assert "engine and trainer are 0.5 nats apart" in note
     assert "playing step 3 again" in note
     calm, _ = play(**{"run.name": "calm"})

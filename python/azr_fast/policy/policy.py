@@ -26,12 +26,14 @@ from azr_fast.policy.stats import Clock, Sums, UpdateStats, share_with_gradient
 
 MODEL_FOLDER = "model"  # in a saved folder: what transformers and vLLM load
 OPTIMIZER_FILE = "optimizer.safetensors"  # beside it: vLLM reads every such file of a model folder
-# A step is previewed on the first answers of the batch, which share a prompt: 2% of an update.
+# A step is previewed on the first answers of the batch only, which often share a prompt, so that
+# it costs little beside the update.
 PREVIEWED_ANSWERS = 8
-# Nats a token. Sound steps change what was just sampled by hundredths; a ruined model guesses,
-# which is 10 nats lower with a vocabulary of 49,152.
+# Nats a token. A model that is ruined guesses: with a vocabulary of 49,152 that costs a sure token
+# 10 nats. A step of policy gradient that costs 2 is none that anybody wants.
 LARGEST_FALL = 2.0
-# Norm of a step over that of the weights. Sound steps have a thousandth.
+# Norm of a step over that of the weights. AdamW moves a weight by about lr, and weights are some
+# hundredths large, so that learning rates of use give a thousandth and less.
 LARGEST_MOVE = 0.5
 _WEIGHT_FILES = (
     *(".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pth", ".pt", ".h5"),

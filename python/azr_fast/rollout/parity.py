@@ -8,7 +8,7 @@ Their use: the log-probs with which the engine sampled a step's tokens are compa
 the trainer computes for the same tokens anyway, before any weight moves. Rounding parts them by
 1e-5 nats a token in fp32. In bf16 it is 0.01 for a model that is sure of itself and 0.045 where the
 entropy is 2 nats (SmolLM2-135M and Qwen2.5-Coder-0.5B, whole runs), and it does not grow as weights
-move, since what is sampled is likely. A stale head parts them by 0.4 and more.
+move, since what is sampled is likely.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Weights = Iterable[tuple[str, torch.Tensor]]
 DEFAULT_LIMITS = {"bfloat16": 0.15, "float32": 0.001}  # nats a token, in the mean
 # The error of a mean over fewer tokens is near the limit itself.
 FEWEST_TOKENS = 32
-# What the engine is asked at the start. Twelve answers of 16 tokens take a second on two cores.
+# What the engine is asked at the start: twelve short answers, since every start waits for them.
 FIRST_QUESTIONS = (
     "Write a Python function f(items, k) that counts the items and returns the k most frequent.",
     "What does sorted([3, 1, 2])[::-1] give, and why?",
