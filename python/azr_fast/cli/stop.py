@@ -63,7 +63,7 @@ class Stop:
         self._at_once = self._to_announce = False
 
     def __call__(self) -> bool:
-        """Whether it has."""
+        """Whether a signal has asked the run to stop."""
         return self._asked.is_set()
 
     @contextmanager

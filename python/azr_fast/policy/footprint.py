@@ -51,11 +51,11 @@ class Footprint:
     libraries: float
 
     def total(self) -> float:
-        """GiB in all."""
+        """What all parts take together, in GiB."""
         return sum(self.parts().values())
 
     def parts(self) -> dict[str, float]:
-        """GiB by name."""
+        """What each part takes, in GiB, by its name."""
         return asdict(self)
 
 

@@ -87,7 +87,7 @@ class _Row:
 
     @property
     def tokens(self) -> int:
-        """T."""
+        """How many tokens the pass computes."""
         return self.tokens_T.numel()
 
     def mixed_with(self, others_T: torch.Tensor) -> _Row:

@@ -126,7 +126,7 @@ def _is_per_token(value: object, tokens: int) -> bool:
 
 
 def gap_of(module: str, tensor_T: torch.Tensor, recorded_T: torch.Tensor) -> Gap:
-    """Of one tensor [T, ...] from the one on record."""
+    """How far one tensor [T, ...] is from the one on record."""
     if torch.equal(tensor_T, recorded_T):
         return Gap(module, 0.0, 0.0)
     tensor_TX, recorded_TX = tensor_T.float().flatten(1), recorded_T.float().flatten(1)
