@@ -103,6 +103,7 @@ TAMPERING: dict[str, Attack] = {
         "[[0], [1]]",
     ),
     "at_exit": ok("import atexit, os\natexit.register(os._exit, 3)\ndef f(): return 1", "1"),
+    # An alarm every 10 us leaves a slow machine no time for anything but alarms.
     "answer_changed_by_alarm": any_of(
         """
         import signal
@@ -115,6 +116,7 @@ TAMPERING: dict[str, Attack] = {
         """,
         "ok",
         "crash",
+        "timeout",
     ),
 }
 
