@@ -16,6 +16,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from azr_fast.errors import UserError
 from azr_fast.policy import models
+from azr_fast.policy.footprint import read_shape
 from azr_fast.policy.models import BUILTIN_MODELS, list_models, resolve_model
 
 HIDDEN, LAYERS, HEADS, FFN = 32, 2, 2, 48
@@ -26,8 +27,9 @@ def byte_alphabet() -> list[str]:
     return sorted(ByteLevel.alphabet())
 
 
-def write_gguf(path: Path) -> np.ndarray:
-    """A tiny random Llama with a byte tokenizer; returns its embedding."""
+def write_gguf(path: Path, head: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+    """A tiny random Llama with a byte tokenizer, and a head made from its embedding, which is
+    returned."""
     rng = np.random.default_rng(0)
     tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *byte_alphabet(), "ab"]
     writer = GGUFWriter(path, "llama")
@@ -48,6 +50,8 @@ def write_gguf(path: Path) -> np.ndarray:
     writer.add_eos_token_id(2)
     embedding = rng.normal(size=(len(tokens), HIDDEN)).astype(np.float32)
     writer.add_tensor("token_embd.weight", embedding)
+    if head:
+        writer.add_tensor("output.weight", head(embedding))
     writer.add_tensor("output_norm.weight", np.ones(HIDDEN, np.float32))
     for layer in range(LAYERS):
         for name, shape in {
@@ -103,6 +107,33 @@ def test_gguf_file_becomes_safetensors_with_its_weights(
     weights = load_file(files.folder / "model.safetensors")
     embedding = weights["model.embed_tokens.weight"].float().numpy()
     np.testing.assert_allclose(embedding, tiny[1], rtol=2**-8)  # bfloat16 has 8 bits
+
+
+def quantised_again(embedding: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(1).normal(size=embedding.shape)
+    return (embedding * (1 + 0.05 * noise)).astype(np.float32)
+
+
+def trained_apart(embedding: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=embedding.shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(("head", "tied"), [(quantised_again, True), (trained_apart, False)])
+def test_an_embedding_that_a_gguf_holds_twice_is_tied(
+    cache: Path, tmp_path: Path, head: Callable[[np.ndarray], np.ndarray], tied: bool
+) -> None:
+    from safetensors.torch import load_file
+
+    file = tmp_path / "twice.gguf"
+    embedding = write_gguf(file, head)
+    folder = resolve_model(str(file)).folder
+    weights = load_file(folder / "model.safetensors")
+    assert json.loads((folder / "config.json").read_text())["tie_word_embeddings"] is tied
+    assert ("lm_head.weight" in weights) is not tied
+    assert read_shape(str(file)) == read_shape(str(folder))
+    kept = head(embedding) if tied else embedding
+    found = weights["model.embed_tokens.weight"].float().numpy()
+    np.testing.assert_allclose(found, kept, rtol=2**-8)
 
 
 def test_second_start_does_not_convert(

@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 
 from azr_fast.config.schema import Config
+from azr_fast.policy.gguf import EMBEDDING, HEAD, repeats_embedding
 from azr_fast.policy.models import local_files
 
 GIB = 2**30
@@ -170,6 +171,8 @@ def _shape_of_gguf(file: Path) -> ModelShape:
 
     reader = GGUFReader(file)
     sizes = {tensor.name: int(tensor.n_elements) for tensor in reader.tensors}
+    if repeats_embedding(reader):
+        del sizes[HEAD]
     fields = {key.partition(".")[2]: field for key, field in reader.fields.items()}
 
     def size(key: str, otherwise: int | None = None) -> int:
@@ -179,11 +182,11 @@ def _shape_of_gguf(file: Path) -> ModelShape:
     width = size("attention.key_length", hidden // heads)
     return ModelShape(
         parameters=sum(sizes.values()),
-        vocabulary=sizes["token_embd.weight"] // hidden,
+        vocabulary=sizes[EMBEDDING] // hidden,
         hidden=hidden,
         feed_forward=size("feed_forward_length"),
         layers=size("block_count"),
         queries=heads * width,
         keys=size("attention.head_count_kv", heads) * width,
-        tied="output.weight" not in sizes,
+        tied=HEAD not in sizes,
     )

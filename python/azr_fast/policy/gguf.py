@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from azr_fast.policy.library import quiet, told
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
+
+# Raised when a conversion writes other files than before: then no earlier cached folder is used.
+CONVERSION = 2
+HEAD, EMBEDDING = "output.weight", "token_embd.weight"
+# The relative distance of a head and an embedding, over some rows, below which they are one matrix
+# that was quantised twice: 0.04 between Q5_0 and Q8_0; matrices that were trained apart are over 1.
+SAME_MATRIX = 0.5
+ROWS_COMPARED = 1024
 
 
 def convert_gguf(gguf: Path, folder: Path, remedy: str) -> None:
@@ -15,7 +27,7 @@ def convert_gguf(gguf: Path, folder: Path, remedy: str) -> None:
 
     from azr_fast.policy.loading import check_report
 
-    pre_tokenizer = check_gguf(gguf, remedy)
+    reader = check_gguf(gguf, remedy)
     source: dict[str, str] = {"gguf_file": gguf.name}
     with quiet(), told(f"cannot load {gguf}", "give the model as safetensors"):
         model, report = transformers.AutoModelForCausalLM.from_pretrained(
@@ -30,7 +42,9 @@ def convert_gguf(gguf: Path, folder: Path, remedy: str) -> None:
             gguf.parent, trust_remote_code=False, **source
         )
     check_report(gguf, report)
-    if pre_tokenizer == "smollm":
+    if repeats_embedding(reader):
+        _tie_head(model)
+    if _pre_tokenizer(reader) == "smollm":
         _split_digits(tokenizer)
     try:
         model.save_pretrained(folder)
@@ -39,13 +53,43 @@ def convert_gguf(gguf: Path, folder: Path, remedy: str) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def check_gguf(gguf: Path, remedy: str) -> str | None:
-    """Read headers and map every tensor; the name of the pre-tokenizer, where the file has one."""
+def check_gguf(gguf: Path, remedy: str) -> GGUFReader:
+    """Read headers and map every tensor. Raises UserError for a file that is truncated."""
     from gguf import GGUFReader
 
     with told(f"{gguf} is truncated or corrupt", remedy):
-        field = GGUFReader(gguf).get_field("tokenizer.ggml.pre")
-        return None if field is None else str(field.contents())
+        return GGUFReader(gguf)
+
+
+def repeats_embedding(reader: GGUFReader) -> bool:
+    """Whether the file holds a tied embedding a second time, as the head, in another quantisation.
+
+    Some converters write both. Trained as two matrices they would cost memory and part ways.
+    """
+    import numpy
+    from gguf import dequantize
+
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    if HEAD not in tensors:
+        return False
+    head, embedding = (
+        dequantize(tensors[name].data[:ROWS_COMPARED], tensors[name].tensor_type)
+        for name in (HEAD, EMBEDDING)
+    )
+    distance = numpy.linalg.norm(head - embedding) / numpy.linalg.norm(embedding)
+    return bool(distance < SAME_MATRIX)
+
+
+def _tie_head(model: Any) -> None:
+    """Keep the head's numbers: converters give the head at least the embedding's precision."""
+    model.get_input_embeddings().weight = model.get_output_embeddings().weight
+    model.config.tie_word_embeddings = True
+    model.tie_weights()
+
+
+def _pre_tokenizer(reader: GGUFReader) -> str | None:
+    field = reader.get_field("tokenizer.ggml.pre")
+    return None if field is None else str(field.contents())
 
 
 def _split_digits(tokenizer: object) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from azr_fast.errors import UserError
 from azr_fast.policy.folder import check_file, check_folder, readable
-from azr_fast.policy.gguf import convert_gguf
+from azr_fast.policy.gguf import CONVERSION, convert_gguf
 from azr_fast.policy.library import told
 
 log = logging.getLogger(__name__)
@@ -206,7 +206,7 @@ def _resolve_hub(name: str) -> ModelFiles:
 
 
 def _cached_folder(name: str, sha256: str) -> Path:
-    return cache_root() / "models" / f"{name}-{sha256[:12]}"
+    return cache_root() / "models" / f"{name}-{sha256[:12]}-{CONVERSION}"
 
 
 def _sha256(file: Path) -> str:
