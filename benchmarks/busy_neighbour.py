@@ -163,7 +163,9 @@ def parts(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
     from azr_fast.policy.packing import TrainSequence
     from azr_fast.policy.policy import Policy
     from azr_fast.rollout.engine import Request
+    from azr_fast.rollout.stops import Stops
     from azr_fast.rollout.vllm_engine import VllmEngine
+    from azr_fast.types import Sampling
 
     rng = random.Random(0)
     prompts = [tuple(rng.choices(range(1000, 49000), k=PROMPT_TOKENS)) for _ in range(PROMPTS)]
@@ -172,10 +174,12 @@ def parts(options: argparse.Namespace) -> dict[str, Callable[[], None]]:
     ]
     files, model = resolve_model("smollm2-135m"), ModelConfig(device="cpu", dtype=options.dtype)
     config = RolloutConfig(max_prompt_tokens=512, max_new_tokens=128, concurrency=64, cache_gib=1.0)
-    engine = VllmEngine(config, files, frozenset(), model, 0)  # no end tokens: lengths are given
+    engine = VllmEngine(
+        config, files, Stops(frozenset(), str), model, 0
+    )  # no end tokens: lengths are given
     policy = Policy(files, model, UpdateConfig(lr=1e-6, pack_tokens=3072), 1.0)
     requests = [
-        Request((index,), prompts[index % PROMPTS], index, length)
+        Request((index,), prompts[index % PROMPTS], index, Sampling(length))
         for index, length in enumerate(lengths)
     ]
     batch = [

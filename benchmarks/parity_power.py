@@ -22,14 +22,15 @@ import torch
 
 from azr_fast.config.load import load_config
 from azr_fast.config.schema import Config
-from azr_fast.policy.chat import Renderer
 from azr_fast.policy.models import resolve_model
 from azr_fast.policy.packing import TrainSequence
 from azr_fast.policy.policy import Policy
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.checksum import checksums
 from azr_fast.rollout.engine import Engine
+from azr_fast.rollout.load import load_renderer
 from azr_fast.rollout.parity import DEFAULT_LIMITS, first_answers, mean_gap
+from azr_fast.rollout.renderer import Renderer
 
 Weights = dict[str, torch.Tensor]
 UP, DOWN = "model.layers.{}.mlp.up_proj.weight", "model.layers.{}.mlp.down_proj.weight"
@@ -82,7 +83,7 @@ def main() -> None:
 
     config = load_config("cpu", {"rollout.engine": arguments.engine})
     files = resolve_model(config.model.name)
-    renderer = Renderer(files.folder)
+    renderer = load_renderer(files)
     policy = Policy(files, config.model, config.update, config.rollout.temperature)
     with closing(open_engine(config.rollout, files, renderer, config.model, 0)) as engine:
         found = measure(engine, policy, renderer, config, arguments.rounds)

@@ -3,27 +3,30 @@
     python benchmarks/verification.py --proposals 400 --output results.json
 
 Each proposal is a well-formed answer of a model: parsed, checked, and run twice over in
-interpreters that hash differently, by as many threads as a run has. Rounds alternate; reported are
+interpreters that hash differently, all at once as in a run. Rounds alternate; reported are
 medians.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import random
 import statistics
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azr_fast.config.schema import GameConfig, SandboxConfig
-from azr_fast.games.azr import AzrGame
+from azr_fast.config.schema import SandboxConfig
+from azr_fast.games.azr.config import AzrConfig
+from azr_fast.games.azr.game import AzrGame, open_azr
+from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import open_sandbox
-from azr_fast.selfplay.types import Answer, Prompt, Role, Status
+from azr_fast.types import Message, Sampling, Source
 
 STEPS = (
     "x = sorted(x)",
@@ -35,38 +38,53 @@ STEPS = (
 )
 
 
-def make_proposals(count: int) -> list[Answer]:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A chat in which the model says one text."""
+
+    text: str
+    sampling: Sampling
+    truncated: bool = False
+
+    async def say(
+        self, *messages: Message, prefill: str = "", sampling: Sampling | None = None
+    ) -> str:
+        """The text, whatever was asked."""
+        return self.text
+
+
+def make_proposals(count: int) -> list[Said]:
     """Valid ones, all different, of six to ten lines."""
     pick = random.Random(0)
-    prompt = Prompt("deduction", Role.PROPOSER, ())
-    answers = []
+    proposals = []
     for number in range(count):
         body = "\n    ".join(pick.choices(STEPS, k=pick.randint(3, 5)))
         program = f"def f(x):\n    {body}\n    return x, sum(x), {number}"
         argument = [pick.randint(0, 60) for _ in range(8)]
         text = f"```python\n{program}\n```\n```input\n{argument}\n```"
-        answers.append(Answer((0,), prompt, (), (), (), text, False))
-    return answers
+        proposals.append(Said(text, Sampling(128)))
+    return proposals
 
 
-def seconds(game: AzrGame, proposals: list[Answer], threads: int) -> float:
+async def seconds(game: AzrGame, proposals: Sequence[Said]) -> float:
     """Of one round; every proposal must be found valid."""
     begin = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
-        judgements = list(pool.map(game.gate, proposals))
+    source = Source("deduction")
+    verdicts = await asyncio.gather(*(game.propose(source, said) for said in proposals))
     taken = time.perf_counter() - begin
-    assert all(judgement.status is Status.PASSED for judgement in judgements)
+    assert all(verdict.task for verdict in verdicts)
     return taken
 
 
-def measure(games: dict[str, AzrGame], run: Callable[[AzrGame], float], rounds: int) -> Any:
-    for game in games.values():
-        run(game)
-        game.verification()
+def measure(games: dict[str, AzrGame], proposals: Sequence[Said], rounds: int) -> Any:
     times: dict[str, list[float]] = {name: [] for name in games}
-    for _ in range(rounds):
-        for name, game in games.items():
-            times[name].append(run(game))
+    with asyncio.Runner() as runner:
+        for game in games.values():
+            runner.run(seconds(game, proposals))
+            game.verification()
+        for _ in range(rounds):
+            for name, game in games.items():
+                times[name].append(runner.run(seconds(game, proposals)))
     return {
         name: {"seconds": statistics.median(times[name])} | dict(games[name].verification())
         for name in games
@@ -81,11 +99,13 @@ def main() -> None:
     arguments = parser.parse_args()
     proposals = make_proposals(arguments.proposals)
     with ExitStack() as stack:
-        games, threads = {}, SandboxConfig().threads
+        games = {}
         for name, rewind in (("forked", False), ("rewound", True)):
-            client = stack.enter_context(open_sandbox(SandboxConfig(rewind=rewind)))
-            games[name] = AzrGame(GameConfig(), client)
-        figures = measure(games, lambda game: seconds(game, proposals, threads), arguments.rounds)
+            config = AzrConfig(sandbox=SandboxConfig(rewind=rewind))
+            client = stack.enter_context(open_sandbox(config.sandbox))
+            programs = AsyncClient(client.path, client.limits, config.sandbox.connections)
+            games[name] = open_azr(config, client, programs)
+        figures = measure(games, proposals, arguments.rounds)
     figures["proposals"] = arguments.proposals
     figures["speedup"] = figures["forked"]["seconds"] / figures["rewound"]["seconds"]
     print(json.dumps(figures, indent=1))

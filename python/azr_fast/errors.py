@@ -14,3 +14,7 @@ class NotFinite(ArithmeticError):  # noqa: N818 - what was found
 
     def __init__(self) -> None:
         super().__init__("the model's numbers are not finite")
+
+
+class ContextFull(Exception):  # noqa: N818 - it says what happened
+    """A conversation is longer than a prompt may be; nothing was sampled for its last messages."""

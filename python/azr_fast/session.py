@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
-from azr_fast.config.schema import Config
+from azr_fast.algorithms import check_groups
+from azr_fast.config.games import game_of
+from azr_fast.config.schema import Config, RolloutConfig
 from azr_fast.errors import UserError
-from azr_fast.games.azr import AzrGame
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
-from azr_fast.policy.chat import Renderer
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.memory import check_memory
 from azr_fast.policy.models import ModelFiles, resolve_model
 from azr_fast.policy.policy import MODEL_FOLDER, Policy
 from azr_fast.rollout import open_engine
+from azr_fast.rollout.decoder import Decoder, RolloutStats
+from azr_fast.rollout.episodes import Episodes
+from azr_fast.rollout.load import load_renderer
 from azr_fast.rollout.parity import prove_engine
-from azr_fast.sandbox.client import Client
+from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import check_socket_path, open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.loop import Parts, Trainer
+from azr_fast.types import Sampling
 
 
 def check_start(run: RunFolder) -> ModelFiles:
@@ -32,6 +38,7 @@ def check_start(run: RunFolder) -> ModelFiles:
     going on from one needs nothing else.
     """
     config = run.config
+    check_groups(config, game_of(config).siblings(config))
     device = resolve_device(config.model.device)
     check_memory(config, device.type)
     if config.sandbox.socket:
@@ -62,8 +69,11 @@ def open_trainer(
         observer.start(run.path, config, run.latest_checkpoint() or 0)
         observer.phase("load", None)
         client = stack.enter_context(open_sandbox(config.sandbox))
-        _check_zygotes(client, config.game.determinism_runs)
-        renderer = Renderer(files.folder)
+        runner = stack.enter_context(asyncio.Runner())
+        programs = AsyncClient(client.path, client.limits, config.sandbox.connections)
+        stack.callback(lambda: runner.run(programs.close()))
+        game = game_of(config).open(config, client, programs)
+        renderer = load_renderer(files)
         # The policy first: its refusal of a model names the layer.
         policy = Policy(files, config.model, config.update, config.rollout.temperature)
         engine = stack.enter_context(
@@ -73,16 +83,19 @@ def open_trainer(
         if note := run.settle():
             observer.note(note)
         buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))
-        parts = Parts(AzrGame(config.game, client), buffer, policy, engine, renderer)
+        decoder = Decoder(engine, runner, should_stop, partial(_show_play, observer))
+        episodes = Episodes(
+            decoder, renderer, sampling(config.rollout), config.rollout.max_prompt_tokens
+        )
+        parts = Parts(game, buffer, policy, engine, episodes)
         yield Trainer(config, parts, run, observer, should_stop)
 
 
-def _check_zygotes(client: Client, runs: int) -> None:
-    """UserError unless the daemon has an interpreter for each run that must agree."""
-    ours = "pool=default,tier=fork,"  # a daemon that runs already may have others
-    zygotes = sum(line.startswith(ours) for line in client.info()["zygotes"].values())
-    if runs > zygotes:
-        raise UserError(
-            f"game.determinism_runs is {runs} and azr-sandboxd has {zygotes} zygotes: "
-            f"raise sandbox.zygotes to {runs}, or lower game.determinism_runs"
-        )
+def sampling(config: RolloutConfig) -> Sampling:
+    """How a turn is sampled unless a game says otherwise."""
+    return Sampling(config.max_new_tokens, config.temperature, config.top_p)
+
+
+def _show_play(observer: Observer, stats: RolloutStats) -> None:
+    speed = stats.tokens / max(stats.elapsed(), 1e-9)
+    observer.advance(stats.finished, stats.requested, f"{speed:.0f} tok/s")

@@ -93,22 +93,23 @@ class Finished:
 
     run: RunFolder
     observer: Recorder
-    answers: list = field(default_factory=list)  # of each step, judged
-    by_paper_rule: list = field(default_factory=list)  # those of them that the paper trains on
+    families: list = field(default_factory=list)  # of each step
+    by_paper_rule: list = field(default_factory=list)  # their episodes that the paper trains on
 
 
 def record_play(trainer, finished):
-    """Keep each step's answers, and those that a run under the paper's rule would train on."""
+    """Keep each step's families, and the episodes that a run under the paper's rule would train
+    on."""
     play, config = trainer.play, trainer.config
     paper = load_config(finished.run.path / "config.toml", PAPER)
 
     def recorded(step):
-        answers = play(step)
-        finished.answers.append(answers)
+        families = play(step)
+        finished.families.append(families)
         trainer.config = paper
-        finished.by_paper_rule.append(trainer.trained(answers))
+        finished.by_paper_rule.append([one for f in families for one in trainer.learnt(f)])
         trainer.config = config
-        return answers
+        return families
 
     trainer.play = recorded
 
@@ -158,26 +159,19 @@ def test_09_no_well_formed_answer_is_thrown_away(finished):
     assert all(line["tokens"]["trained"] == 1.0 for line in finished.observer.steps)
 
 
-def priced(answers):
-    """Pairs of a proposal and an answer that priced it."""
-    by_request = {one.answer.request: one for one in answers}
-    return [
-        (by_request[one.answer.request[:1]], one) for one in answers if len(one.answer.request) == 2
-    ]
-
-
 def test_10_the_solver_trains_on_the_proposals_of_its_own_step(finished):
     """Priced answers belong to tasks that were posed in the same step and to no other."""
-    pairs = [pair for answers in finished.answers for pair in priced(answers)]
-    assert pairs, "no proposal was valid: the test saw nothing"
-    for proposal, answer in pairs:
-        assert answer.answer.prompt.task == proposal.judgement.task
+    posed = [f for families in finished.families for f in families if f.proposal and f.solves]
+    assert posed, "no proposal was valid: the test saw nothing"
+    for family in posed:
+        assert all(solve.task == family.proposal.verdict.task for solve in family.solves)
 
 
 def test_paper_rule_leaves_priced_answers_out(finished):
-    for answers, kept in zip(finished.answers, finished.by_paper_rule, strict=True):
-        left_out = [one.answer.request for one in answers if one not in kept]
-        assert left_out == [answer.answer.request for _, answer in priced(answers)]
+    for families, kept in zip(finished.families, finished.by_paper_rule, strict=True):
+        ids = {one.id for one in kept}
+        left_out = [one.id for family in families for one in family.episodes if one.id not in ids]
+        assert left_out == [one.id for f in families if f.proposal for one in f.solves]
 
 
 @pytest.mark.slow

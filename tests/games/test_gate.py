@@ -2,10 +2,8 @@ import json
 
 import pytest
 
-from azr_fast.config.schema import GameConfig
-from azr_fast.games.azr import AzrGame
 from azr_fast.games.azr.gate import argument_lists
-from azr_fast.selfplay.types import Prompt, Role, Status
+from azr_fast.types import Source, Status
 
 DOUBLE = "def f(x):\n    return x * 2"
 
@@ -30,10 +28,9 @@ def test_a_valid_proposal_becomes_a_task(play, kind):
     assert json.loads(json.dumps(dict(task.payload))) == task.payload
 
 
-def test_the_parents_of_a_task_are_what_its_proposer_saw(game, play):
+def test_the_parents_of_a_task_are_what_its_proposer_saw(player, play):
     seen = play.triplet("deduction", DOUBLE, "1", "2")
-    prompt = Prompt("deduction", Role.PROPOSER, (), references=(seen,))
-    judgement = game.gate(play.answer(prompt, proposal(play, DOUBLE, "3")))
+    judgement = player.propose(Source("deduction", (seen,)), proposal(play, DOUBLE, "3"))
     assert judgement.task.parents == (seen.key,)
 
 
@@ -177,10 +174,10 @@ def test_induction_pairs_must_differ_in_output(play):
     assert play.propose(inputs_text("1", "2", "3", "-4"), "induction", source).task
 
 
-def test_constants_can_be_allowed_as_in_the_paper(client, play):
-    free = AzrGame(GameConfig(input_must_matter=False), client)
+def test_constants_can_be_allowed_as_in_the_paper(make_player, play):
+    free = make_player(input_must_matter=False)
     text = proposal(play, "def f(x):\n    return 0", "1")
-    assert free.gate(play.answer(Prompt("deduction", Role.PROPOSER, ()), text)).task
+    assert free.propose(Source("deduction"), text).task
 
 
 def test_more_inputs_than_asked_for_are_ignored(play):
@@ -194,15 +191,15 @@ def test_an_endless_message_is_rejected(play):
     assert play.propose(text, "induction").code == "message_too_long"
 
 
-def test_modules_can_be_allowed(client, play):
-    free = AzrGame(GameConfig(forbidden_modules=()), client)
+def test_modules_can_be_allowed(make_player, play):
+    free = make_player(forbidden_modules=())
     text = proposal(play, "import calendar\ndef f(x):\n    return calendar.isleap(x)", "2024")
-    judgement = free.gate(play.answer(Prompt("deduction", Role.PROPOSER, ()), text))
+    judgement = free.propose(Source("deduction"), text)
     assert judgement.task.payload["output"] == "True"
 
 
-def test_first_tasks_are_what_the_gate_makes_of_the_identity(game, play):
-    first = game.first_tasks()
+def test_first_tasks_are_what_the_gate_makes_of_the_identity(player, play):
+    first = player.game.first_tasks()
     assert [task.kind for task in first] == ["deduction", "abduction"]
     for task in first:
         gated = play.propose(
@@ -211,10 +208,10 @@ def test_first_tasks_are_what_the_gate_makes_of_the_identity(game, play):
         assert gated == task
 
 
-def test_a_triplet_seeds_both_kinds_and_an_induction_task_its_own(game, play):
+def test_a_triplet_seeds_both_kinds_and_an_induction_task_its_own(player, play):
     task = play.propose(proposal(play, DOUBLE, "1"), "abduction").task
-    seeds = game.seeds_from(task)
+    seeds = player.game.seeds_from(task)
     assert [seed.kind for seed in seeds] == ["deduction", "abduction"]
     assert {seed.key for seed in seeds} == {task.key}
     about = play.induction(DOUBLE, [("1", "2"), ("2", "4")])
-    assert list(game.seeds_from(about)) == [about]
+    assert list(player.game.seeds_from(about)) == [about]

@@ -2,7 +2,7 @@ from itertools import product
 
 import pytest
 
-from azr_fast.selfplay.types import Status
+from azr_fast.types import Status
 
 SORT = "def f(xs, n):\n    return sorted(xs)[:n]"
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azr_fast.config.schema import GameConfig
+from azr_fast.games.azr.config import GameConfig
 from azr_fast.games.azr.programs import forbidden_import, inspect
 from azr_fast.games.azr.refusal import Failed
 

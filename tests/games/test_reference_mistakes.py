@@ -6,7 +6,7 @@ trainer and the daemon are tested beside those.
 
 import pytest
 
-from azr_fast.selfplay.types import Status
+from azr_fast.types import Status
 
 DOUBLE = "def f(x):\n    return x * 2"
 

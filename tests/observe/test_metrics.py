@@ -9,7 +9,7 @@ import pytest
 from azr_fast.observe.files import read_lines
 from azr_fast.observe.metrics import MetricsLog, group_metrics, proposal_rates, solver_rates
 from azr_fast.observe.samples import PER_VERDICT, save_samples
-from azr_fast.selfplay.types import Role, Status
+from azr_fast.types import Role, Status
 
 
 def test_groups_have_exact_numbers(a_step):
@@ -18,6 +18,7 @@ def test_groups_have_exact_numbers(a_step):
     assert groups["deduction/proposer"] == {
         "answers": 4,
         "reward": -0.3125,
+        "failed": 0.0,
         "malformed": 0.25,
         "rejected": 0.25,
         "wrong": 0.0,
@@ -31,6 +32,7 @@ def test_groups_have_exact_numbers(a_step):
     assert groups["deduction/solver"] == {
         "answers": 4,
         "reward": -0.25,
+        "failed": 0.0,
         "malformed": 0.25,
         "rejected": 0.0,
         "wrong": 0.5,
@@ -62,8 +64,8 @@ def test_a_step_without_answers_has_null_rates_not_zero():
     assert group_metrics([]) == {}
 
 
-def test_accuracy_is_null_when_no_task_was_priced(judged):
-    groups = group_metrics([judged("deduction", Role.PROPOSER, Status.PASSED, new=False)])
+def test_accuracy_is_null_when_no_task_was_priced(episode):
+    groups = group_metrics([episode("deduction", Role.PROPOSER, Status.PASSED, new=False)])
     assert groups["deduction/proposer"]["accuracy"] is None
 
 
@@ -92,17 +94,16 @@ def test_samples_keep_a_few_of_every_group_and_status(tmp_path, a_step):
     samples = [json.loads(line) for line in path.read_text().splitlines()]
     places = [(s["kind"], s["role"], s["status"]) for s in samples]
     assert all(places.count(place) <= PER_VERDICT for place in places)
-    assert set(places) == {
-        (k, str(r), str(one.judgement.status)) for one in a_step for k, r in [one.group]
-    }
+    assert set(places) == {(one.kind, str(one.role), str(one.verdict.status)) for one in a_step}
     proposal = next(s for s in samples if s["status"] == "passed")
     assert proposal["task"]["program"].startswith("def f")
-    assert (proposal["accuracy"], proposal["new"], proposal["prompt"]) == (0.25, True, "the prompt")
+    assert (proposal["accuracy"], proposal["new"]) == (0.25, True)
+    assert [message["content"] for message in proposal["messages"]] == ["the prompt", "answer"]
 
 
-def test_samples_survive_text_that_is_not_unicode(tmp_path, judged):
+def test_samples_survive_text_that_is_not_unicode(tmp_path, episode):
     path = tmp_path / "step-000001.jsonl"
-    save_samples(path, [judged("deduction", Role.SOLVER, Status.PASSED, text="\ud800 lone")])
+    save_samples(path, [episode("deduction", Role.SOLVER, Status.PASSED, text="\ud800 lone")])
     assert next(read_lines(path))["text"] == "\ud800 lone"
 
 

@@ -12,7 +12,7 @@ from azr_fast.observe.plot import plot_run
 from azr_fast.observe.report import print_summary
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.observe.samples import save_samples
-from azr_fast.selfplay.types import Role, Status
+from azr_fast.types import Role, Status
 
 
 @pytest.fixture
@@ -22,19 +22,19 @@ def run(tmp_path):
     return run
 
 
-def learning_step(step, judged):
+def learning_step(step, episode):
     """Of four proposals one more is valid and new every second step."""
     valid = step // 2
     answers = [
-        judged("deduction", Role.PROPOSER, Status.PASSED, reward=0.5, new=True, accuracy=0.5)
+        episode("deduction", Role.PROPOSER, Status.PASSED, reward=0.5, new=True, accuracy=0.5)
         if i < valid
-        else judged("deduction", Role.PROPOSER, Status.MALFORMED, "no_answer", reward=-1.0)
+        else episode("deduction", Role.PROPOSER, Status.MALFORMED, "no_answer", reward=-1.0)
         for i in range(4)
     ]
     if valid:
-        answers.append(judged("deduction", Role.SOLVER, Status.PASSED, reward=1.0, text="it is 2"))
+        answers.append(episode("deduction", Role.SOLVER, Status.PASSED, reward=1.0, text="it is 2"))
         answers.append(
-            judged(
+            episode(
                 "deduction", Role.SOLVER, Status.WRONG, "wrong_output", reward=-0.5, text="it is 3"
             )
         )
@@ -42,11 +42,11 @@ def learning_step(step, judged):
 
 
 @pytest.fixture
-def finished(run, judged):
+def finished(run, episode):
     """A run of eight steps, written as a run writes."""
     with closing(MetricsLog(run.metrics)) as log:
         for step in range(1, 9):
-            answers = learning_step(step, judged)
+            answers = learning_step(step, episode)
             log.append(
                 {
                     "step": step,
@@ -56,7 +56,6 @@ def finished(run, judged):
                         "update": 7.5,
                         "sync": 0.5,
                         "verify_blocked": 0.3,
-                        "verify_threads": 2.5,
                     },
                     "tokens": {"trained": 1.0, "with_gradient": 0.25},
                     "tokens_per_s": 100.0 * step,
@@ -108,9 +107,8 @@ def test_summary_names_speed_verdicts_folder_and_what_is_next(finished):
     prose = " ".join(text.split())
     assert "a step took 10.0 s: play 2.0, update 7.5, sync 0.5; 450 tokens/s were sampled" in prose
     assert (
-        "verification: threads beside the sampling worked 2.50 s a step in sum, 25% of its length; "
-        "waiting for their verdicts took 3% of it"
-    ) in prose
+        "waiting for verdicts with nothing left to sample took 0.30 s of a step, 3% of it" in prose
+    )
     assert "100% were trained on; of all tokens trained on 25% had a gradient" in prose
     assert f"run folder: {finished}\n" in text
     assert f"azr-fast report {finished} --plot curves.png\n" in text
@@ -129,8 +127,8 @@ def test_summary_reads_well_on_80_columns_without_colour(finished):
     assert all(len(line) <= 80 for line in text.splitlines() if str(finished) not in line)
 
 
-def test_long_answers_are_cut_for_people(run, judged):
-    answer = judged("deduction", Role.SOLVER, Status.PASSED, text="x" * 300 + "\nline" * 50)
+def test_long_answers_are_cut_for_people(run, episode):
+    answer = episode("deduction", Role.SOLVER, Status.PASSED, text="x" * 300 + "\nline" * 50)
     with closing(MetricsLog(run.metrics)) as log:
         log.append(
             {
@@ -141,7 +139,6 @@ def test_long_answers_are_cut_for_people(run, judged):
                     "update": 1.0,
                     "sync": 0.0,
                     "verify_blocked": 0.0,
-                    "verify_threads": 0.0,
                 },
                 "tokens": {"trained": 1.0, "with_gradient": 1.0},
                 "tokens_per_s": 1.0,

@@ -20,9 +20,9 @@ from transformers import PreTrainedTokenizerFast
 from azr_fast.cli.main import main
 from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.errors import UserError
-from azr_fast.policy.chat import Renderer
 from azr_fast.policy.models import resolve_model
 from azr_fast.policy.policy import Policy
+from azr_fast.rollout.load import load_renderer
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 98362432\n"
 CHATML = (
@@ -63,7 +63,7 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 def start(name: str) -> None:
     """What a run does with a model before its folder is made, and its first forward passes."""
     files = resolve_model(name)
-    Renderer(files.folder)
+    load_renderer(files)
     Policy(files, ModelConfig(device="cpu"), UpdateConfig(), 1.0)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +13,15 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from azr_fast.config.schema import ModelConfig, RolloutConfig
-from azr_fast.policy.chat import Renderer
 from azr_fast.policy.models import ModelFiles, resolve_model
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.engine import Completion, Engine, Request
-from azr_fast.selfplay.types import Message, Prompt, Role
+from azr_fast.rollout.load import load_renderer
+from azr_fast.rollout.renderer import Renderer
+from azr_fast.rollout.stops import Stops
+from azr_fast.types import Message, Sampling
+
+sys.path.insert(0, str(Path(__file__).parent))  # for chat_families
 
 ROLLOUT = RolloutConfig(max_prompt_tokens=384, max_new_tokens=128, concurrency=16, cache_gib=0.5)
 
@@ -27,7 +33,7 @@ class Rig:
     engine: Engine
     prompts: list[tuple[int, ...]]
     weights: dict[str, torch.Tensor]  # lm_head.weight included
-    stop_ids: frozenset[int]
+    stops: Stops
     vocabulary: int
     tolerance: float  # of log-probs against another way to compute them
     reference: Any  # a plain model of the same weights
@@ -41,6 +47,19 @@ class Rig:
         scores: list[float] = logp_TV.gather(1, ids_T[len(prompt) :, None])[:, 0].tolist()
         return scores
 
+    def distributions(
+        self, prompt: tuple[int, ...], answer: tuple[int, ...], sampling: Sampling
+    ) -> torch.Tensor:
+        """Log-probs [tokens, V] that each token of an answer was sampled from, by the plain model."""
+        ids = torch.tensor([prompt + answer[:-1]]).to(self.reference.device)
+        with torch.inference_mode():
+            logits_TV = self.reference(ids).logits[0, len(prompt) - 1 :].float().cpu()
+        logp_TV = torch.log_softmax(logits_TV / (sampling.temperature or 1.0), -1)
+        sorted_TV, order_TV = logp_TV.sort(-1, descending=True)
+        before_TV = sorted_TV.exp().cumsum(-1) - sorted_TV.exp()
+        cut_TV = sorted_TV.masked_fill(before_TV >= sampling.top_p, -torch.inf).log_softmax(-1)
+        return torch.empty_like(logp_TV).scatter(1, order_TV, cut_TV)
+
     def generate(self, requests: list[Request]) -> dict[tuple[int, ...], Completion]:
         for request in requests:
             self.engine.submit(request)
@@ -51,9 +70,9 @@ class Rig:
         prompt of which a part is cached has other log-probabilities."""
         self.engine.update_weights(self.weights.items())
 
-    def requests(self, max_new_tokens: int, seed: int = 0) -> list[Request]:
+    def requests(self, max_tokens: int, seed: int = 0, **sampling: Any) -> list[Request]:
         return [
-            Request((index,), ids, seed + index, max_new_tokens)
+            Request((index,), ids, seed + index, Sampling(max_tokens, **sampling))
             for index, ids in enumerate(self.prompts)
         ]
 
@@ -75,7 +94,7 @@ def smollm() -> ModelFiles:
 
 @pytest.fixture(scope="session")
 def renderer(smollm: ModelFiles) -> Renderer:
-    return Renderer(smollm.folder)
+    return load_renderer(smollm)
 
 
 @pytest.fixture(scope="session")
@@ -87,10 +106,7 @@ def plain_smollm(smollm: ModelFiles) -> Any:
 @pytest.fixture(scope="session")
 def chat_prompts(renderer: Renderer) -> list[tuple[int, ...]]:
     questions = ["Say hello.", "What is 2 + 2? Answer with a number.", "Write a Python function."]
-    return [
-        renderer.encode(Prompt("deduction", Role.SOLVER, (Message("user", question),)))
-        for question in questions
-    ]
+    return [renderer.begin([Message("user", question)]).ids for question in questions]
 
 
 @pytest.fixture(scope="session")
@@ -114,13 +130,11 @@ def open_vllm(smollm: ModelFiles, renderer: Renderer) -> Engine:
     )
 
 
-def open_transformers(
-    files: ModelFiles, stop_ids: frozenset[int], dtype: str, device: str = "cpu"
-) -> Engine:
+def open_transformers(files: ModelFiles, stops: Stops, dtype: str, device: str = "cpu") -> Engine:
     from azr_fast.rollout.transformers_engine import TransformersEngine
 
     model = ModelConfig.model_validate({"dtype": dtype, "device": device})
-    return TransformersEngine(ROLLOUT, files, stop_ids, model)
+    return TransformersEngine(ROLLOUT, files, stops, model)
 
 
 @pytest.fixture(scope="module")
@@ -132,17 +146,17 @@ def vllm_rig(
 ) -> Iterator[Rig]:
     engine = open_vllm(smollm, renderer)
     weights = dict(plain_smollm.named_parameters(remove_duplicate=False))
-    yield Rig(engine, chat_prompts, weights, renderer.stop_ids, 49152, 0.25, plain_smollm)
+    yield Rig(engine, chat_prompts, weights, renderer.stops, 49152, 0.25, plain_smollm)
     engine.close()
 
 
 def open_tiny_rig(tiny: ModelFiles, device: str) -> Iterator[Rig]:
     model = AutoModelForCausalLM.from_pretrained(tiny.folder, dtype=torch.float32)
     weights = dict(model.named_parameters(remove_duplicate=False))
-    stop_ids = frozenset(range(1, 97, 19))
-    engine = open_transformers(tiny, stop_ids, "float32", device)
+    stops = Stops(frozenset(range(1, 97, 19)), lambda ids: "".join(chr(33 + i) for i in ids))
+    engine = open_transformers(tiny, stops, "float32", device)
     prompts = [(5, 6, 7), tuple(range(20, 60)), (9,) * 12]
-    yield Rig(engine, prompts, weights, stop_ids, 97, 1e-4, model.to(device))
+    yield Rig(engine, prompts, weights, stops, 97, 1e-4, model.to(device))
     engine.close()
 
 

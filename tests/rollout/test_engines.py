@@ -15,6 +15,7 @@ from azr_fast.errors import UserError
 from azr_fast.policy.models import ModelFiles
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.engine import Request
+from azr_fast.types import Sampling, Stop
 
 from .conftest import ROLLOUT, Rig, drain
 
@@ -30,7 +31,7 @@ def test_a_context_that_is_too_short_is_refused_at_once(tiny: ModelFiles, name: 
         r"rollout\.max_prompt_tokens \+ rollout\.max_new_tokens is 513 .* has 512 tokens: lower"
     )
     with pytest.raises(UserError, match=limits):
-        open_engine(config, tiny, SimpleNamespace(stop_ids=frozenset()), ModelConfig(), seed=0)
+        open_engine(config, tiny, SimpleNamespace(stops=None), ModelConfig(), seed=0)
 
 
 def test_empty_poll_returns_at_once(rig: Rig) -> None:
@@ -61,35 +62,84 @@ def test_logprobs_are_those_of_the_sampled_tokens(rig: Rig) -> None:
 
 
 def test_the_end_token_is_included_and_ends_the_answer(rig: Rig) -> None:
-    requests = [Request((i,), rig.prompts[i % 2], i, 64) for i in range(12)]
-    ended = [c for c in rig.generate(requests).values() if not c.truncated]
+    requests = [Request((i,), rig.prompts[i % 2], i, Sampling(64)) for i in range(12)]
+    ended = [c for c in rig.generate(requests).values() if c.stop is Stop.END]
     assert ended
     for completion in ended:
-        assert completion.token_ids[-1] in rig.stop_ids
-        assert not rig.stop_ids.intersection(completion.token_ids[:-1])
+        assert completion.token_ids[-1] in rig.stops.token_ids
+        assert not rig.stops.token_ids.intersection(completion.token_ids[:-1])
         assert len(completion.logprobs) == len(completion.token_ids)
 
 
 def test_answers_that_reach_the_limit_are_truncated(rig: Rig) -> None:
-    requests = [Request((i,), rig.prompts[-1], i, 2) for i in range(6)]
-    truncated = [c for c in rig.generate(requests).values() if c.truncated]
+    requests = [Request((i,), rig.prompts[-1], i, Sampling(2)) for i in range(6)]
+    truncated = [c for c in rig.generate(requests).values() if c.stop is Stop.LENGTH]
     assert truncated
     for completion in truncated:
         assert len(completion.token_ids) == 2
-        assert not rig.stop_ids.intersection(completion.token_ids)
+        assert not rig.stops.token_ids.intersection(completion.token_ids)
+
+
+def test_a_stop_string_is_included_and_ends_the_answer(rig: Rig) -> None:
+    """Each answer is stopped by what it is known to say; what nobody says changes nothing."""
+    unsaid = "\x00never\x00"
+
+    def requests(*stop: str) -> list[Request]:
+        return [Request((i,), rig.prompts[i % 3], i, Sampling(24, stop=stop)) for i in range(9)]
+
+    rig.forget()
+    free = rig.generate(requests())
+    long = {key: answer for key, answer in free.items() if len(answer.token_ids) >= 8}
+    assert len(long) > 1
+    for key, answer in long.items():
+        string = rig.stops.decode(answer.token_ids[3:5])
+        stopped = rig.generate([requests(string, unsaid)[key[0]]])[key]
+        assert stopped.stop is Stop.STRING
+        assert string in rig.stops.decode(stopped.token_ids)
+        assert string not in rig.stops.decode(stopped.token_ids[:-1])
+    rig.forget()
+    assert rig.generate(requests(unsaid)) == free
+
+
+def test_each_request_is_sampled_in_its_own_way(rig: Rig) -> None:
+    """Greedy, cold, hot and of a nucleus side by side, and each as it would be alone."""
+    prompt = rig.prompts[-1]
+    ways = [
+        Sampling(12, temperature=0.0),
+        Sampling(7, temperature=0.5),
+        Sampling(9, temperature=2.0, top_p=0.5),
+        Sampling(12),
+    ]
+    together = rig.generate([Request((i,), prompt, 5, way) for i, way in enumerate(ways)])
+    for i, way in enumerate(ways):
+        answer = together[(i,)]
+        assert len(answer.token_ids) <= way.max_tokens
+        expected = rig.distributions(prompt, answer.token_ids, way)
+        chosen = expected.gather(1, torch.tensor(answer.token_ids)[:, None])[:, 0]
+        torch.testing.assert_close(
+            torch.tensor(answer.logprobs), chosen, atol=2 * rig.tolerance, rtol=0
+        )
+        if way.temperature == 0.0:
+            best = expected.max(-1).values
+            torch.testing.assert_close(chosen, best, atol=2 * rig.tolerance, rtol=0)
+
+
+def test_greedy_answers_do_not_follow_the_seed(tiny_rig: Rig) -> None:
+    one, other = (tiny_rig.generate(tiny_rig.requests(8, seed, temperature=0.0)) for seed in (0, 9))
+    assert [c.token_ids for c in one.values()] == [c.token_ids for c in other.values()]
 
 
 def test_requests_join_while_others_decode(rig: Rig) -> None:
-    rig.engine.submit(Request((0,), rig.prompts[0], 1, 12))
+    rig.engine.submit(Request((0,), rig.prompts[0], 1, Sampling(12)))
     finished = rig.engine.poll()
-    rig.engine.submit(Request((0, 3), rig.prompts[1], 2, 5))
+    rig.engine.submit(Request((0, 3), rig.prompts[1], 2, Sampling(5)))
     finished += list(drain(rig.engine, 2 - len(finished)).values())
     assert {c.id for c in finished} == {(0,), (0, 3)}
     assert rig.engine.poll() == []
 
 
 def test_more_requests_than_run_at_once_all_finish(rig: Rig) -> None:
-    requests = [Request((i,), rig.prompts[i % 3], i, 3) for i in range(40)]
+    requests = [Request((i,), rig.prompts[i % 3], i, Sampling(3)) for i in range(40)]
     assert len(rig.generate(requests)) == 40
 
 
@@ -104,8 +154,8 @@ def test_generated_tokens_counts_every_sampled_token(rig: Rig) -> None:
 
 
 def test_prompts_that_cannot_fit_are_refused(rig: Rig) -> None:
-    with pytest.raises(AssertionError, match="tokens exceed"):
-        rig.engine.submit(Request((0,), (5,) * 10_000, 0, 8))
+    with pytest.raises(AssertionError, match="may take 10008 tokens"):
+        rig.engine.submit(Request((0,), (5,) * 10_000, 0, Sampling(8)))
     assert rig.engine.poll() == []
 
 
@@ -126,7 +176,7 @@ def test_new_weights_are_used_at_once_and_can_be_taken_back(rig: Rig) -> None:
 def test_cached_prefixes_of_old_weights_are_not_used(rig: Rig) -> None:
     """Swapping two layers' values changes what is cached, not the head."""
     long = [rig.prompts[0] * 8]
-    request = Request((0,), long[0], 7, 4)
+    request = Request((0,), long[0], 7, Sampling(4))
     rig.forget()
     old = rig.generate([request])[(0,)]
     name = "model.layers.0.self_attn.v_proj.weight"

@@ -14,11 +14,11 @@ from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 from azr_fast.config.load import load_config
 from azr_fast.config.schema import Config, ModelConfig, UpdateConfig
 from azr_fast.errors import UserError
-from azr_fast.policy.chat import Renderer
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.policy import Policy
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.engine import Engine
+from azr_fast.rollout.load import load_renderer
 from azr_fast.rollout.parity import (
     ParityError,
     check_gap,
@@ -28,6 +28,7 @@ from azr_fast.rollout.parity import (
     prove_engine,
     send_weights,
 )
+from azr_fast.rollout.renderer import Renderer
 
 from .conftest import open_transformers, open_vllm
 
@@ -54,7 +55,7 @@ def engine(
     if request.param == "vllm":
         engine = open_vllm(smollm, renderer)
     else:
-        engine = open_transformers(smollm, renderer.stop_ids, ModelConfig().dtype)
+        engine = open_transformers(smollm, renderer.stops, ModelConfig().dtype)
     yield engine
     engine.close()
 
@@ -197,7 +198,7 @@ def test_a_mixture_of_experts_is_trained_or_refused_by_name(
     files = random_mixture(smollm, tmp_path / "mixture")
     keys = {"model.name": str(files.folder), "rollout.engine": engine_name}
     config = config_with(**keys, **{"rollout.cache_gib": 0.2, "model.device": "cpu"})
-    renderer = Renderer(files.folder)
+    renderer = load_renderer(files)
     policy = Policy(files, config.model, config.update, temperature=1.0)
     if engine_name == "vllm":
         pytest.importorskip("vllm", reason="the vLLM engine is not installed")

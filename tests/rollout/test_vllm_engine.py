@@ -13,10 +13,11 @@ import torch
 
 from azr_fast.config.schema import ModelConfig
 from azr_fast.errors import UserError
-from azr_fast.policy.chat import Renderer
 from azr_fast.policy.models import ModelFiles
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.engine import EngineDied, Request
+from azr_fast.rollout.renderer import Renderer
+from azr_fast.types import Sampling
 
 from .conftest import ROLLOUT, Rig, open_vllm
 
@@ -35,22 +36,14 @@ def test_torch_keeps_its_threads(smollm: ModelFiles, renderer: Renderer) -> None
     engine.close()  # idempotent
 
 
-def test_logprobs_are_those_after_temperature_and_nucleus(
-    vllm_rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_logprobs_are_those_after_temperature_and_nucleus(vllm_rig: Rig) -> None:
     """vLLM's default, log-probs before temperature, is off by 0.2 and more here."""
-    from azr_fast.rollout.transformers_engine import _nucleus
-
-    changed = ROLLOUT.model_copy(update={"temperature": 0.6, "top_p": 0.9})
-    monkeypatch.setattr(vllm_rig.engine, "_config", changed)
     gaps = []
-    for completion in vllm_rig.generate(vllm_rig.requests(24)).values():
-        prompt = vllm_rig.prompts[completion.id[0]]
-        ids = torch.tensor([prompt + completion.token_ids])
-        with torch.inference_mode():
-            logits_TV = vllm_rig.reference(ids[:, :-1]).logits[0, len(prompt) - 1 :].float()
-        logp_TV = _nucleus(torch.log_softmax(logits_TV / 0.6, -1), 0.9)
-        expected = logp_TV.gather(1, ids[0, len(prompt) :, None])[:, 0]
+    requests = vllm_rig.requests(24, temperature=0.6, top_p=0.9)
+    for completion in vllm_rig.generate(requests).values():
+        request, ids = requests[completion.id[0]], completion.token_ids
+        logp_TV = vllm_rig.distributions(request.prompt_ids, ids, request.sampling)
+        expected = logp_TV.gather(1, torch.tensor(ids)[:, None])[:, 0]
         gaps.append((expected - torch.tensor(completion.logprobs)).abs())
     assert torch.cat(gaps).mean() < 0.03
 
@@ -58,7 +51,7 @@ def test_logprobs_are_those_after_temperature_and_nucleus(
 def test_more_prompt_tokens_than_a_step_takes(vllm_rig: Rig) -> None:
     """vLLM cannot cut the prompt of a seeded request into steps on a CPU: it dies."""
     prompts = [tuple(range(start, start + 380)) for start in range(1000, 1016)]
-    requests = [Request((i,), ids, i, 2) for i, ids in enumerate(prompts)]
+    requests = [Request((i,), ids, i, Sampling(2)) for i, ids in enumerate(prompts)]
     assert len(vllm_rig.generate(requests)) == 16
 
 
@@ -97,7 +90,7 @@ def test_a_failing_step_is_an_engine_that_died(smollm: ModelFiles, renderer: Ren
     engine = cast(Any, open_vllm(smollm, renderer))
     runner = engine._engine.model_executor.driver_worker.worker.model_runner
     runner.model.model.norm.weight.data = torch.ones(3)  # the next forward pass cannot work
-    engine.submit(Request((0,), (1, 2, 3), 0, 4))
+    engine.submit(Request((0,), (1, 2, 3), 0, Sampling(4)))
     with pytest.raises(EngineDied, match="--resume"):
         engine.poll()
     engine.close()

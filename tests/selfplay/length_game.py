@@ -2,34 +2,42 @@
 
 from azr_fast.rollout.engine import EngineDied
 from azr_fast.rollout.transformers_engine import TransformersEngine
-from azr_fast.selfplay.types import Judgement, Message, Prompt, Role, Status, Task
+from azr_fast.types import Message, Source, Status, Task, Verdict
 
 
 class LengthGame:
     """Proposals and solutions are right when their text has an even number of characters."""
 
     kinds = ("even",)
+    prices_known_tasks = True
     end_tokens = frozenset({2})
 
     def first_tasks(self):
         return [Task("even", "first", {})]
 
-    def proposal_prompts(self, kind, count, buffer, rng):
-        return [Prompt(kind, Role.PROPOSER, (Message("user", "pose"),))] * count
-
-    def gate(self, answer):
-        if len(answer.text) % 2:
-            return Judgement(Status.REJECTED, "odd")
-        return Judgement(Status.PASSED, "ok", task=Task("even", answer.text, {}))
-
-    def solve_prompt(self, task):
-        return Prompt("even", Role.SOLVER, (Message("user", "solve"),), task=task)
-
-    def grade(self, answer):
-        return Judgement(Status.WRONG if len(answer.text) % 2 else Status.PASSED, "even")
-
     def seeds_from(self, task):
         return [task]
+
+    def sources(self, kind, count, tasks, rng):
+        return [Source(kind)] * count
+
+    async def propose(self, source, chat):
+        said = await chat.say(Message("user", "pose"))
+        if len(said) % 2:
+            return Verdict(Status.REJECTED, "odd")
+        return Verdict(Status.PASSED, "ok", task=Task("even", said, {}))
+
+    async def solve(self, task, chat):
+        said = await chat.say(Message("user", "solve"))
+        return Verdict(Status.WRONG if len(said) % 2 else Status.PASSED, "even")
+
+    def score(self, families):
+        for family in families:
+            for episode in family.episodes:
+                episode.reward = float(episode.passed)
+
+    def follow_ups(self, family):
+        return ()
 
     def verification(self):
         return {}
@@ -38,11 +46,22 @@ class LengthGame:
 class StubbornGame(LengthGame):
     """A game in which nothing is ever right, and in which answers never end."""
 
-    def gate(self, answer):
-        return Judgement(Status.MALFORMED, "no")
+    async def propose(self, source, chat):
+        await chat.say(Message("user", "pose"))
+        return Verdict(Status.MALFORMED, "no")
 
-    def grade(self, answer):
-        return Judgement(Status.MALFORMED, "no")
+    async def solve(self, task, chat):
+        await chat.say(Message("user", "solve"))
+        return Verdict(Status.MALFORMED, "no")
+
+
+class BrokenGame(LengthGame):
+    """A game with a fault in it."""
+
+    async def propose(self, source, chat):
+        raise ZeroDivisionError("a fault of the game")
+
+    solve = propose
 
 
 class DullGame(StubbornGame):

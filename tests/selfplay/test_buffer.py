@@ -5,7 +5,7 @@ import pytest
 
 from azr_fast.errors import UserError
 from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.selfplay.types import Task
+from azr_fast.types import Task
 
 
 def task(name, kind="deduction", **payload):

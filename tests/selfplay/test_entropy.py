@@ -9,29 +9,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr_fast.selfplay.entropy import entropy_shares, entropy_weights, keep_probability
-from azr_fast.selfplay.types import Answer, Judged, Judgement, Prompt, Role, Status
-
-PROMPT = Prompt("deduction", Role.SOLVER, ())
+from azr_fast.types import Episode, Role
 
 
-def judged(request, logprobs, advantage=0.0):
-    ids = tuple(range(len(logprobs)))
-    answer = Answer(request, PROMPT, (1,), ids, tuple(logprobs), "", False)
-    return Judged(answer, Judgement(Status.WRONG, "wrong_output"), advantage=advantage)
+def episode(id_, logprobs, advantage=0.0):
+    tokens = len(logprobs)
+    return Episode(
+        id_,
+        Role.SOLVER,
+        "deduction",
+        token_ids=[1, *range(tokens)],
+        sampled=[False] + [True] * tokens,
+        logprobs=[0.0, *logprobs],
+        advantage=advantage,
+    )
 
 
 LOGPROBS = st.lists(st.floats(-30, 0), max_size=6)
 BATCHES = st.lists(st.tuples(LOGPROBS, st.sampled_from([0.0, -1.0, 0.5])), max_size=8).map(
-    lambda rows: [judged((i,), *row) for i, row in enumerate(rows)]
+    lambda rows: [episode((i,), *row) for i, row in enumerate(rows)]
 )
 
 
 def test_the_probability_grows_with_the_square_root_of_the_surprisal():
-    got = [keep_probability(judged((0,), [-s, -s]).answer) for s in (0.0, 0.001, 0.25, 1, 4, 9)]
+    got = [keep_probability(episode((0,), [-s, -s])) for s in (0.0, 0.001, 0.25, 1, 4, 9)]
     assert got == pytest.approx([0.05, 0.05, 0.25, 0.5, 1.0, 1.0])
-    assert keep_probability(judged((0,), [0.0, -0.5, 0.0, -0.5]).answer) == pytest.approx(0.25)
-    assert keep_probability(judged((0,), [-math.inf]).answer) == 1.0
-    assert keep_probability(judged((0,), []).answer) == 0.05
+    assert keep_probability(episode((0,), [0.0, -0.5, 0.0, -0.5])) == pytest.approx(0.25)
+    assert keep_probability(episode((0,), [-math.inf])) == 1.0
+    assert keep_probability(episode((0,), [])) == 0.05
 
 
 @given(BATCHES, st.text(max_size=3))
@@ -43,15 +48,15 @@ def test_a_weight_is_kept_over_its_probability_or_0_and_no_advantage_is_touched(
         if one.advantage:
             assert after == before
         else:
-            assert after in (0.0, before / keep_probability(one.answer))
+            assert after in (0.0, before / keep_probability(one))
             assert after <= 20.0 * before
 
 
 def test_the_expected_gradient_is_unchanged():
     """All outcomes of the choice, each with its exact probability, on the entropies of softmaxes
     that share their parameters."""
-    batch = [judged((i,), [-s] * 3) for i, s in enumerate((0.1, 0.5, 2.0))]
-    batch.append(judged((3,), [-0.1] * 3, advantage=1.0))
+    batch = [episode((i,), [-s] * 3) for i, s in enumerate((0.1, 0.5, 2.0))]
+    batch.append(episode((3,), [-0.1] * 3, advantage=1.0))
     weights = [0.1, 0.2, 0.3, 0.4]
     shared = torch.randn(5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     mixing = torch.randn(4, 5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -67,7 +72,7 @@ def test_the_expected_gradient_is_unchanged():
     assert len(outcomes) == 8
     expected, total = torch.zeros_like(shared), 0.0
     for outcome in outcomes:
-        p = [keep_probability(one.answer) for one in batch[:3]]
+        p = [keep_probability(one) for one in batch[:3]]
         chance = math.prod(q if w else 1 - q for q, w in zip(p, outcome, strict=False))
         expected, total = expected + chance * gradient(outcome), total + chance
     assert total == pytest.approx(1.0)
@@ -75,13 +80,13 @@ def test_the_expected_gradient_is_unchanged():
 
 
 def test_answers_are_kept_as_often_as_they_should():
-    batch = [judged((i, j), [-0.25]) for i in range(100) for j in range(100)]
+    batch = [episode((i, j), [-0.25]) for i in range(100) for j in range(100)]
     kept = sum(1 for w in entropy_weights(batch, [1.0] * 10_000, 0.001, "0/7") if w)
     assert abs(kept - 2500) < 4 * math.sqrt(10_000 * 0.25 * 0.75)
 
 
 def test_the_choice_follows_from_seed_and_request_whatever_the_order():
-    batch = [judged((i // 3, i % 3), [-0.5]) for i in range(60)]
+    batch = [episode((i // 3, i % 3), [-0.5]) for i in range(60)]
     ones = [1.0] * len(batch)
     first = entropy_weights(batch, ones, 0.001, "3/1")
     assert entropy_weights(batch, ones, 0.001, "3/1") == first
@@ -90,15 +95,15 @@ def test_the_choice_follows_from_seed_and_request_whatever_the_order():
 
 
 def test_without_a_bonus_nothing_is_computed_for_it():
-    batch = [judged((0,), [-3.0]), judged((1,), [-3.0], advantage=1.0)]
+    batch = [episode((0,), [-3.0]), episode((1,), [-3.0], advantage=1.0)]
     assert entropy_weights(batch, [1.0, 1.0], 0.0, "") == [0.0, 1.0]
 
 
 def test_the_shares_count_tokens():
     batch = [
-        judged((0,), [-1.0] * 5),
-        judged((1,), [-1.0] * 3),
-        judged((2,), [-1.0] * 12, advantage=2.0),
+        episode((0,), [-1.0] * 5),
+        episode((1,), [-1.0] * 3),
+        episode((2,), [-1.0] * 12, advantage=2.0),
     ]
     got = entropy_shares(batch, [0.3, 0.0, 0.1])
     assert got == pytest.approx({"entropy_only": 0.25, "left_out": 0.15})

@@ -3,9 +3,12 @@ a game of lengths."""
 
 import json
 import math
+import re
 import shutil
 import time
+from asyncio import Runner
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,16 +16,19 @@ import torch
 from azr_fast.config.load import load_config
 from azr_fast.errors import UserError
 from azr_fast.observe.runfolder import RunFolder
-from azr_fast.policy.chat import Renderer
 from azr_fast.policy.models import ModelFiles, resolve_model
 from azr_fast.policy.policy import Policy
+from azr_fast.rollout.decoder import Decoder
 from azr_fast.rollout.engine import EngineDied
+from azr_fast.rollout.episodes import Episodes
+from azr_fast.rollout.load import load_renderer
 from azr_fast.rollout.parity import ParityError
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.guard import FRUITLESS_STEPS
 from azr_fast.selfplay.loop import Parts, Trainer
+from azr_fast.session import sampling
 
-from .length_game import DullGame, FaultyEngine, LengthGame, StubbornGame, Told
+from .length_game import BrokenGame, DullGame, FaultyEngine, LengthGame, StubbornGame, Told
 
 KEYS = {
     "run.name": "run",
@@ -35,7 +41,6 @@ KEYS = {
     "seeding.tasks": 0,
     "rollout.max_prompt_tokens": 64,
     "rollout.max_new_tokens": 8,
-    "reward.duplicate": "none",
     "update.lr": 1e-3,
 }
 
@@ -66,11 +71,17 @@ def play(tmp_path, files):
     def train(game=LengthGame, prepare=lambda trainer: None, resume=False, **keys):
         config = load_config("cpu", {"run.dir": str(tmp_path)} | KEYS | keys)
         run = RunFolder.resume(tmp_path / "run") if resume else RunFolder.create(config)
-        renderer, told, raised = Renderer(files.folder), Told(), None
-        with closing(run), closing(TaskBuffer(run.tasks, 100)) as buffer:
-            engine = FaultyEngine(config.rollout, files, game.end_tokens, config.model)
+        renderer, told, raised = load_renderer(files), Told(), None
+        with closing(run), closing(TaskBuffer(run.tasks, 100)) as buffer, Runner() as runner:
+            renderer.template = replace(renderer.template, ends=game.end_tokens)
+            stops = renderer.stops
+            engine = FaultyEngine(config.rollout, files, stops, config.model)
             policy = Policy(files, config.model, config.update, config.rollout.temperature)
-            parts = Parts(game(), buffer, policy, engine, renderer)
+            rollout = config.rollout
+            episodes = Episodes(
+                Decoder(engine, runner), renderer, sampling(rollout), rollout.max_prompt_tokens
+            )
+            parts = Parts(game(), buffer, policy, engine, episodes)
             trainer = Trainer(config, parts, run, told, lambda: False)
             prepare(trainer)
             try:
@@ -229,6 +240,7 @@ def test_the_time_limit_counts_seeding(play):
         (DullGame, {}, "no answer has an advantage"),
         (LengthGame, {"rollout.max_prompt_tokens": 3}, "longer than rollout.max_prompt_tokens"),
         (StubbornGame, {"rollout.max_new_tokens": 1}, "cut off at rollout.max_new_tokens"),
+        (BrokenGame, {}, "episodes broke off, the first by ZeroDivisionError: a fault of the game"),
     ],
 )
 def test_steps_that_cannot_teach_are_said_and_stop_the_run(play, game, keys, reason):
@@ -240,14 +252,24 @@ def test_steps_that_cannot_teach_are_said_and_stop_the_run(play, game, keys, rea
     assert saved(trainer) == [FRUITLESS_STEPS]
 
 
+def test_answers_that_are_cut_off_are_said_at_once(play):
+    trainer, _ = play(**{"rollout.max_new_tokens": 1, "run.steps": 1})
+    assert any(
+        re.match(r"\d+ of \d+ answers were cut off at rollout.max_new_tokens", note)
+        for note in trainer.observer.notes
+    )
+    calm, _ = play(DullGame, **{"run.name": "calm", "run.steps": 1})
+    assert not any("cut off" in note for note in calm.observer.notes)
+
+
 def test_a_fruitless_step_between_good_ones_is_no_reason_to_stop(play):
     def sometimes(trainer):
         credit = trainer.credit
 
-        def equal_rewards(answers):
-            batch = credit(answers)
+        def equal_rewards(families):
+            batch = credit(families)
             if trainer.done % 2:
-                for one in answers:
+                for one in batch:
                     one.advantage = 0.0
             return batch
 

@@ -3,19 +3,24 @@
 A proposal names its task, or is "junk"; a solution is "right" or not.
 """
 
+import asyncio
+import random
 from collections import defaultdict
-from itertools import cycle
+from contextlib import closing
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
 
-from azr_fast.config.schema import Config, PlayConfig, RewardConfig, SeedingConfig
+from azr_fast.config.schema import Config, PlayConfig, SeedingConfig
+from azr_fast.rollout.decoder import Decoder
 from azr_fast.rollout.engine import Completion
-from azr_fast.rollout.stream import Stream
+from azr_fast.rollout.episodes import Episodes
+from azr_fast.rollout.renderer import Given
 from azr_fast.selfplay import seeding
 from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.selfplay.play import Round, is_priced_answer
-from azr_fast.selfplay.types import Judgement, Message, Prompt, Role, Status, Task
+from azr_fast.selfplay.play import Round
+from azr_fast.types import Message, Sampling, Source, Status, Stop, Task, Verdict
 
 
 class WordGame:
@@ -23,63 +28,74 @@ class WordGame:
 
     kinds = ("a", "b")
 
+    def __init__(self, prices_known_tasks=True):
+        self.prices_known_tasks = prices_known_tasks
+
     def first_tasks(self):
         return [Task("a", "first", {})]
 
-    def proposal_prompts(self, kind, count, buffer, rng):
-        return [Prompt(kind, Role.PROPOSER, (Message("user", f"pose {kind}"),))] * count
+    def sources(self, kind, count, tasks, rng):
+        return [Source(kind)] * count
 
-    def gate(self, answer):
-        if answer.text == "junk":
-            return Judgement(Status.REJECTED, "junk")
-        return Judgement(Status.PASSED, "ok", task=Task(answer.prompt.kind, answer.text, {}))
+    async def propose(self, source, chat):
+        said = await chat.say(Message("user", f"pose {source.kind}"))
+        if said == "junk":
+            return Verdict(Status.REJECTED, "junk")
+        return Verdict(Status.PASSED, "ok", task=Task(source.kind, said, {}))
 
-    def solve_prompt(self, task):
-        return Prompt(task.kind, Role.SOLVER, (Message("user", f"solve {task.key}"),), task=task)
-
-    def grade(self, answer):
-        return Judgement(Status.PASSED if answer.text == "right" else Status.WRONG, answer.text)
+    async def solve(self, task, chat):
+        said = await chat.say(Message("user", f"solve {task.key}"))
+        return Verdict(Status.PASSED if said == "right" else Status.WRONG, said)
 
     def seeds_from(self, task):
         return [task]
 
 
 class ScriptedEngine:
-    """An `Engine` that gives the answers to each prompt in turn, the newest request first."""
+    """An `Engine` that has answers to each prompt: a list, of which the place of an episode chooses
+    one, or an iterator. It ends requests in an order of its own."""
 
     name = "scripted"
 
-    def __init__(self, script):
-        self._answers = defaultdict(lambda: cycle(["right"]))
-        self._answers.update({prompt: cycle(answers) for prompt, answers in script.items()})
-        self._done = []
+    def __init__(self, script, order):
+        self._script = defaultdict(lambda: ["right"], script)
+        self._queue = []
+        self._rng = random.Random(order)
 
     def submit(self, request):
-        text = next(self._answers["".join(map(chr, request.prompt_ids))])
-        ids = tuple(map(ord, text))
-        self._done.insert(0, Completion(request.id, ids, (0.0,) * len(ids), truncated=False))
+        self._queue.append(request)
+
+    def in_batch(self):
+        return self._rng.random() < 0.5
 
     def poll(self):
-        done, self._done = self._done, []
-        return done
+        request = self._queue.pop(self._rng.randrange(len(self._queue)))
+        answers = self._script["".join(map(chr, request.prompt_ids))]
+        listed = isinstance(answers, list)
+        ids = tuple(map(ord, answers[request.id[-2] % len(answers)] if listed else next(answers)))
+        return [Completion(request.id, (*ids, 0), (0.0,) * (len(ids) + 1), Stop.END)]
 
     def cancel(self):
-        self._done = []
+        self._queue = []
 
     def generated_tokens(self):
         return 0
 
 
-# One token per character.
+# One token per character; 0 ends a turn.
 RENDERER = SimpleNamespace(
-    encode=lambda prompt: tuple(map(ord, prompt.messages[0].content)),
-    decode=lambda ids: "".join(map(chr, ids)),
+    begin=lambda messages, prefill: Given(tuple(map(ord, messages[0].content)), "", prefill),
+    text=lambda ids, after: "".join(map(chr, ids)),
+    template=SimpleNamespace(ends={0}, stop_strings=()),
 )
 
 
-def stream_of(script):
-    engine = ScriptedEngine(script)
-    return Stream(engine, RENDERER, max_prompt_tokens=99, max_new_tokens=9, threads=3)
+@pytest.fixture
+def episodes_of():
+    with asyncio.Runner() as runner:
+        yield lambda script, order=0: Episodes(
+            Decoder(ScriptedEngine(script, order), runner), RENDERER, Sampling(9), 99
+        )
 
 
 @pytest.fixture
@@ -89,12 +105,17 @@ def buffer():
     buffer.close()
 
 
-def play(buffer, script, duplicate=None, **sizes):
-    config = Config(
-        play=PlayConfig(**({"proposals": 2, "solves": 2, "price_samples": 2} | sizes)),
-        reward=RewardConfig(duplicate=duplicate),
-    )
-    return Round(WordGame(), buffer, stream_of(script), config, step=1).play()
+@pytest.fixture
+def play(buffer, episodes_of):
+    """Plays a round with a script; returns its episodes."""
+
+    def families(script, prices_known_tasks=True, order=0, **sizes):
+        sizes = {"proposals": 2, "solves": 2, "price_samples": 2} | sizes
+        episodes = episodes_of(script, order)
+        game, config = WordGame(prices_known_tasks), Config(play=PlayConfig(**sizes))
+        return episodes.decoder.run(Round(game, buffer, episodes, config, step=1).play())
+
+    return families
 
 
 def fill(buffer, kind, *keys):
@@ -102,78 +123,77 @@ def fill(buffer, kind, *keys):
         buffer.add(Task(kind, key, {}), 0)
 
 
-def proposals(answers):
-    return {
-        (one.answer.prompt.kind, one.answer.text): one.stats
-        for one in answers
-        if one.answer.prompt.role is Role.PROPOSER
-    }
+def proposals(families):
+    """The facts of each proposal, by its type and what it says."""
+    posed = [family.proposal for family in families if family.proposal]
+    return {(one.kind, one.messages[-1].content): one.facts for one in posed}
 
 
-def solved_beside_prices(answers):
+def solved_beside_prices(families):
     """The (type, key) of tasks whose solutions priced no proposal, in order."""
-    solved = [one.answer.prompt.task for one in answers if not is_priced_answer(one.answer)]
-    return [(task.kind, task.key) for task in solved if task]
+    return [(f.task.kind, f.task.key) for f in families if not f.proposal]
 
 
 def recorded(buffer):
     return dict(buffer._db.execute("SELECT kind || key, accuracy FROM tasks"))
 
 
-def test_a_new_task_is_priced_by_the_share_of_right_solutions(buffer):
+def test_a_new_task_is_priced_by_the_share_of_right_solutions(play, buffer):
     script = {
         "pose a": ["x", "junk"],
         "pose b": ["y", "z"],
         "solve x": ["right", "wrong", "wrong", "wrong"],
         "solve y": ["wrong"],
     }
-    stats = proposals(play(buffer, script, price_samples=4))
-    assert stats["a", "x"] == {"new": True, "accuracy": 0.25}
-    assert stats["b", "y"] == {"new": True, "accuracy": 0.0}
-    assert stats["b", "z"] == {"new": True, "accuracy": 1.0}
-    assert stats["a", "junk"] == {}
+    facts = proposals(play(script, price_samples=4))
+    assert facts["a", "x"] == {"new": True, "accuracy": 0.25}
+    assert facts["b", "y"] == {"new": True, "accuracy": 0.0}
+    assert facts["b", "z"] == {"new": True, "accuracy": 1.0}
+    assert facts["a", "junk"] == {}
     assert recorded(buffer) == {"ax": 0.25, "by": 0.0, "bz": 1.0}
 
 
-def test_a_task_that_nobody_can_be_asked_counts_as_unsolved(buffer):
+def test_a_task_that_nobody_can_be_asked_counts_as_unsolved(play):
     long = "x" * 99  # the prompt that shows it is over the limit
-    answers = play(buffer, {"pose a": [long, "junk"], "pose b": ["junk"]})
-    assert proposals(answers)["a", long] == {"new": True, "accuracy": 0.0}
-    assert len(answers) == 4
+    families = play({"pose a": [long, "junk"], "pose b": ["junk"]})
+    assert proposals(families)["a", long] == {"new": True, "accuracy": 0.0}
+    assert [one.verdict.code for one in families[0].solves] == ["prompt_too_long"] * 2
+    assert all(one.failed and not one.length for one in families[0].solves)
 
 
-def test_a_known_task_is_priced_only_where_duplicates_have_no_reward_of_their_own(buffer):
+def test_a_known_task_is_priced_only_where_the_game_wants_it(play, buffer):
     fill(buffer, "a", "old")
     script = {"pose a": ["old", "x"], "pose b": ["junk"], "solve old": ["wrong"]}
-    answers = play(buffer, script, duplicate=-0.5, solves=1)
-    assert proposals(answers)["a", "old"] == {"new": False}
-    assert (0, 0) not in [one.answer.request for one in answers]
-    priced = proposals(play(buffer, script, duplicate=None, solves=1))
+    families = play(script, prices_known_tasks=False, solves=1)
+    assert proposals(families)["a", "old"] == {"new": False}
+    assert families[0].solves == []
+    priced = proposals(play(script, solves=1))
     assert priced["a", "old"] == {"new": False, "accuracy": 0.0}
     assert recorded(buffer)["aold"] is None
 
 
-def test_the_second_proposal_of_a_task_in_one_round_is_a_duplicate(buffer):
-    answers = play(buffer, {"pose a": ["x"], "pose b": ["junk"]}, duplicate=-0.5)
-    posed = [one.stats for one in answers if one.judgement.task]
+def test_the_second_proposal_of_a_task_in_one_round_is_a_duplicate(play):
+    families = play({"pose a": ["x"], "pose b": ["junk"]}, prices_known_tasks=False)
+    posed = [f.proposal.facts for f in families if f.proposal and f.task]
     assert posed == [{"new": True, "accuracy": 1.0}, {"new": False}]
 
 
-def test_a_task_known_to_another_type_takes_no_solve_slot(buffer):
+def test_a_task_known_to_another_type_takes_no_solve_slot(play, buffer):
     """It is admitted to its own type, but nothing priced it: its type's budget stays whole."""
     fill(buffer, "b", "twin")
     fill(buffer, "a", "old", "older")
-    answers = play(buffer, {"pose a": ["twin"], "pose b": ["junk"]}, duplicate=-0.5)
-    assert proposals(answers)["a", "twin"] == {"new": False}
+    families = play({"pose a": ["twin"], "pose b": ["junk"]}, prices_known_tasks=False)
+    assert proposals(families)["a", "twin"] == {"new": False}
     assert buffer.count("a") == 3
-    solved = solved_beside_prices(answers)
+    solved = solved_beside_prices(families)
     assert sorted(solved) == [("a", "old"), ("a", "older"), ("b", "twin")]
 
 
-def test_answers_are_ordered_by_request_whatever_finishes_first(buffer):
+def test_families_are_ordered_by_request_whatever_ends_first(play, buffer):
     fill(buffer, "b", "old")
-    answers = play(buffer, {"pose a": ["junk", "x"], "pose b": ["junk"]})
-    assert [(one.answer.request, one.answer.prompt.messages[0].content) for one in answers] == [
+    families = play({"pose a": ["junk", "x"], "pose b": ["junk"]}, order=1)
+    episodes = [one for family in families for one in family.episodes]
+    assert [(one.id, one.messages[0].content) for one in episodes] == [
         ((0,), "pose a"),
         ((1,), "pose a"),
         ((1, 0), "solve x"),
@@ -184,26 +204,43 @@ def test_answers_are_ordered_by_request_whatever_finishes_first(buffer):
     ]
 
 
-def test_priced_tasks_count_as_solved(buffer):
+def test_a_step_is_the_same_whichever_episode_ends_first(episodes_of):
+    script = {
+        "pose a": ["x", "junk", "x", "y"],
+        "pose b": ["x", "z", "w", "junk"],
+        "solve x": ["right", "wrong"],
+        "solve old": ["wrong", "right", "right"],
+    }
+    played = []
+    for order in range(20):
+        with closing(TaskBuffer(":memory:", capacity=100)) as buffer:
+            fill(buffer, "a", "old", "older", "oldest")
+            config = Config(play=PlayConfig(proposals=4, solves=3, price_samples=3))
+            episodes = episodes_of(script, order)
+            round_ = Round(WordGame(), buffer, episodes, config, step=1)
+            played.append((episodes.decoder.run(round_.play()), recorded(buffer)))
+    assert all(one == played[0] for one in played)
+
+
+def test_priced_tasks_count_as_solved(play, buffer):
     fill(buffer, "a", "old", "older")
-    answers = play(buffer, {"pose a": ["x", "junk"], "pose b": ["junk"]})
-    (only,) = solved_beside_prices(answers)  # of two: x is the other
-    assert only in {("a", "old"), ("a", "older")}
+    (only,) = solved_beside_prices(play({"pose a": ["x", "junk"], "pose b": ["junk"]}))
+    assert only in {("a", "old"), ("a", "older")}  # of two: x is the other
 
 
-def test_by_the_rule_of_the_paper_fresh_tasks_are_solved_again_and_first(buffer):
+def test_by_the_rule_of_the_paper_fresh_tasks_are_solved_again_and_first(play, buffer):
     fill(buffer, "a", "old", "older")
     script = {"pose a": ["x", "junk"], "pose b": ["y", "z"]}
-    answers = play(buffer, script, train_on_priced_answers=False)
-    solved = solved_beside_prices(answers)
+    families = play(script, train_on_priced_answers=False)
+    solved = solved_beside_prices(families)
     assert ("a", "x") in solved
     assert [kind for kind, _ in solved] == ["a", "a", "b", "b"]
     assert set(solved) > {("b", "y"), ("b", "z")}
-    assert sum(is_priced_answer(one.answer) for one in answers) == 6
+    assert sum(len(family.solves) for family in families if family.proposal) == 6
 
 
 @pytest.fixture
-def seed(buffer, monkeypatch):
+def seed(buffer, episodes_of, monkeypatch):
     """Seeds the buffers on a clock that each batch moves by a second; returns the batches' types."""
 
     def run(script, tasks, seconds):
@@ -211,12 +248,12 @@ def seed(buffer, monkeypatch):
         monkeypatch.setattr(seeding, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
         def on_batch(batch):
-            (kind,) = {one.answer.prompt.kind for one in batch}
+            (kind,) = {family.proposal.kind for family in batch}
             kinds.append(kind)
             now[0] += 1.0
 
         config = Config(seeding=SeedingConfig(tasks=tasks, seconds=seconds, batch=2))
-        seeding.seed_buffers(WordGame(), buffer, stream_of(script), config, on_batch)
+        seeding.seed_buffers(WordGame(), buffer, episodes_of(script), config, on_batch)
         return "".join(kinds)
 
     return run
@@ -229,13 +266,13 @@ def test_each_type_is_seeded_within_its_share_of_the_time(seed, buffer):
 
 
 def test_time_that_a_type_leaves_goes_to_the_next(seed, buffer):
-    names = [f"n{i}" for i in range(20)]
+    names = map("n{}".format, count())
     assert seed({"pose a": names, "pose b": ["junk"]}, tasks=5, seconds=6.0) == "aabbbb"
     assert buffer.count("a") == 5
     assert recorded(buffer)["an0"] is None  # seeds are not priced
 
 
 def test_full_buffers_end_the_seeding(seed, buffer):
-    names = [f"n{i}" for i in range(20)]
+    names = map("n{}".format, count())
     assert seed({"pose a": names, "pose b": names}, tasks=4, seconds=60.0) == "aabb"
     assert (buffer.count("a"), buffer.count("b")) == (5, 4)

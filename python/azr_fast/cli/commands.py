@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from azr_fast.cli.machine import version
 from azr_fast.cli.parser import Parser
-from azr_fast.config.keys import FIELDS
 from azr_fast.config.load import nearest
 from azr_fast.errors import UserError
 
@@ -42,7 +41,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def _refuse_option_of_train(words: Sequence[str]) -> None:
     option = words[0].partition("=")[0] if words else ""
-    if option[2:] in {*FIELDS, "preset", "resume", "dry-run", "time-limit"}:
+    of_train = {"preset", "resume", "dry-run", "time-limit"}
+    if option.startswith("--") and ("." in option or option[2:] in of_train):
         raise UserError(f"{option} follows a command: azr-fast train {' '.join(words)}")
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from azr_fast.config.keys import FIELDS, SECTIONS, allowed, to_text
+from azr_fast.config.keys import allowed, keys_of, to_text
 from azr_fast.config.load import nearest
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
@@ -40,16 +40,18 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_config_options(
-    parser: argparse.ArgumentParser, defaults: Config, sections: Iterable[str] = SECTIONS
+    parser: argparse.ArgumentParser, defaults: Config, sections: Iterable[str] = ()
 ) -> None:
-    """One option per key, grouped by section; the defaults shown are those of `defaults`."""
-    for section in sections:
-        group = parser.add_argument_group(section, SECTIONS[section].__doc__)
+    """One option per key of these sections, of all where none is named; the defaults shown are
+    those of `defaults`."""
+    keys = keys_of(type(defaults))
+    for section in sections or keys.sections:
+        group = parser.add_argument_group(section, keys.sections[section].__doc__)
         values = getattr(defaults, section)
-        for key, field in FIELDS.items():
+        for key, field in keys.fields.items():
             if key.startswith(f"{section}."):
                 default = to_text(getattr(values, key.removeprefix(f"{section}."))) or "empty"
-                text = f"{field.description} ({allowed(key)}; default: {default})"
+                text = f"{field.description} ({allowed(field)}; default: {default})"
                 group.add_argument(
                     f"--{key}",
                     dest=key,
@@ -61,4 +63,4 @@ def add_config_options(
 
 def overrides(space: argparse.Namespace) -> dict[str, str]:
     """The config keys given on the command line, as typed."""
-    return {key: value for key, value in vars(space).items() if key in FIELDS}
+    return {key: value for key, value in vars(space).items() if "." in key}

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from azr_fast.cli.log import show_log
 from azr_fast.cli.parser import add_config_options, overrides
-from azr_fast.cli.plan import plan_lines, reward_line
+from azr_fast.cli.plan import plan_lines
 from azr_fast.cli.stop import Stop, stop_on_signals
+from azr_fast.config.games import game_of
 from azr_fast.config.load import dump_config, load_config, preset_names
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
@@ -20,7 +21,7 @@ from azr_fast.hardware import gpu_usable
 from azr_fast.observe.places import anchored
 from azr_fast.observe.progress import Observer, open_observer
 from azr_fast.observe.report import print_summary
-from azr_fast.observe.runfolder import RunFolder, resumed_config
+from azr_fast.observe.runfolder import CONFIG_FILE, RunFolder, resumed_config
 
 DESCRIPTION = """\
 Train a language model by Absolute Zero self-play: it proposes Python tasks,
@@ -55,7 +56,7 @@ def default_preset() -> str:
 
 def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """The options of `train`; help shows the defaults of the preset that `words` name."""
-    chosen = _preset_of(words)
+    chosen, shown = _shown(words)
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.usage = (
         "azr-fast train [--preset NAME|FILE] [--resume RUN] [--dry-run] [--KEY VALUE ...]"
@@ -80,14 +81,21 @@ def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
         default=argparse.SUPPRESS,
         help="short for --run.time_limit_minutes",
     )
-    add_config_options(parser, load_config(chosen))
+    add_config_options(parser, shown)
     parser.set_defaults(run=train)
 
 
-def _preset_of(words: Sequence[str]) -> str:
+def _shown(words: Sequence[str]) -> tuple[str, Config]:
+    """The config whose keys are the options, and its name: the run's to resume, or the preset's."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", nargs="?")
-    return first.parse_known_args(words)[0].preset or default_preset()
+    for option in ("--preset", "--resume", "--game.name"):
+        first.add_argument(option, nargs="?")
+    space = vars(first.parse_known_args(words)[0])
+    config = Path(space["resume"] or "").expanduser() / CONFIG_FILE
+    if space["resume"] and config.is_file():
+        return space["resume"], load_config(config)
+    preset, game = space["preset"] or default_preset(), space["game.name"]
+    return preset, load_config(preset, {"game.name": game} if game else {})
 
 
 def train(space: argparse.Namespace) -> int:
@@ -120,7 +128,7 @@ def play(space: argparse.Namespace, observer: Observer, stop: Stop) -> RunFolder
         if not space.resume and not space.preset:
             others = " | ".join(preset_names())
             observer.note(f"preset {default_preset()} (--preset {others})")
-        observer.note(reward_line(run.config))
+        observer.note(game_of(run.config).aim(run.config))
         trainer.train()
     return run
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -10,14 +12,26 @@ from pydantic.fields import FieldInfo
 
 from azr_fast.config.schema import Config, Section
 
-SECTIONS: Mapping[str, type[Section]] = {
-    name: type(field.default) for name, field in Config.model_fields.items()
-}
-FIELDS: Mapping[str, FieldInfo] = {
-    f"{section}.{name}": field
-    for section, model in SECTIONS.items()
-    for name, field in model.model_fields.items()
-}
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The sections of a config and its keys, "section.name"."""
+
+    sections: Mapping[str, type[Section]]
+    fields: Mapping[str, FieldInfo]
+
+
+@cache
+def keys_of(config: type[Config]) -> Keys:
+    """The keys of a class of configs."""
+    sections = {name: type(field.default) for name, field in config.model_fields.items()}
+    fields = {
+        f"{section}.{name}": field
+        for section, model in sections.items()
+        for name, field in model.model_fields.items()
+    }
+    return Keys(sections, fields)
+
 
 _NOUNS: Mapping[object, str] = {
     int: "a whole number",
@@ -29,17 +43,16 @@ _NOUNS: Mapping[object, str] = {
 _BOUNDS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
 
 
-def allowed(key: str) -> str:
-    """What `key` takes: "a number > 0 and <= 1", "one of auto, cpu, cuda", …"""
-    field = FIELDS[key]
+def allowed(field: FieldInfo) -> str:
+    """What a key takes: "a number > 0 and <= 1", "one of auto, cpu, cuda", …"""
     return _words(field.annotation, tuple(field.metadata))
 
 
-def from_text(key: str, value: object) -> object:
+def from_text(field: FieldInfo, value: object) -> object:
     """`value` as the schema reads it: text "none" for an unset key, "a,b" for a list."""
     if not isinstance(value, str):
         return value
-    annotation = FIELDS[key].annotation
+    annotation = field.annotation
     if value.lower() == "none" and NoneType in get_args(annotation):
         return None
     if get_origin(annotation) is tuple:

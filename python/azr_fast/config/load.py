@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from azr_fast.config.keys import FIELDS, SECTIONS, allowed, from_text
+from azr_fast.config.games import DEFAULT, find_game, game_names
+from azr_fast.config.keys import Keys, allowed, from_text, keys_of
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
 
@@ -20,14 +21,24 @@ log = logging.getLogger(__name__)
 
 # Keys that earlier versions wrote into runs, which are resumed without them.
 RETIRED = {"parity.max_mean", "parity.max_any"}
-PRESETS_FOLDER = Path(__file__).with_name("presets")
 
 Table = dict[str, dict[str, Any]]
 
 
 def preset_names() -> list[str]:
-    """The presets that come with the package."""
-    return sorted(path.stem for path in PRESETS_FOLDER.glob("*.toml"))
+    """The presets of every game that is installed."""
+    return sorted(_presets())
+
+
+def _presets() -> dict[str, Path]:
+    """The files of all presets, by name."""
+    found: dict[str, Path] = {}
+    for name in game_names():
+        try:
+            found |= {path.stem: path for path in find_game(name).presets.glob("*.toml")}
+        except UserError as error:  # a game that is broken stops no other
+            log.warning("%s", error)
+    return found
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -43,19 +54,35 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 def load_config(preset: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """The preset named, or the TOML file at a path, with `overrides` (dotted key to value or text).
 
-    A key that the file leaves out has the default of the schema. UserError on an unknown preset,
-    section or key, on a value that is not allowed, and on TOML that does not parse.
+    A key that the file leaves out has the default of the schema. Where `game.name` is overridden,
+    the file's other keys of its game have no meaning and are left out. UserError on an unknown
+    preset, section or key, on a value that is not allowed, and on TOML that does not parse.
     """
-    table = _read_table(_preset_path(preset))
-    for key, value in (overrides or {}).items():
-        if key not in FIELDS:
-            raise UserError(unknown_key(key))
+    path, typed = _preset_path(preset), overrides or {}
+    table = _read_table(path)
+    config = _config_class(table, typed.get("game.name"))
+    keys = keys_of(config)
+    _check_table(path, table, keys)
+    for key, value in typed.items():
+        if key not in keys.fields:
+            raise UserError(unknown_key(key, keys))
         section, _, name = key.partition(".")
-        table.setdefault(section, {})[name] = from_text(key, value)
+        table.setdefault(section, {})[name] = from_text(keys.fields[key], value)
     try:
-        return Config.model_validate(table)
+        return config.model_validate(table)
     except ValidationError as error:
-        raise UserError(_value_message(error)) from None
+        raise UserError(_value_message(error, keys)) from None
+
+
+def _config_class(table: Table, typed: str | None) -> type[Config]:
+    """The class of the game that is typed, or else the file's. Where they differ, the rules of the
+    file's game are taken out of `table`."""
+    rules = table.get("game")
+    named = str(rules.get("name") or DEFAULT) if isinstance(rules, dict) else DEFAULT
+    if typed and typed != named:
+        for section in {"game"} | find_game(named).config.model_fields.keys() - Config.model_fields:
+            table.pop(section, None)
+    return find_game(typed or named).config
 
 
 def dump_config(config: Config) -> str:
@@ -80,7 +107,7 @@ def _preset_path(preset: str | Path) -> Path:
                 f"unknown preset '{preset}': the nearest is '{nearest(preset, preset_names())}' "
                 f"(presets: {', '.join(preset_names())}; or the path of a .toml file)"
             )
-        return PRESETS_FOLDER / f"{preset}.toml"
+        return _presets()[preset]
     return Path(preset).expanduser()
 
 
@@ -93,35 +120,38 @@ def _read_table(path: Path) -> Table:
         raise UserError(f"config {path} is not UTF-8 text; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"config {path} is not valid TOML: {error}") from None
-    for section, values in table.items():
-        _check_section(path, section, values)
-        for key in RETIRED & {f"{section}.{name}" for name in values}:
-            log.info("%s: %s has no meaning any more", path, key)
-            del values[key.partition(".")[2]]
     return table
 
 
-def _check_section(path: Path, section: str, values: object) -> None:
-    if section not in SECTIONS:
-        raise UserError(
-            f"{path}: unknown section '{section}': the nearest is '{nearest(section, SECTIONS)}'"
-        )
+def _check_table(path: Path, table: Table, keys: Keys) -> None:
+    """Raise UserError for a section or key that is not there; drop those that are retired."""
+    for section, values in table.items():
+        _check_section(path, section, values, keys)
+        for key in RETIRED & {f"{section}.{name}" for name in values}:
+            log.info("%s: %s has no meaning any more", path, key)
+            del values[key.partition(".")[2]]
+
+
+def _check_section(path: Path, section: str, values: object, keys: Keys) -> None:
+    if section not in keys.sections:
+        near = nearest(section, keys.sections)
+        raise UserError(f"{path}: unknown section '{section}': the nearest is '{near}'")
     if not isinstance(values, dict):
         raise UserError(f"{path}: '{section}' is a section: write [{section}] above its keys")
     for name in values:
-        if f"{section}.{name}" not in FIELDS.keys() | RETIRED:
-            raise UserError(f"{path}: {unknown_key(f'{section}.{name}')}")
+        if f"{section}.{name}" not in keys.fields.keys() | RETIRED:
+            raise UserError(f"{path}: {unknown_key(f'{section}.{name}', keys)}")
 
 
-def unknown_key(key: str) -> str:
+def unknown_key(key: str, keys: Keys) -> str:
     """The error message for a dotted key that the schema does not have."""
-    return f"unknown key '{key}': the nearest is '{nearest(key, FIELDS)}'"
+    return f"unknown key '{key}': the nearest is '{nearest(key, keys.fields)}'"
 
 
-def _value_message(error: ValidationError) -> str:
+def _value_message(error: ValidationError, keys: Keys) -> str:
     """One line for the first fault: key, value, what is allowed."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"][:2])
     if first["type"] == "value_error":  # of several keys together
         return f"{key}: {first['ctx']['error']}"
-    return f"{key} = {first['input']!r} is not allowed: {key} takes {allowed(key)}"
+    return f"{key} = {first['input']!r} is not allowed: {key} takes {allowed(keys.fields[key])}"

@@ -1,4 +1,5 @@
-"""Every key of a run. The description of a field is its help text on the command line."""
+"""Every key of a run but those of its game. The description of a field is its help text on the
+command line."""
 
 from __future__ import annotations
 
@@ -62,43 +63,10 @@ class ModelConfig(Section):
     )
 
 
-class GameConfig(Section):
-    """Rules of the AZR game (paper, sections 3.2 and 3.3)."""
+class GameSection(Section):
+    """The rules of the game that is played. Each game adds keys of its own."""
 
-    kinds: tuple[Literal["deduction", "abduction", "induction"], ...] = Field(
-        default=("deduction", "abduction", "induction"),
-        min_length=1,
-        description="task types to play",
-    )
-    prompts: Literal["full", "compact"] = Field(
-        default="full", description="full: the paper's form; compact: few-shot, for small models"
-    )
-    references: int = Field(default=6, ge=0, description="K: tasks shown to a proposer")
-    references_shared_by: PositiveInt = Field(
-        default=1,
-        description="proposals of one type that share the same references, hence one prompt",
-    )
-    pairs: int = Field(default=10, ge=2, description="N: input-output pairs of an induction task")
-    determinism_runs: int = Field(
-        default=2, ge=1, description="j: runs that must agree, in zygotes that hash differently"
-    )
-    input_must_matter: bool = Field(
-        default=True,
-        description="reject programs that never read one of f's arguments, and induction pairs "
-        "that all give one output: constants are what a small model learns to pose first",
-    )
-    forbidden_modules: tuple[str, ...] = Field(
-        default=(
-            "os", "sys", "shutil", "logging", "random", "multiprocessing", "pebble", "subprocess",
-            "threading", "datetime", "time", "hashlib", "hmac", "bcrypt", "calendar",
-        ),
-        description="imports that reject a program, dotted relatives included",
-    )  # fmt: skip
-    max_program_chars: PositiveInt = Field(default=4000, description="longer programs are rejected")
-    max_value_chars: PositiveInt = Field(
-        default=2000,
-        description="inputs or outputs with a longer canonical text are rejected, never cut",
-    )
+    name: str = Field(default="", description="the game; what is installed can be played")
 
 
 class PlayConfig(Section):
@@ -155,32 +123,19 @@ class RolloutConfig(Section):
     )
 
 
-class RewardConfig(Section):
-    """Rewards of answers (paper, equations 4 to 6)."""
-
-    malformed: float = Field(default=-1.0, description="answer that could not be parsed")
-    rejected: float = Field(default=-1.0, description="proposal that the gate rejected")
-    duplicate: float | None = Field(
-        default=None,
-        description="valid proposal of a task already known; unset: no difference is made",
-    )
-    wrong: float = Field(default=-0.5, description="solution that is not correct")
-    learnability: Literal["one_minus_accuracy", "variance"] = Field(
-        default="one_minus_accuracy", description="1 - acc, or 4 acc (1 - acc); 0 at acc 0 and 1"
-    )
-    zero_learnability: float = Field(
-        default=0.0, description="in place of a learnability of 0 (reference code: -0.5)"
-    )
-    new_task_bonus: NonNegative = Field(
-        default=0.0, description="added for a valid task not seen before"
-    )
-
-
 class AdvantageConfig(Section):
     """From rewards to advantages."""
 
-    estimator: Literal["trr++", "global", "grpo", "dr_grpo", "rloo"] = Field(
-        default="trr++", description="trr++: normalise per task-role group (paper, section 3.3.3)"
+    estimator: Literal["trr++", "global", "grpo", "dr_grpo", "rloo", "hierarchical", "rae"] = Field(
+        default="trr++",
+        description="trr++: normalise per task type and role (paper, section 3.3.3); global: over "
+        "the batch (REINFORCE++); grpo, dr_grpo, rloo: among answers to one prompt; hierarchical: "
+        "among solutions of one task and proposals from one source; rae: a moving baseline",
+    )
+    baseline: Literal["group", "task"] = Field(
+        default="group",
+        description="with trr++, task: the mean of each task's solutions is their baseline, and "
+        "the scale is that of the task type and role",
     )
     token_weighted: bool = Field(
         default=False,
@@ -194,8 +149,12 @@ class AdvantageConfig(Section):
 
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
-        if self.estimator == "rloo" and self.token_weighted:
-            raise ValueError("rloo has no weights: set token_weighted = false")
+        if self.token_weighted and self.estimator in ("rloo", "rae"):
+            raise ValueError(f"{self.estimator} has no weights: set token_weighted = false")
+        if self.token_weighted and self.baseline == "task":
+            raise ValueError("baseline = task has no weights: set token_weighted = false")
+        if self.baseline == "task" and self.estimator != "trr++":
+            raise ValueError(f"{self.estimator} has a baseline of its own: leave baseline = group")
         return self
 
 
@@ -245,20 +204,21 @@ class SandboxConfig(Section):
     timeout_ms: PositiveInt = Field(default=2000, description="wall-clock deadline of a program")
     memory_mib: PositiveInt = Field(default=512, description="address space of a program")
     output_kib: PositiveInt = Field(default=256, description="most output or result of a program")
-    threads: PositiveInt = Field(default=8, description="answers verified at once")
+    connections: PositiveInt = Field(
+        default=64, description="programs asked for at once; the daemon queues what it cannot run"
+    )
 
 
 class Config(Section):
-    """A whole run."""
+    """A whole run. Each game extends it by what its rules need."""
 
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
-    game: GameConfig = GameConfig()
+    game: GameSection = GameSection()
     play: PlayConfig = PlayConfig()
     seeding: SeedingConfig = SeedingConfig()
     buffer: BufferConfig = BufferConfig()
     rollout: RolloutConfig = RolloutConfig()
-    reward: RewardConfig = RewardConfig()
     advantage: AdvantageConfig = AdvantageConfig()
     update: UpdateConfig = UpdateConfig()
     parity: ParityConfig = ParityConfig()

@@ -1,4 +1,4 @@
-"""The numbers of a run: one JSON line per step, and how they come from judged answers."""
+"""The numbers of a run: one JSON line per step, and how they come from episodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from azr_fast.observe.files import json_line
-from azr_fast.selfplay.types import Judged, Role, Status
+from azr_fast.types import Episode, Role, Status
 
 Metrics = Mapping[str, Any]
 
@@ -32,63 +32,62 @@ class MetricsLog:
         self._file.close()
 
 
-def group_metrics(judged: Iterable[Judged]) -> dict[str, dict[str, Any]]:
+def group_metrics(episodes: Iterable[Episode]) -> dict[str, dict[str, Any]]:
     """Aggregates per task-role group, keyed "kind/role", in order of first appearance."""
-    groups: dict[str, list[Judged]] = {}
-    for one in judged:
-        kind, role = one.group
-        groups.setdefault(f"{kind}/{role}", []).append(one)
+    groups: dict[str, list[Episode]] = {}
+    for episode in episodes:
+        groups.setdefault(f"{episode.kind}/{episode.role}", []).append(episode)
     return {name: aggregate(members) for name, members in groups.items()}
 
 
-def aggregate(judged: Sequence[Judged]) -> dict[str, Any]:
-    """Counts, shares and means over answers of one group (not empty).
+def aggregate(episodes: Sequence[Episode]) -> dict[str, Any]:
+    """Counts, shares and means over the episodes of one group (not empty).
 
-    answers: count · reward, tokens: means · malformed, rejected, wrong, passed, truncated: shares ·
-    codes: answers per judgement code · and for proposers new: share of answers that posed a valid
+    answers: count · reward, tokens: means · failed, malformed, rejected, wrong, passed, truncated:
+    shares · codes: episodes per verdict's code · and for proposers new: share that posed a valid
     task not seen before; accuracy: mean solve rate of the tasks that were priced, null if none.
     """
-    assert judged
+    assert episodes
     return {
-        "answers": len(judged),
-        "reward": fmean(one.reward for one in judged),
+        "answers": len(episodes),
+        "reward": fmean(one.reward for one in episodes),
         **{
-            str(status): _share(one.judgement.status is status for one in judged)
+            str(status): _share(one.verdict.status is status for one in episodes)
             for status in Status
         },
-        "truncated": _share(one.answer.truncated for one in judged),
-        "tokens": fmean(len(one.answer.token_ids) for one in judged),
-        "codes": dict(sorted(Counter(one.judgement.code for one in judged).items())),
-        **(_proposer_part(judged) if judged[0].group[1] is Role.PROPOSER else {}),
+        "truncated": _share(one.truncated for one in episodes),
+        "tokens": fmean(one.length for one in episodes),
+        "codes": dict(sorted(Counter(one.verdict.code for one in episodes).items())),
+        **(_proposer_part(episodes) if episodes[0].role is Role.PROPOSER else {}),
     }
 
 
-def proposal_rates(judged: Iterable[Judged]) -> dict[str, float | None]:
+def proposal_rates(episodes: Iterable[Episode]) -> dict[str, float | None]:
     """Shares of all proposals: well formed, valid, valid and new. Null without proposals."""
-    proposals = [one for one in judged if one.group[1] is Role.PROPOSER]
+    proposals = [one for one in episodes if one.role is Role.PROPOSER and not one.failed]
     return {
-        "well_formed": _share(one.judgement.status is not Status.MALFORMED for one in proposals),
-        "valid": _share(one.judgement.status is Status.PASSED for one in proposals),
+        "well_formed": _share(one.verdict.status is not Status.MALFORMED for one in proposals),
+        "valid": _share(one.passed for one in proposals),
         "new": _share(_is_new(one) for one in proposals),
     }
 
 
-def solver_rates(judged: Iterable[Judged]) -> dict[str, float | None]:
+def solver_rates(episodes: Iterable[Episode]) -> dict[str, float | None]:
     """Mean reward and share of correct answers of all solvers. Null without solutions."""
-    solutions = [one for one in judged if one.group[1] is Role.SOLVER]
+    solutions = [one for one in episodes if one.role is Role.SOLVER and not one.failed]
     return {
         "reward": _mean([one.reward for one in solutions]),
-        "solve_rate": _share(one.judgement.status is Status.PASSED for one in solutions),
+        "solve_rate": _share(one.passed for one in solutions),
     }
 
 
-def _proposer_part(judged: Sequence[Judged]) -> dict[str, float | None]:
-    priced = [one.stats["accuracy"] for one in judged if one.stats.get("accuracy") is not None]
-    return {"new": _share(_is_new(one) for one in judged), "accuracy": _mean(priced)}
+def _proposer_part(episodes: Sequence[Episode]) -> dict[str, float | None]:
+    priced = [one.facts["accuracy"] for one in episodes if one.facts.get("accuracy") is not None]
+    return {"new": _share(_is_new(one) for one in episodes), "accuracy": _mean(priced)}
 
 
-def _is_new(one: Judged) -> bool:
-    return one.judgement.status is Status.PASSED and bool(one.stats["new"])
+def _is_new(one: Episode) -> bool:
+    return one.passed and bool(one.facts["new"])
 
 
 def _share(truths: Iterable[bool]) -> float | None:

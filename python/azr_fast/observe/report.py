@@ -23,7 +23,6 @@ from azr_fast.observe.typed import typed
 Metrics = Mapping[str, Any]
 
 PHASES = ("play", "update", "sync")
-VERIFYING = ("verify_blocked", "verify_threads")
 TOKEN_SHARES = ("trained", "with_gradient")
 WINDOW = 5  # steps whose mean stands for the start and the end of a run
 SAMPLE_LINES = 14  # of a task or an answer shown
@@ -177,13 +176,12 @@ def _speed(say: Writer, lines: Sequence[Metrics]) -> None:
     step = sum(seconds.values())
     parts = [f"{name} {value:.1f}" for name, value in seconds.items()]
     speed = fmean([line["tokens_per_s"] for line in lines])
-    blocked, busy = (fmean([line["seconds"][name] for line in lines]) for name in VERIFYING)
+    blocked = fmean([line["seconds"]["verify_blocked"] for line in lines])
     trained, steering = (fmean([line["tokens"][k] for line in lines]) for k in TOKEN_SHARES)
     say.prose(f"a step took {step:.1f} s: {', '.join(parts)}; {speed:.0f} tokens/s were sampled")
     say.prose(
-        f"verification: threads beside the sampling worked {busy:.2f} s a step in sum, "
-        f"{percent(busy / step)} of its length; waiting for their verdicts took "
-        f"{percent(blocked / step)} of it"
+        f"verification runs beside the sampling; waiting for verdicts with nothing left to sample "
+        f"took {blocked:.2f} s of a step, {percent(blocked / step)} of it"
     )
     say.prose(
         f"of the tokens of well-formed answers {percent(trained)} were trained on; of all tokens "

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from azr_fast.config.keys import FIELDS
+from azr_fast.config.keys import keys_of
 from azr_fast.config.load import dump_config, load_config
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
@@ -242,9 +242,9 @@ def resumed_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Co
     if overrides and {"model.name", "sandbox.socket"} & overrides.keys():
         new = anchored(new)
     before, after = old.model_dump(), new.model_dump()
-    for key in FIELDS:
+    for key in keys_of(type(old)).fields:
         section, _, name = key.partition(".")
-        if before[section][name] != after[section][name] and key not in RESUMABLE_KEYS:
+        if before[section][name] != after.get(section, {}).get(name) and key not in RESUMABLE_KEYS:
             raise UserError(
                 f"{key} cannot change when a run is resumed: leave it out or start a new run "
                 f"(these can change: {', '.join(RESUMABLE_KEYS)})"

@@ -1,4 +1,4 @@
-"""A few answers of a step, kept so that people can read what was proposed and solved."""
+"""A few episodes of a step, kept so that people can read what was proposed and solved."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from pathlib import Path
 from typing import Any
 
 from azr_fast.observe.files import json_line, write_whole
-from azr_fast.selfplay.types import Judged
+from azr_fast.types import Episode
 
-PER_VERDICT = 2  # answers kept per task-role group and status
+PER_VERDICT = 2  # episodes kept per task-role group and status
 
 
-def save_samples(path: Path, judged: Iterable[Judged]) -> None:
-    """Write the first answers of every task-role group and status, in the order given."""
+def save_samples(path: Path, episodes: Iterable[Episode]) -> None:
+    """Write the first episodes of every task-role group and status, in the order given."""
     kept: Counter[tuple[object, ...]] = Counter()
     lines = []
-    for one in judged:
-        place = (*one.group, one.judgement.status)
+    for one in episodes:
+        place = (*one.group, one.verdict.status)
         kept[place] += 1
         if kept[place] <= PER_VERDICT:
             lines.append(json_line(sample(one)))
     write_whole(path, "".join(lines))
 
 
-def sample(one: Judged) -> dict[str, Any]:
-    """An answer as a JSON object; `task` is what it posed, or what it was asked to solve."""
-    kind, role = one.group
-    task = one.judgement.task or one.answer.prompt.task
+def sample(one: Episode) -> dict[str, Any]:
+    """An episode as a JSON object; `task` is what it posed, or what it was asked to solve,
+    `text` what was said last."""
+    task = one.verdict.task or one.task
     return {
-        "request": list(one.answer.request),
-        "kind": kind,
-        "role": str(role),
-        "status": str(one.judgement.status),
-        "code": one.judgement.code,
-        "evidence": one.judgement.evidence,
+        "id": list(one.id),
+        "kind": one.kind,
+        "role": str(one.role),
+        "status": str(one.verdict.status),
+        "code": one.verdict.code,
+        "evidence": one.verdict.evidence,
         "reward": one.reward,
         "advantage": one.advantage,
-        "accuracy": one.stats.get("accuracy"),
-        "new": one.stats.get("new"),
-        "prompt": one.answer.prompt.messages[-1].content,
-        "text": one.answer.text,
+        "accuracy": one.facts.get("accuracy"),
+        "new": one.facts.get("new"),
+        "messages": [{"role": m.role, "content": m.content} for m in one.messages],
+        "text": one.messages[-1].content if one.messages else "",
         "task": dict(task.payload) if task else None,
     }

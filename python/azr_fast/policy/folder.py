@@ -2,7 +2,7 @@
 
 Each file that a loader would read is looked at: there, whole, what its name says. Whatever is
 refused is one line that names the file. The tensors themselves are checked when they are loaded
-(policy/loading.py), the tokenizer too (policy/chat.py).
+(policy/loading.py), the tokenizer too (rollout/renderer.py).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class TrainSequence:
-    """One sampled answer to learn from.
+    """One conversation to learn from: what it began with, and all that came after.
 
     The batch loss is the sum over answers and their tokens of
     ``-weight * (advantage * log p + entropy_coefficient * entropy)``: whoever makes the batch
@@ -30,7 +30,22 @@ class TrainSequence:
     response_ids: tuple[int, ...]
     advantage: float
     weight: float
-    behaviour_logprobs: tuple[float, ...] | None  # of response_ids, when they were sampled
+    behaviour_logprobs: tuple[float, ...] | None  # of the sampled tokens, when they were sampled
+    # Which of response_ids the model sampled; the others are what it was shown between its turns:
+    # it sees them, and they are not trained on. None: all were.
+    sampled: tuple[bool, ...] | None = None
+
+    @property
+    def trained(self) -> int:
+        """How many tokens are learnt from."""
+        return len(self.response_ids) if self.sampled is None else sum(self.sampled)
+
+    @property
+    def computed(self) -> int:
+        """How many of response_ids the model runs over: up to the last that predicts one."""
+        if self.sampled is None:
+            return len(self.response_ids) - 1
+        return max((i for i, one in enumerate(self.sampled) if one), default=0)
 
 
 Ranges = tuple[tuple[int, int], ...]  # [begin, end) of tokens of a pack, in order
@@ -73,8 +88,9 @@ class _Group:
 def make_packs(batch: Sequence[TrainSequence], pack_tokens: int) -> list[Pack]:
     """Packs of at most `pack_tokens` tokens that hold every answer of `batch` once.
 
-    Only a single answer that with its prompt is longer makes a longer pack. Answers without tokens
-    are left out. The last token of an answer is never computed: it predicts nothing. Raises
+    Only a single answer that with its prompt is longer makes a longer pack. Answers without sampled
+    tokens are left out. The last sampled token of an answer is never
+    computed, nor what follows it: they predict nothing. Raises
     ValueError when a prompt is empty, since nothing would predict the first token.
     """
     packs: list[list[_Group]] = []
@@ -101,11 +117,11 @@ def _groups(batch: Sequence[TrainSequence], pack_tokens: int) -> list[_Group]:
     groups: list[_Group] = []
     open_group: dict[tuple[int, ...], _Group] = {}
     for index, sequence in enumerate(batch):
-        if not sequence.response_ids:
+        if not sequence.trained:
             continue
         if not sequence.prompt_ids:
             raise ValueError(f"sequence {index} of the batch has an empty prompt")
-        new = len(sequence.response_ids) - 1
+        new = sequence.computed
         group = open_group.get(sequence.prompt_ids)
         if group is None or group.tokens + new > pack_tokens:
             group = _Group(sequence.prompt_ids, tokens=len(sequence.prompt_ids))
@@ -139,14 +155,19 @@ class _Rows:
             return (*prefix[:-1], (prefix[-1][0], end))
         return (*prefix, (begin, end))
 
-    def add_answer(self, owner: int, response_ids: Sequence[int], prompt: Ranges) -> None:
-        """Append one answer to the prompt that lies in these ranges."""
+    def add_answer(self, owner: int, sequence: TrainSequence, prompt: Ranges) -> None:
+        """Append what follows the prompt that lies in these ranges."""
         length = sum(end - begin for begin, end in prompt)
-        self.predictors.append(prompt[-1][1] - 1)
-        self.predictors.extend(range(len(self.tokens), len(self.tokens) + len(response_ids) - 1))
-        self.add_segment(response_ids[:-1], length, prompt)
-        self.targets.extend(response_ids)
-        self.owners.extend([owner] * len(response_ids))
+        begin, end = len(self.tokens), len(self.tokens) + sequence.computed
+        predictors = (prompt[-1][1] - 1, *range(begin, end))
+        self.add_segment(sequence.response_ids[: sequence.computed], length, prompt)
+        for i, (predictor, target) in enumerate(
+            zip(predictors, sequence.response_ids, strict=False)
+        ):
+            if sequence.sampled is None or sequence.sampled[i]:
+                self.predictors.append(predictor)
+                self.targets.append(target)
+                self.owners.append(owner)
 
     def add_prompts(
         self, groups: Sequence[_Group], depth: int, prefix: Ranges, batch: Sequence[TrainSequence]
@@ -160,7 +181,7 @@ class _Rows:
                 self.add_prompts(list(branch), shared, prefix, batch)
                 continue
             for owner in (owner for group in branch for owner in group.members):
-                self.add_answer(owner, batch[owner].response_ids, prefix)
+                self.add_answer(owner, batch[owner], prefix)
 
 
 def _pack(groups: Sequence[_Group], batch: Sequence[TrainSequence]) -> Pack:

@@ -83,7 +83,7 @@ class Policy:
         steering = [s for s in batch if self._steers(s)]
         packs = make_packs(steering, self._update.pack_tokens)
         stats.packs = len(packs)
-        stats.tokens_unshared = sum(len(s.prompt_ids) + len(s.response_ids) - 1 for s in steering)
+        stats.tokens_unshared = sum(len(s.prompt_ids) + s.computed for s in steering)
         stats.share_with_gradient = share_with_gradient(batch)
         total = sum(pack.tokens_T.numel() for pack in packs)
         clock.lap("pack")
@@ -109,9 +109,7 @@ class Policy:
     def _steers(self, sequence: TrainSequence) -> bool:
         """Whether an answer can move the weights."""
         return bool(
-            sequence.response_ids
-            and sequence.weight
-            and (sequence.advantage or self._update.entropy)
+            sequence.trained and sequence.weight and (sequence.advantage or self._update.entropy)
         )
 
     def _move(self, batch: Sequence[TrainSequence], sums: Sums, stats: UpdateStats) -> None:
@@ -151,7 +149,7 @@ class Policy:
         forward pass."""
         before = sum(sums.logp_of[: len(answers)])
         after = sum(sum(logprobs) for logprobs in self.answer_logprobs(answers))
-        return (before - after) / sum(len(answer.response_ids) for answer in answers)
+        return (before - after) / sum(answer.trained for answer in answers)
 
     def _accumulate(
         self, pack: Pack, batch: Sequence[TrainSequence], sums: Sums, clock: Clock

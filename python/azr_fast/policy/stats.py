@@ -95,5 +95,5 @@ class Sums:
 
 def share_with_gradient(batch: Sequence[TrainSequence]) -> float:
     """Share of a batch's tokens that have an advantage and a weight."""
-    tokens = sum(len(s.response_ids) for s in batch)
-    return sum(len(s.response_ids) for s in batch if s.advantage and s.weight) / max(1, tokens)
+    tokens = sum(s.trained for s in batch)
+    return sum(s.trained for s in batch if s.advantage and s.weight) / max(1, tokens)

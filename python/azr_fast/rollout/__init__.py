@@ -1,4 +1,4 @@
-"""Generation: engines behind one protocol, the stream that feeds them, the parity probe."""
+"""Generation: conversations, the engines that decode them, the proof of what they sample."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import logging
 
 from azr_fast.config.schema import ModelConfig, RolloutConfig
 from azr_fast.errors import UserError
-from azr_fast.policy.chat import Renderer
 from azr_fast.policy.models import ModelFiles
 from azr_fast.rollout.engine import Engine
+from azr_fast.rollout.renderer import Renderer
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +21,14 @@ def open_engine(
 
     Raises UserError when the engine is not installed or cannot serve this model here.
     """
+    stops = renderer.stops
     if _chosen(config) == "vllm":
         from azr_fast.rollout.vllm_engine import VllmEngine
 
-        return VllmEngine(config, files, renderer.stop_ids, model, seed)
+        return VllmEngine(config, files, stops, model, seed)
     from azr_fast.rollout.transformers_engine import TransformersEngine
 
-    return TransformersEngine(config, files, renderer.stop_ids, model)
+    return TransformersEngine(config, files, stops, model)
 
 
 def _chosen(config: RolloutConfig) -> str:

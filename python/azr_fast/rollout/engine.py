@@ -10,6 +10,7 @@ from azr_fast.config.schema import RolloutConfig
 from azr_fast.errors import UserError
 from azr_fast.policy.library import told
 from azr_fast.policy.models import ModelFiles
+from azr_fast.types import Sampling, Stop
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,7 @@ class Request:
     id: tuple[int, ...]
     prompt_ids: tuple[int, ...]
     seed: int
-    max_new_tokens: int
+    sampling: Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ class Completion:
 
     id: tuple[int, ...]
     token_ids: tuple[int, ...]  # sampled tokens; the end token is included when it was sampled
-    logprobs: tuple[
-        float, ...
-    ]  # of token_ids under the sampling distribution (temperature applied)
-    truncated: bool
+    # Of token_ids, under the distribution they were sampled from: temperature and nucleus applied.
+    # At temperature 0, of the distribution at temperature 1.
+    logprobs: tuple[float, ...]
+    stop: Stop
 
 
 class EngineDied(RuntimeError):  # noqa: N818 - what happened
@@ -65,6 +66,12 @@ def longest_generation(config: RolloutConfig, files: ModelFiles) -> int:
     return longest
 
 
+def check_room(request: Request, most: int) -> None:
+    """Assert that a prompt and its answer fit the model's context of `most` tokens."""
+    tokens = len(request.prompt_ids) + request.sampling.max_tokens
+    assert tokens <= most, f"request {request.id} may take {tokens} tokens, more than {most}"
+
+
 class Engine(Protocol):
     """A queue of generations over one set of weights. Not thread safe: one thread drives it."""
 
@@ -77,6 +84,10 @@ class Engine(Protocol):
         """Decode a little (one engine step, or one static batch) and return what finished.
 
         Returns [] at once when nothing is queued. Raises NotFinite, or EngineDied."""
+
+    def in_batch(self) -> bool:
+        """Whether `poll` goes on with what was begun. Where it would begin a batch that nothing can
+        join later, it is worth waiting for requests that are about to come."""
 
     def cancel(self) -> None:
         """Forget every request that has not finished."""

@@ -21,12 +21,12 @@ import torch
 
 from azr_fast.config.schema import Config
 from azr_fast.errors import NotFinite, UserError
-from azr_fast.policy.chat import Renderer
 from azr_fast.policy.packing import TrainSequence
 from azr_fast.policy.stats import FAR
 from azr_fast.rollout.checksum import checksums
 from azr_fast.rollout.engine import Completion, Engine, EngineDied, Request
-from azr_fast.selfplay.types import Message, Prompt, Role
+from azr_fast.rollout.renderer import Renderer
+from azr_fast.types import Message, Sampling
 
 Weights = Iterable[tuple[str, torch.Tensor]]
 
@@ -123,14 +123,15 @@ def first_answers(
     engine: Engine, renderer: Renderer, config: Config, seed: int = 0
 ) -> list[TrainSequence]:
     """The engine's answers to a few fixed questions, with their log-probs."""
-    prompts = [
-        renderer.encode(Prompt("parity", Role.SOLVER, (Message("user", question),)))
-        for question in FIRST_QUESTIONS
-    ]
+    prompts = [renderer.begin([Message("user", question)]).ids for question in FIRST_QUESTIONS]
     fitting = [ids for ids in prompts if len(ids) <= config.rollout.max_prompt_tokens]
-    tokens = min(ANSWER_TOKENS, config.rollout.max_new_tokens)
+    sampling = Sampling(
+        min(ANSWER_TOKENS, config.rollout.max_new_tokens),
+        config.rollout.temperature,
+        config.rollout.top_p,
+    )
     requests = [
-        Request((index,), ids, seed=seed * 1000 + index, max_new_tokens=tokens)
+        Request((index,), ids, seed * 1000 + index, sampling)
         for index, ids in enumerate(fitting * ANSWERS_EACH)
     ]
     return [

@@ -21,8 +21,11 @@ from azr_fast.rollout.engine import (
     Completion,
     EngineDied,
     Request,
+    check_room,
     longest_generation,
 )
+from azr_fast.rollout.stops import Stops
+from azr_fast.types import Sampling
 
 
 class TransformersEngine:
@@ -35,11 +38,11 @@ class TransformersEngine:
         self,
         config: RolloutConfig,
         files: ModelFiles,
-        stop_ids: frozenset[int],
+        stops: Stops,
         model: ModelConfig,
     ) -> None:
         self._config = config
-        self._stop_ids = stop_ids
+        self._stops = stops
         self._max_tokens = longest_generation(config, files)
         self._device = resolve_device(model.device)
         loaded = load_model(files, getattr(torch, model.dtype))
@@ -50,9 +53,7 @@ class TransformersEngine:
 
     def submit(self, request: Request) -> None:
         """Queue a generation. The prompt and its answer must fit the model."""
-        assert len(request.prompt_ids) + request.max_new_tokens <= self._max_tokens, (
-            f"{len(request.prompt_ids)} + {request.max_new_tokens} tokens exceed {self._max_tokens}"
-        )
+        check_room(request, self._max_tokens)
         self._queue.append(request)
 
     @torch.inference_mode()
@@ -69,6 +70,10 @@ class TransformersEngine:
         if not self._batch.rows:
             self._batch = None
         return done
+
+    def in_batch(self) -> bool:
+        """Whether a batch is being decoded; nothing can join it."""
+        return self._batch is not None
 
     def cancel(self) -> None:
         """Forget every request that has not finished."""
@@ -103,49 +108,42 @@ class TransformersEngine:
         """Start a batch from the queue; False when the queue is empty."""
         if not self._queue:
             return False
-        self._queue.sort(key=lambda request: len(request.prompt_ids))  # stable: little padding
+        # Little padding, and the same batches in whatever order requests came.
+        self._queue.sort(key=lambda request: (len(request.prompt_ids), request.id))
         rows = self._queue[: self._config.concurrency]
         del self._queue[: self._config.concurrency]
-        self._batch = _Batch(self._model, rows, self._stop_ids, self._config, self._device)
+        self._batch = _Batch(self._model, [_Row(r, self._stops) for r in rows], self._device)
         return True
 
 
 class _Row:
     """One request of a batch and what was sampled for it."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, stops: Stops) -> None:
         self.request = request
         self.token_ids: list[int] = []
         self.logprobs: list[float] = []
+        self._stops = stops
         # All the randomness of the request, drawn at once: it cannot depend on the batch.
         generator = torch.Generator().manual_seed(request.seed)
-        self.uniforms = torch.rand(request.max_new_tokens, generator=generator, dtype=torch.float64)
+        most = request.sampling.max_tokens
+        self.uniforms = torch.rand(most, generator=generator, dtype=torch.float64)
 
-    def completion(self, stop_ids: frozenset[int]) -> Completion | None:
+    def completion(self) -> Completion | None:
         """The finished generation, or None while there is more to sample."""
-        stopped = self.token_ids[-1] in stop_ids
-        if not stopped and len(self.token_ids) < self.request.max_new_tokens:
+        stop = self._stops.stop(self.token_ids, self.request.sampling)
+        if stop is None:
             return None
-        return Completion(
-            self.request.id, tuple(self.token_ids), tuple(self.logprobs), truncated=not stopped
-        )
+        return Completion(self.request.id, tuple(self.token_ids), tuple(self.logprobs), stop)
 
 
 class _Batch:
     """Rows decoded together. Prompts are padded on the left, so that all rows end together."""
 
-    def __init__(
-        self,
-        model: Any,
-        requests: Sequence[Request],
-        stop_ids: frozenset[int],
-        config: RolloutConfig,
-        device: torch.device,
-    ) -> None:
-        self.rows = [_Row(request) for request in requests]
+    def __init__(self, model: Any, rows: list[_Row], device: torch.device) -> None:
+        self.rows = rows
         self._model = model
-        self._stop_ids = stop_ids
-        self._config = config
+        requests = [row.request for row in rows]
         width = max(len(request.prompt_ids) for request in requests)
         pads = [width - len(request.prompt_ids) for request in requests]
         ids = [(0,) * pad + r.prompt_ids for pad, r in zip(pads, requests, strict=True)]
@@ -159,7 +157,7 @@ class _Batch:
         logits_BV = self._forward()[self._live]
         uniforms_B = torch.stack([row.uniforms[len(row.token_ids)] for row in self.rows])
         tokens_B, logprobs_B = sample(
-            logits_BV, uniforms_B, self._config.temperature, self._config.top_p
+            logits_BV, uniforms_B, [row.request.sampling for row in self.rows]
         )
         for row, token, logprob in zip(
             self.rows, tokens_B.tolist(), logprobs_B.tolist(), strict=True
@@ -188,7 +186,7 @@ class _Batch:
 
     def _drop_ended(self) -> list[Completion]:
         """Take ended rows out; shrink the tensors once a quarter of them is of no use."""
-        done = [row.completion(self._stop_ids) for row in self.rows]
+        done = [row.completion() for row in self.rows]
         self._live = [at for at, end in zip(self._live, done, strict=True) if end is None]
         self.rows = [row for row, end in zip(self.rows, done, strict=True) if end is None]
         if self.rows and len(self._live) <= 0.75 * len(self._pads_B):
@@ -200,28 +198,38 @@ class _Batch:
 
 
 def sample(
-    logits_BV: torch.Tensor, uniforms_B: torch.Tensor, temperature: float, top_p: float
+    logits_BV: torch.Tensor, uniforms_B: torch.Tensor, samplings: Sequence[Sampling]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens [B] and their log-probs [B] by inversion of the cumulative distribution.
 
-    `uniforms_B` in [0, 1) decide. Log-probs are of the distribution sampled from: after
-    temperature, and renormalised over the nucleus of mass `top_p`. Raises NotFinite.
+    `uniforms_B` in [0, 1) decide, and nothing at temperature 0. Log-probs are of the distribution
+    sampled from: after temperature (1 in place of 0), and renormalised over the nucleus of mass
+    `top_p`. Raises NotFinite.
     """
-    logp_BV = torch.log_softmax(logits_BV.float() / temperature, -1)
-    if top_p < 1.0:
-        logp_BV = _nucleus(logp_BV, top_p)
+    temperature_B, top_p_B = (
+        torch.tensor(values, device=logits_BV.device)
+        for values in zip(*((s.temperature or 1.0, s.top_p) for s in samplings), strict=True)
+    )
+    logp_BV = torch.log_softmax(logits_BV.float() / temperature_B[:, None], -1)
+    if any(s.top_p < 1.0 for s in samplings):
+        logp_BV = _nucleus(logp_BV, top_p_B)
     cumulative_BV = logp_BV.double().exp_().cumsum_(-1)
     total_B = cumulative_BV[:, -1]
     if not total_B.isfinite().all():
         raise NotFinite
     threshold_B = uniforms_B.to(logits_BV.device) * total_B
-    tokens_B = torch.searchsorted(cumulative_BV, threshold_B[:, None], right=True)
-    return tokens_B[:, 0], logp_BV.gather(1, tokens_B)[:, 0]
+    tokens_B = torch.searchsorted(cumulative_BV, threshold_B[:, None], right=True)[:, 0]
+    greedy_B = torch.tensor([s.temperature == 0.0 for s in samplings], device=logits_BV.device)
+    tokens_B = torch.where(greedy_B, logp_BV.argmax(-1), tokens_B)
+    return tokens_B, logp_BV.gather(1, tokens_B[:, None])[:, 0]
 
 
-def _nucleus(logp_BV: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Log-probs over the fewest most likely tokens whose mass reaches `top_p`; −inf elsewhere."""
+def _nucleus(logp_BV: torch.Tensor, top_p_B: torch.Tensor) -> torch.Tensor:
+    """Log-probs over the fewest most likely tokens whose mass reaches `top_p`; −inf elsewhere.
+    Rows with a `top_p` of 1 stay as they are."""
     sorted_BV, order_BV = logp_BV.sort(-1, descending=True)
     mass_before_BV = sorted_BV.exp().cumsum(-1) - sorted_BV.exp()
-    kept_BV = sorted_BV.masked_fill(mass_before_BV >= top_p, -torch.inf)
-    return torch.full_like(logp_BV, -torch.inf).scatter(1, order_BV, kept_BV).log_softmax(-1)
+    outside_BV = (mass_before_BV >= top_p_B[:, None]) & (top_p_B[:, None] < 1.0)
+    kept_BV = sorted_BV.masked_fill(outside_BV, -torch.inf)
+    nucleus_BV = torch.full_like(logp_BV, -torch.inf).scatter(1, order_BV, kept_BV)
+    return torch.where(top_p_B[:, None] < 1.0, nucleus_BV.log_softmax(-1), logp_BV)

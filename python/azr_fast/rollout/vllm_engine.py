@@ -25,8 +25,10 @@ from azr_fast.rollout.engine import (
     Completion,
     EngineDied,
     Request,
+    check_room,
     longest_generation,
 )
+from azr_fast.rollout.stops import Stops
 from azr_fast.rollout.vllm_weights import HeldWeights
 
 if TYPE_CHECKING:
@@ -56,12 +58,11 @@ class VllmEngine:
         self,
         config: RolloutConfig,
         files: ModelFiles,
-        stop_ids: frozenset[int],
+        stops: Stops,
         model: ModelConfig,
         seed: int,
     ) -> None:
-        self._config = config
-        self._stop_ids = sorted(stop_ids)
+        self._stops = stops
         self._running: dict[str, _Running] = {}
         self._generated = 0
         self._engine = _start(_engine_args(config, files, model, seed))
@@ -71,9 +72,7 @@ class VllmEngine:
 
     def submit(self, request: Request) -> None:
         """Queue a generation. The prompt and its answer must fit the model."""
-        assert len(request.prompt_ids) + request.max_new_tokens <= self._max_tokens, (
-            f"{len(request.prompt_ids)} + {request.max_new_tokens} tokens exceed {self._max_tokens}"
-        )
+        check_room(request, self._max_tokens)
         name = ".".join(map(str, request.id))
         assert name not in self._running, f"request {name} is already queued"
         self._running[name] = _Running(request)
@@ -84,6 +83,10 @@ class VllmEngine:
         if not self._running:
             return []
         return [done for output in self._step() if (done := self._advance(output))]
+
+    def in_batch(self) -> bool:
+        """Always: a request can join at any token."""
+        return True
 
     def cancel(self) -> None:
         """Forget every request that has not finished."""
@@ -120,11 +123,11 @@ class VllmEngine:
         from vllm.sampling_params import RequestOutputKind
 
         return SamplingParams(
-            temperature=self._config.temperature,
-            top_p=self._config.top_p,
+            temperature=request.sampling.temperature,
+            top_p=request.sampling.top_p,
             seed=request.seed,
-            max_tokens=request.max_new_tokens,
-            stop_token_ids=self._stop_ids,
+            max_tokens=request.sampling.max_tokens,
+            stop_token_ids=sorted(self._stops.token_ids),
             ignore_eos=True,  # stop_ids holds every end token
             logprobs=0,  # of the sampled token alone
             detokenize=False,
@@ -154,15 +157,15 @@ class VllmEngine:
             raise NotFinite
         running.token_ids += new.token_ids
         running.logprobs += logprobs
-        if not output.finished:
+        stop = self._stops.stop(running.token_ids, running.request.sampling)
+        if stop is None:
+            assert not output.finished, f"request ended by {new.finish_reason}"
             return None
         del self._running[output.request_id]
-        assert new.finish_reason in ("stop", "length"), f"request ended by {new.finish_reason}"
+        if not output.finished:  # vLLM knows no stop strings here: it has no tokenizer
+            self._engine.abort_request([output.request_id])
         return Completion(
-            id=running.request.id,
-            token_ids=tuple(running.token_ids),
-            logprobs=tuple(running.logprobs),
-            truncated=new.finish_reason == "length",
+            running.request.id, tuple(running.token_ids), tuple(running.logprobs), stop
         )
 
 

@@ -41,7 +41,7 @@ class Client:
 
     def __init__(self, path: str, limits: Limits) -> None:
         self.path = path
-        self._limits = limits
+        self.limits = limits
         self._redis = redis.Redis(
             unix_socket_path=path,
             protocol=3,
@@ -67,11 +67,11 @@ class Client:
         argument list, so that what one call leaves behind no other call sees.
         """
         modes: dict[str, Any] = {"replicas": replicas, "isolate": isolate}
-        return call_reply(self._ask(call_words(program, entry, arguments, self._limits, **modes)))
+        return call_reply(self._ask(call_words(program, entry, arguments, self.limits, **modes)))
 
     def run(self, script: str, stdin: str | bytes = b"") -> RunReply:
         """Run a whole script with `stdin` as its standard input."""
-        return run_reply(self._ask(run_words(script, self._limits, stdin)))
+        return run_reply(self._ask(run_words(script, self.limits, stdin)))
 
     def info(self) -> dict[str, dict[str, str]]:
         """The daemon's own account of itself: section -> key -> value."""
@@ -90,17 +90,38 @@ class Client:
 
 
 class AsyncClient:
-    """What a server in an event loop needs of `Client`; each job brings limits of its own."""
+    """`Client` for an event loop; scripts bring limits of their own, within `most`.
 
-    def __init__(self, path: str, most: Limits) -> None:
+    `connections` bounds the jobs that are asked for at once; further ones wait.
+    """
+
+    def __init__(self, path: str, most: Limits, connections: int = _MOST_CONNECTIONS) -> None:
         self._path = path
-        self._redis = redis.asyncio.Redis(
-            unix_socket_path=path,
+        self._most = most
+        pool = redis.asyncio.BlockingConnectionPool(
+            connection_class=redis.asyncio.UnixDomainSocketConnection,
+            path=path,
             protocol=3,
             socket_timeout=_patience(most),
             retry=AsyncRetry(NoBackoff(), 0),
-            max_connections=_MOST_CONNECTIONS,
+            max_connections=connections,
+            timeout=None,
         )
+        self._redis = redis.asyncio.Redis.from_pool(pool)
+
+    async def call(
+        self,
+        program: str,
+        entry: str,
+        arguments: Sequence[str],
+        *,
+        replicas: int = 1,
+        isolate: bool = False,
+    ) -> CallReply:
+        """As `Client.call`, with the limits of this client."""
+        modes: dict[str, Any] = {"replicas": replicas, "isolate": isolate}
+        words = call_words(program, entry, arguments, self._most, **modes)
+        return call_reply(await self._ask(words))
 
     async def run(self, script: str, stdin: str, limits: Limits) -> RunReply:
         """Run a whole script; `limits` are within the `most` of this client."""

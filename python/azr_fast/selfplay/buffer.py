@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from azr_fast.errors import UserError
-from azr_fast.selfplay.types import Task
+from azr_fast.types import Task
 
 # parents, step and accuracy are for whoever studies a run: nothing here reads them to decide.
 _SCHEMA = """

@@ -20,49 +20,49 @@ import math
 import random
 from collections.abc import Sequence
 
-from azr_fast.selfplay.types import Answer, Judged
+from azr_fast.types import Episode
 
 SURE_TO_BE_KEPT = 4.0  # nats a token; a quarter of it is kept half as often
 LEAST_PROBABILITY = 0.05  # no weight grows more than twentyfold
 
 
-def keep_probability(answer: Answer) -> float:
+def keep_probability(episode: Episode) -> float:
     """How likely an answer without advantage is computed for the entropy bonus."""
-    surprisal = -math.fsum(answer.logprobs) / max(1, len(answer.logprobs))
+    surprisal = -math.fsum(episode.logprobs) / max(1, episode.length)
     share = math.sqrt(max(0.0, surprisal) / SURE_TO_BE_KEPT)
     return min(1.0, max(LEAST_PROBABILITY, share))
 
 
 def entropy_weights(
-    batch: Sequence[Judged], weights: Sequence[float], coefficient: float, seed: str
+    batch: Sequence[Episode], weights: Sequence[float], coefficient: float, seed: str
 ) -> list[float]:
     """Weights of a batch, of which those of answers without advantage are 0 or have grown.
 
     `coefficient` is the entropy bonus's: at 0 such answers are all left out. `seed` names the run
-    and the step; what is kept follows from it and from each answer's request, whatever the order.
+    and the step; what is kept follows from it and from each episode's id, whatever the order.
     """
     return [
-        weight if judged.advantage else _weight(judged.answer, weight, coefficient, seed)
-        for judged, weight in zip(batch, weights, strict=True)
+        weight if episode.advantage else _weight(episode, weight, coefficient, seed)
+        for episode, weight in zip(batch, weights, strict=True)
     ]
 
 
-def _weight(answer: Answer, weight: float, coefficient: float, seed: str) -> float:
-    probability = keep_probability(answer) if coefficient else 0.0
-    kept = random.Random(f"{seed}/entropy/{answer.request}").random() < probability
+def _weight(episode: Episode, weight: float, coefficient: float, seed: str) -> float:
+    probability = keep_probability(episode) if coefficient else 0.0
+    kept = random.Random(f"{seed}/entropy/{episode.id}").random() < probability
     return weight / probability if kept else 0.0
 
 
-def entropy_shares(batch: Sequence[Judged], weights: Sequence[float]) -> dict[str, float]:
+def entropy_shares(batch: Sequence[Episode], weights: Sequence[float]) -> dict[str, float]:
     """Shares of a batch's tokens whose answers have no advantage, given its final weights.
 
     entropy_only: computed for the entropy bonus alone · left_out: not computed.
     """
-    lengths = [len(judged.answer.token_ids) for judged in batch]
+    lengths = [episode.length for episode in batch]
     without = [
         (length, weight)
-        for judged, length, weight in zip(batch, lengths, weights, strict=True)
-        if not judged.advantage
+        for episode, length, weight in zip(batch, lengths, weights, strict=True)
+        if not episode.advantage
     ]
     tokens = max(1, sum(lengths))
     return {

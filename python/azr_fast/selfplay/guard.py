@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from azr_fast.errors import UserError
 from azr_fast.policy.stats import UpdateStats
-from azr_fast.rollout.stream import StreamStats
-from azr_fast.selfplay.types import Judged
+from azr_fast.rollout.episodes import EXCEPTION, TOO_LONG
+from azr_fast.types import Episode
 
 FRUITLESS_STEPS = 5  # in a row; chance may give some, as when a small model is always wrong
 
@@ -21,23 +21,27 @@ class Fruitless:
     remedy: str
 
 
-def fruitless(
-    answers: Sequence[Judged], stream: StreamStats, update: UpdateStats
-) -> Fruitless | None:
-    """Why the update of a step with these answers learnt nothing from them; None when it did.
+def fruitless(episodes: Sequence[Episode], update: UpdateStats) -> Fruitless | None:
+    """Why the update of a step with these episodes learnt nothing from them; None when it did.
 
     An entropy bonus alone is no lesson: it moves weights whatever was answered.
     """
     if update.skipped:
         return Fruitless(f"update skipped: {update.skipped}", "lower update.lr")
-    if any(one.advantage for one in answers):
+    if any(one.advantage for one in episodes):
         return None
-    if not answers:
+    failed = [one.verdict for one in episodes if one.failed]
+    if len(failed) == len(episodes) and all(verdict.code == TOO_LONG for verdict in failed):
         return Fruitless(
-            f"each of the {stream.skipped} prompts is longer than rollout.max_prompt_tokens",
+            f"each of the {len(failed)} prompts is longer than rollout.max_prompt_tokens",
             "raise rollout.max_prompt_tokens, or use shorter prompts (--game.prompts compact)",
         )
-    if all(one.answer.truncated for one in answers):
+    if len(failed) == len(episodes):
+        return Fruitless(
+            f"each of the {len(failed)} episodes broke off, the first by {failed[0].evidence}",
+            "mend the game: the log tells where each exception came from",
+        )
+    if all(one.truncated for one in episodes if not one.failed):
         return Fruitless(
             "every answer was cut off at rollout.max_new_tokens",
             "raise rollout.max_new_tokens, and read the answers in the run's samples folder: a "
@@ -48,6 +52,22 @@ def fruitless(
         "read the answers in the run's samples folder; more answers (play.proposals, play.solves, "
         "play.price_samples) or a stronger model make them differ",
     )
+
+
+def warning(episodes: Sequence[Episode]) -> str | None:
+    """What a user should hear at once of a step that went on: answers that were cut off, episodes
+    that broke off. None where there is nothing."""
+    said = [one for one in episodes if one.stops]
+    cut = sum(one.truncated for one in said)
+    if cut > len(said) / 2:
+        return (
+            f"{cut} of {len(said)} answers were cut off at rollout.max_new_tokens and earn "
+            "nothing: raise it, or use a model that ends its turns"
+        )
+    broken = [one.verdict for one in episodes if one.verdict.code == EXCEPTION]
+    if broken:
+        return f"{len(broken)} episodes broke off, the first by {broken[0].evidence}"
+    return None
 
 
 class Guard:

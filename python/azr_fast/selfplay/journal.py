@@ -14,9 +14,10 @@ from azr_fast.observe.runfolder import RunFolder
 from azr_fast.observe.samples import save_samples
 from azr_fast.policy.memory import memory_use
 from azr_fast.policy.stats import UpdateStats
-from azr_fast.rollout.stream import StreamStats
+from azr_fast.rollout.decoder import RolloutStats
+from azr_fast.rollout.episodes import TOO_LONG
 from azr_fast.selfplay.guard import Fruitless
-from azr_fast.selfplay.types import Judged, Status
+from azr_fast.types import Episode, Status
 
 
 @dataclass(slots=True)
@@ -60,23 +61,22 @@ class Journal:
     def write(
         self,
         record: StepRecord,
-        answers: Sequence[Judged],
-        batch: Sequence[Judged],
-        stream: StreamStats,
+        episodes: Sequence[Episode],
+        batch: Sequence[Episode],
+        rollout: RolloutStats,
         buffer: dict[str, int],
     ) -> None:
-        """Log a finished step. `batch` is the part of `answers` that was trained on."""
+        """Log a finished step. `batch` is the part of `episodes` that was trained on."""
         assert self._log is not None, "open() comes first"
         line = {
             "step": record.step,
             "time": self._before + time.monotonic() - self._started,
-            "seconds": record.seconds
-            | {"verify_blocked": stream.blocked, "verify_threads": stream.judging},
-            "tokens": {**token_counts(answers, batch, stream), **record.entropy_shares},
-            "tokens_per_s": stream.tokens / record.seconds["play"],
-            "groups": group_metrics(answers),
-            "proposals": proposal_rates(answers),
-            "solver": solver_rates(answers),
+            "seconds": record.seconds | {"verify_blocked": rollout.blocked},
+            "tokens": {**token_counts(episodes, batch), **record.entropy_shares},
+            "tokens_per_s": rollout.tokens / record.seconds["play"],
+            "groups": group_metrics(episodes),
+            "proposals": proposal_rates(episodes),
+            "solver": solver_rates(episodes),
             "buffer": buffer,
             "verification": record.verification,
             "update": asdict(record.update) if record.update else None,
@@ -85,31 +85,29 @@ class Journal:
         }
         self._log.append(line)
         if record.step % self._sample_every == 0:
-            save_samples(self._run.samples(record.step), answers)
+            save_samples(self._run.samples(record.step), episodes)
         self._observer.step(line)
 
 
-def token_counts(
-    answers: Sequence[Judged], batch: Sequence[Judged], stream: StreamStats
-) -> dict[str, Any]:
+def token_counts(episodes: Sequence[Episode], batch: Sequence[Episode]) -> dict[str, Any]:
     """Sampled tokens, and the shares that enter and that steer the update.
 
     surprisal: mean of -log p of all sampled tokens, nats: an estimate of the policy's entropy ·
-    trained: share of the tokens of well-formed answers that entered the advantage computation ·
-    with_gradient: share of trained tokens whose advantage is not zero · skipped_prompts: prompts
-    over the token limit, never sampled.
+    trained: share of the tokens of well-formed episodes that entered the advantage computation ·
+    with_gradient: share of trained tokens whose advantage is not zero · skipped_prompts: episodes
+    whose first prompt was over the token limit.
     """
 
-    def tokens(judged: Sequence[Judged]) -> int:
-        return sum(len(one.answer.token_ids) for one in judged)
+    def tokens(some: Sequence[Episode]) -> int:
+        return sum(episode.length for episode in some)
 
-    def well_formed(judged: Sequence[Judged]) -> list[Judged]:
-        return [one for one in judged if one.judgement.status is not Status.MALFORMED]
+    def well_formed(some: Sequence[Episode]) -> list[Episode]:
+        return [one for one in some if one.verdict.status is not Status.MALFORMED]
 
     return {
-        "sampled": tokens(answers),
-        "surprisal": -sum(sum(one.answer.logprobs) for one in answers) / max(1, tokens(answers)),
-        "trained": tokens(well_formed(batch)) / max(1, tokens(well_formed(answers))),
+        "sampled": tokens(episodes),
+        "surprisal": -sum(sum(one.logprobs) for one in episodes) / max(1, tokens(episodes)),
+        "trained": tokens(well_formed(batch)) / max(1, tokens(well_formed(episodes))),
         "with_gradient": tokens([one for one in batch if one.advantage]) / max(1, tokens(batch)),
-        "skipped_prompts": stream.skipped,
+        "skipped_prompts": sum(one.verdict.code == TOO_LONG for one in episodes),
     }

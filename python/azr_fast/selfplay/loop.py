@@ -9,28 +9,28 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from azr_fast.algorithms import open_algorithm
+from azr_fast.algorithms.weights import token_weights
 from azr_fast.config.schema import Config
 from azr_fast.errors import NotFinite, UserError
+from azr_fast.games.game import Game
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
-from azr_fast.policy.chat import Renderer
 from azr_fast.policy.checkpoint import prune_checkpoints, write_checkpoint
 from azr_fast.policy.packing import TrainSequence
 from azr_fast.policy.policy import MODEL_FOLDER, Policy
 from azr_fast.policy.stats import UpdateStats
+from azr_fast.rollout.decoder import Interrupted
 from azr_fast.rollout.engine import Engine
+from azr_fast.rollout.episodes import Episodes
 from azr_fast.rollout.parity import ParityError, check_gap, send_weights
-from azr_fast.rollout.stream import Interrupted, Stream, StreamStats
-from azr_fast.selfplay.advantage import set_advantages, token_weights
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.entropy import entropy_shares, entropy_weights
-from azr_fast.selfplay.game import Game
-from azr_fast.selfplay.guard import Guard, fruitless
+from azr_fast.selfplay.guard import Guard, fruitless, warning
 from azr_fast.selfplay.journal import Journal, StepRecord
-from azr_fast.selfplay.play import Round, is_priced_answer
-from azr_fast.selfplay.rewards import reward
+from azr_fast.selfplay.play import Round
 from azr_fast.selfplay.seeding import seed_buffers
-from azr_fast.selfplay.types import Judged
+from azr_fast.types import Episode, Family
 
 STATE_FILE = "state.json"  # in a checkpoint: the step, and how far the task buffers had got
 
@@ -43,7 +43,7 @@ class Parts:
     buffer: TaskBuffer
     policy: Policy
     engine: Engine
-    renderer: Renderer
+    episodes: Episodes
 
 
 class Trainer:
@@ -62,19 +62,12 @@ class Trainer:
         self.buffer = parts.buffer
         self.policy = parts.policy
         self.engine = parts.engine
+        self.episodes = parts.episodes
         self.run = run
         self.observer = observer
         self.should_stop = should_stop
         self.journal = Journal(run, observer, config)
-        self.stream = Stream(
-            parts.engine,
-            parts.renderer,
-            max_prompt_tokens=config.rollout.max_prompt_tokens,
-            max_new_tokens=config.rollout.max_new_tokens,
-            threads=config.sandbox.threads,
-            should_stop=should_stop,
-            on_progress=self._show_play,
-        )
+        self.algorithm = open_algorithm(config.advantage)
         self.guard = Guard()
         self.synced = True  # whether the engine holds the policy's weights
         self.done = 0  # steps that are whole
@@ -129,7 +122,7 @@ class Trainer:
     def seed(self) -> None:
         """Fill the buffers with the untrained model."""
         self.observer.phase("seed", None)
-        seed_buffers(self.game, self.buffer, self.stream, self.config, self._show_seeds)
+        seed_buffers(self.game, self.buffer, self.episodes, self.config, self._show_seeds)
 
     def attempt(self, step: int) -> None:
         """A step; once more, with the weights sent anew, where what the engine says is wrong."""
@@ -142,23 +135,28 @@ class Trainer:
 
     def step(self, step: int) -> None:
         """Sync, propose, solve, reward, learn: all of it, or nothing that stays."""
-        mark = self.buffer.watermark()
+        mark, learnt = self.buffer.watermark(), self.algorithm.state()
         record = StepRecord(step)
         try:
             self.sync()
             record.lap("sync")
-            answers = self.play(step)
+            families = self.play(step)
             record.lap("play")
-            batch = self.credit(answers)
+            batch = self.credit(families)
             record.update = self.update(batch, record)
             record.lap("update")
         except BaseException:
             self.buffer.rewind(mark)
+            self.algorithm.restore(learnt)
             raise
         self.done = step
-        record.fruitless = fruitless(answers, self.stream.stats, record.update)
+        episodes = [episode for family in families for episode in family.episodes]
+        record.fruitless = fruitless(episodes, record.update)
         record.verification = self.game.verification()
-        self.journal.write(record, answers, batch, self.stream.stats, self._buffer_counts())
+        stats = self.episodes.decoder.stats
+        self.journal.write(record, episodes, batch, stats, self._buffer_counts())
+        if told := warning(episodes):
+            self.observer.note(told)
         self.guard.after(record.fruitless)
 
     def sync(self) -> None:
@@ -168,27 +166,35 @@ class Trainer:
             send_weights(self.engine, self.policy.named_weights)
             self.synced = True
 
-    def play(self, step: int) -> list[Judged]:
-        """Propose ─► gate ─► price and solve, streamed through one queue."""
+    def play(self, step: int) -> list[Family]:
+        """Propose ─► check ─► price and solve."""
         self.observer.phase("play", None)
-        return Round(self.game, self.buffer, self.stream, self.config, step).play()
+        step_round = Round(self.game, self.buffer, self.episodes, self.config, step)
+        families = self.episodes.decoder.run(step_round.play())
+        for family in families:
+            for task in self.game.follow_ups(family):
+                self.buffer.add(task, step)
+        return families
 
-    def credit(self, answers: Sequence[Judged]) -> list[Judged]:
-        """Rewards of all answers; advantages of those that the update learns from, which are
+    def credit(self, families: Sequence[Family]) -> list[Episode]:
+        """Rewards of all episodes; advantages of those that the update learns from, which are
         returned."""
-        for judged in answers:
-            judged.reward = reward(judged, self.config.reward)
-        batch = self.trained(answers)
-        set_advantages(batch, self.config.advantage)
+        self.game.score(families)
+        batch = [episode for family in families for episode in self.learnt(family)]
+        advantages = self.algorithm.advantages(batch)
+        for episode, advantage in zip(batch, advantages, strict=True):
+            episode.advantage = advantage
         return batch
 
-    def trained(self, answers: Sequence[Judged]) -> list[Judged]:
-        """The answers that the update learns from: all, or all but those that priced proposals."""
-        if self.config.play.train_on_priced_answers:
-            return list(answers)
-        return [judged for judged in answers if not is_priced_answer(judged.answer)]
+    def learnt(self, family: Family) -> list[Episode]:
+        """The episodes that the update learns from: all that did not fail, or all but those that
+        priced a proposal."""
+        episodes = family.episodes
+        if family.proposal and not self.config.play.train_on_priced_answers:
+            episodes = [family.proposal]
+        return [episode for episode in episodes if not episode.failed]
 
-    def update(self, batch: Sequence[Judged], record: StepRecord) -> UpdateStats:
+    def update(self, batch: Sequence[Episode], record: StepRecord) -> UpdateStats:
         """One policy update on the whole batch."""
         config = self.config
         weights = entropy_weights(
@@ -198,16 +204,7 @@ class Trainer:
             f"{config.run.seed}/{record.step}",
         )
         record.entropy_shares = entropy_shares(batch, weights)
-        sequences = [
-            TrainSequence(
-                prompt_ids=judged.answer.prompt_ids,
-                response_ids=judged.answer.token_ids,
-                advantage=judged.advantage,
-                weight=weight,
-                behaviour_logprobs=judged.answer.logprobs,
-            )
-            for judged, weight in zip(batch, weights, strict=True)
-        ]
+        sequences = [lesson(*pair) for pair in zip(batch, weights, strict=True)]
         self.observer.phase("update", None)
         stats = self.policy.update(sequences, self._show_update, self._check_sampled)
         self.synced = self.synced and not stats.moved
@@ -232,7 +229,11 @@ class Trainer:
         self.saved = self.done
 
     def _write_state(self, folder: Path) -> None:
-        state = {"step": self.done, "watermark": self.buffer.watermark()}
+        state = {
+            "step": self.done,
+            "watermark": self.buffer.watermark(),
+            "algorithm": self.algorithm.state(),
+        }
         (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
         self.policy.save(folder)
 
@@ -242,6 +243,7 @@ class Trainer:
         folder = self.run.checkpoint(step)
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         self.buffer.rewind(state["watermark"])
+        self.algorithm.restore(state.get("algorithm", {}))  # older runs have none
         self.policy.load(folder)
         self.synced = False
         self.done = self.saved = step
@@ -249,14 +251,22 @@ class Trainer:
     def _buffer_counts(self) -> dict[str, int]:
         return {kind: self.buffer.count(kind) for kind in self.game.kinds}
 
-    def _show_play(self, stats: StreamStats) -> None:
-        speed = stats.tokens / max(stats.elapsed(), 1e-9)
-        self.observer.advance(stats.finished, stats.requested, f"{speed:.0f} tok/s")
-
     def _show_update(self, done: int, total: int) -> None:
         self.observer.advance(done, total, "tokens")
 
-    def _show_seeds(self, proposals: Sequence[Judged]) -> None:
+    def _show_seeds(self, families: Sequence[Family]) -> None:
         counts = ", ".join(f"{count} {kind}" for kind, count in self._buffer_counts().items())
-        valid = sum(1 for judged in proposals if judged.judgement.task is not None)
-        self.observer.note(f"seeds: {valid} of {len(proposals)} proposals valid; buffers: {counts}")
+        valid = sum(1 for family in families if family.task)
+        self.observer.note(f"seeds: {valid} of {len(families)} proposals valid; buffers: {counts}")
+
+
+def lesson(episode: Episode, weight: float) -> TrainSequence:
+    """What the update learns of an episode, each of whose sampled tokens weighs `weight`."""
+    return TrainSequence(
+        prompt_ids=episode.prompt_ids,
+        response_ids=episode.response_ids,
+        advantage=episode.advantage,
+        weight=weight,
+        behaviour_logprobs=episode.sampled_logprobs,
+        sampled=episode.response_mask,
+    )

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from azr_fast.config.schema import Config
-from azr_fast.rollout.stream import Stream
+from azr_fast.games.game import Game
+from azr_fast.rollout.episodes import Episodes
 from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.selfplay.game import Game
 from azr_fast.selfplay.play import Round
-from azr_fast.selfplay.types import Judged
+from azr_fast.types import Family
 
 
 def plant(game: Game, buffer: TaskBuffer) -> None:
@@ -23,9 +23,9 @@ def plant(game: Game, buffer: TaskBuffer) -> None:
 def seed_buffers(
     game: Game,
     buffer: TaskBuffer,
-    stream: Stream,
+    episodes: Episodes,
     config: Config,
-    on_batch: Callable[[Sequence[Judged]], None],
+    on_batch: Callable[[Sequence[Family]], None],
 ) -> None:
     """Propose with the untrained model until every type has `seeding.tasks`, or time is up.
 
@@ -39,5 +39,5 @@ def seed_buffers(
     for left, kind in zip(range(len(game.kinds), 0, -1), game.kinds, strict=True):
         deadline = time.monotonic() + (end - time.monotonic()) / left
         while buffer.count(kind) < config.seeding.tasks and time.monotonic() < deadline:
-            seed_round = Round(game, buffer, stream, config, step=0, turn=next(turn))
-            on_batch(seed_round.propose([kind], config.seeding.batch))
+            seed_round = Round(game, buffer, episodes, config, step=0, turn=next(turn))
+            on_batch(episodes.decoder.run(seed_round.seed([kind], config.seeding.batch)))

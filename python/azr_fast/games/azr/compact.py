@@ -9,9 +9,9 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from azr_fast.config.schema import GameConfig
+from azr_fast.games.azr.config import GameConfig
 from azr_fast.games.azr.tasks import shown_pairs, visible
-from azr_fast.selfplay.types import Message, Task
+from azr_fast.types import Message, Task
 
 Words = Mapping[str, Any]  # a table of compact.toml
 Fields = Mapping[str, object]

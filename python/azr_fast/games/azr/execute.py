@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from azr_fast.games.azr.programs import ENTRY
 from azr_fast.games.azr.refusal import Failed
 from azr_fast.sandbox import values
-from azr_fast.sandbox.client import Client
+from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.messages import CallReply, Result
 
 # Codes of ours for what the daemon reports as a type of the verdict `error`.
@@ -19,18 +19,18 @@ _ERROR_CODES = {"NotPlainValue": "not_plain", "BadArgument": "bad_input"}
 class Executor:
     """Calls `f` of a program, `replicas` times over in interpreters that hash differently."""
 
-    client: Client
+    client: AsyncClient
     replicas: int
     max_value_chars: int
 
-    def outputs(self, program: str, arguments: Sequence[str]) -> list[str]:
+    async def outputs(self, program: str, arguments: Sequence[str]) -> list[str]:
         """Canonical text of `f`'s value for each argument list, each called in a fresh process: a
         program that remembers earlier calls would give values that depend on their order.
 
         Raises Failed for the program or the first case that is not ok, with the daemon's verdict
         as the code, or not_plain, bad_input, value_too_long.
         """
-        reply = self.client.call(
+        reply = await self.client.call(
             program, ENTRY, arguments, replicas=self.replicas, isolate=len(arguments) > 1
         )
         if reply.verdict != "ok":

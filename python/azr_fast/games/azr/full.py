@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from importlib import resources
 from string import Template
 
-from azr_fast.config.schema import GameConfig
+from azr_fast.games.azr.config import GameConfig
 from azr_fast.games.azr.tasks import Pair, shown_pairs, visible
-from azr_fast.selfplay.types import Message, Task
+from azr_fast.types import Message, Task
 
 _PREFILL = "<think>\n"
 

@@ -3,64 +3,55 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
-from azr_fast.config.schema import GameConfig
-from azr_fast.games.azr import tasks
+from azr_fast.errors import UserError
+from azr_fast.games.azr import rewards, tasks
+from azr_fast.games.azr.config import AzrConfig, GameConfig, RewardConfig
 from azr_fast.games.azr.execute import Executor
 from azr_fast.games.azr.gate import Gate
 from azr_fast.games.azr.grade import Grader
-from azr_fast.games.azr.prompts import Prompter
+from azr_fast.games.azr.prompts import draw_sources, open_form
 from azr_fast.games.azr.refusal import Malformed, Refusal
-from azr_fast.sandbox.client import Client
+from azr_fast.games.game import Chat, Game, Tasks
+from azr_fast.sandbox.client import AsyncClient, Client
 from azr_fast.sandbox.usage import Usage
-from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.selfplay.types import Answer, Judgement, Prompt, Status, Task
+from azr_fast.types import Family, Source, Status, Task, Verdict
 
 _EVIDENCE_CHARS = 500
 _TRIPLET_KINDS = ("deduction", "abduction")
 
 
-class AzrGame:
+class AzrGame(Game):
     """Deduction, abduction and induction over Python programs, verified by execution."""
 
-    def __init__(self, config: GameConfig, client: Client) -> None:
-        self._kinds = config.kinds
+    def __init__(
+        self, config: GameConfig, reward: RewardConfig, client: AsyncClient, usage: Usage
+    ) -> None:
+        self._config = config
+        self._reward = reward
         repeated = Executor(client, config.determinism_runs, config.max_value_chars)
         # Solutions are compared as values, so the order of a dict may follow the hash seed.
         once = Executor(client, 1, config.max_value_chars)
         self._gate = Gate(config, repeated)
         self._grader = Grader(config, once)
-        self._prompter = Prompter(config)
-        self._usage = Usage(client)
+        self._form = open_form(config)
+        self._usage = usage
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Task types, in the order they are played."""
-        return self._kinds
+        return self._config.kinds
+
+    @property
+    def prices_known_tasks(self) -> bool:
+        """A duplicate with a reward of its own needs no price."""
+        return self._reward.duplicate is None
 
     def first_tasks(self) -> Sequence[Task]:
         """The identity triplet. Induction needs no first task: it proposes about the others'."""
         return [tasks.identity(kind) for kind in _TRIPLET_KINDS]
-
-    def proposal_prompts(
-        self, kind: str, count: int, buffer: TaskBuffer, rng: random.Random
-    ) -> list[Prompt]:
-        """`count` prompts that ask for a new task of `kind`, determined by the buffer and rng."""
-        return self._prompter.proposals(kind, count, buffer, rng)
-
-    def gate(self, answer: Answer) -> Judgement:
-        """Parse a proposal and check it by execution; a PASSED judgement carries the task."""
-        return _judge(self._gate.task, answer, Status.REJECTED)
-
-    def solve_prompt(self, task: Task) -> Prompt:
-        """The prompt that shows `task` to a solver, without what the solver must find."""
-        return self._prompter.solution(task)
-
-    def grade(self, answer: Answer) -> Judgement:
-        """Parse a solution and check it by execution against `answer.prompt.task`."""
-        return _judge(self._grader.check, answer, Status.WRONG)
 
     def seeds_from(self, task: Task) -> Sequence[Task]:
         """A triplet serves deduction and abduction alike (paper, section 3.3.1)."""
@@ -68,14 +59,50 @@ class AzrGame:
             return [Task(kind, task.key, task.payload, task.parents) for kind in _TRIPLET_KINDS]
         return [task]
 
+    def sources(self, kind: str, count: int, tasks: Tasks, rng: random.Random) -> Sequence[Source]:
+        """References that are shown, drawn uniformly; for induction the program it is about."""
+        return draw_sources(kind, count, tasks, rng, self._config)
+
+    async def propose(self, source: Source, chat: Chat) -> Verdict:
+        """One request, one answer; the task is what its program gives in the sandbox."""
+        rng = random.Random(source.seed)
+        messages, prefill = self._form.propose(source.kind, source.references, rng)
+        answer = await chat.say(*messages, prefill=prefill)
+        return await _verdict(self._gate.task(source, answer, chat.truncated), Status.REJECTED)
+
+    async def solve(self, task: Task, chat: Chat) -> Verdict:
+        """One request, one answer, compared with what the program gives."""
+        messages, prefill = self._form.solve(task)
+        answer = await chat.say(*messages, prefill=prefill)
+        return await _verdict(self._grader.check(task, answer, chat.truncated), Status.WRONG)
+
+    def score(self, families: Sequence[Family]) -> None:
+        """Rewards by the paper's equations."""
+        for family in families:
+            rewards.score(family, self._reward)
+
     def verification(self) -> Mapping[str, Any]:
         """How many programs ran, and how the sandbox served them."""
         return self._usage.since_last()
 
 
-def _judge(check: Callable[[Answer], Task | None], answer: Answer, failed: Status) -> Judgement:
+def open_azr(config: AzrConfig, client: Client, programs: AsyncClient) -> AzrGame:
+    """The game of a config. Raises UserError unless the daemon has an interpreter for each run that
+    must agree."""
+    runs = config.game.determinism_runs
+    ours = "pool=default,tier=fork,"  # a daemon that runs already may have others
+    zygotes = sum(line.startswith(ours) for line in client.info()["zygotes"].values())
+    if runs > zygotes:
+        raise UserError(
+            f"game.determinism_runs is {runs} and azr-sandboxd has {zygotes} zygotes: "
+            f"raise sandbox.zygotes to {runs}, or lower game.determinism_runs"
+        )
+    return AzrGame(config.game, config.reward, programs, Usage(client))
+
+
+async def _verdict(check: Awaitable[Task | None], failed: Status) -> Verdict:
     try:
-        return Judgement(Status.PASSED, "ok", task=check(answer))
+        return Verdict(Status.PASSED, "ok", task=await check)
     except Refusal as refusal:
         status = Status.MALFORMED if isinstance(refusal, Malformed) else failed
-        return Judgement(status, refusal.code, refusal.evidence[:_EVIDENCE_CHARS])
+        return Verdict(status, refusal.code, refusal.evidence[:_EVIDENCE_CHARS])

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from azr_fast.config.schema import GameConfig
 from azr_fast.games.azr import parse, programs
+from azr_fast.games.azr.config import GameConfig
 from azr_fast.games.azr.execute import Executor, check_length
 from azr_fast.games.azr.refusal import Failed
 from azr_fast.games.azr.tasks import induction, triplet
 from azr_fast.sandbox import values
-from azr_fast.selfplay.types import Answer, Task
+from azr_fast.types import Source, Task
 
 
 class Gate:
-    """Checks proposals, cheap checks first. Safe to use from several threads."""
+    """Checks proposals, cheap checks first."""
 
     def __init__(self, config: GameConfig, executor: Executor) -> None:
         self._config = config
         self._executor = executor
 
-    def task(self, answer: Answer) -> Task:
-        """The task that the answer poses.
+    async def task(self, source: Source, answer: str, truncated: bool) -> Task:
+        """The task that an answer poses.
 
         Raises Malformed when the answer cannot be read, Failed at the first check it fails.
         """
-        if answer.prompt.kind == "induction":
-            return self._induction(answer)
-        return self._triplet(answer)
+        if source.kind == "induction":
+            return await self._induction(source, answer, truncated)
+        return await self._triplet(source, answer, truncated)
 
-    def _triplet(self, answer: Answer) -> Task:
-        text, input_text = parse.read_program_and_input(answer.text, answer.truncated)
+    async def _triplet(self, source: Source, answer: str, truncated: bool) -> Task:
+        text, input_text = parse.read_program_and_input(answer, truncated)
         config = self._config
         program = programs.inspect(text, config.forbidden_modules, config.max_program_chars)
         arguments = self._arguments(input_text)
-        (output,) = self._executor.outputs(program.text, [arguments])
+        (output,) = await self._executor.outputs(program.text, [arguments])
         if config.input_must_matter and program.ignored:  # last: what fails to run says so
             raise Failed("ignored_argument", ", ".join(program.ignored))
-        parents = tuple(reference.key for reference in answer.prompt.references)
-        return triplet(answer.prompt.kind, program, arguments, output, parents)
+        parents = tuple(reference.key for reference in source.references)
+        return triplet(source.kind, program, arguments, output, parents)
 
-    def _induction(self, answer: Answer) -> Task:
-        (source,) = answer.prompt.references
-        program = str(source.payload["program"])
-        texts, message = parse.read_inputs_and_message(answer.text, answer.truncated)
+    async def _induction(self, source: Source, answer: str, truncated: bool) -> Task:
+        (about,) = source.references
+        program = str(about.payload["program"])
+        texts, message = parse.read_inputs_and_message(answer, truncated)
         if len(message) > self._config.max_value_chars:
             raise Failed("message_too_long", f"{len(message)} characters")
         asked = argument_lists(texts)[: self._config.pairs]
@@ -52,10 +52,10 @@ class Gate:
             raise Failed("duplicate_inputs", "; ".join(inputs))
         if len(inputs) < self._config.pairs:
             raise Failed("too_few_inputs", f"{len(inputs)} of {self._config.pairs}")
-        outputs = self._executor.outputs(program, inputs)
+        outputs = await self._executor.outputs(program, inputs)
         if self._config.input_must_matter and len(set(outputs)) == 1:
             raise Failed("constant_outputs", f"every input gives {outputs[0]}")
-        return induction(source, list(zip(inputs, outputs, strict=True)), message)
+        return induction(about, list(zip(inputs, outputs, strict=True)), message)
 
     def _arguments(self, text: str) -> str:
         """Canonical text of a proposed argument list; it must be plain literals, at least one."""

@@ -6,12 +6,12 @@ import random
 from collections.abc import Sequence
 from typing import Protocol
 
-from azr_fast.config.schema import GameConfig
 from azr_fast.games.azr.compact import CompactForm
+from azr_fast.games.azr.config import GameConfig
 from azr_fast.games.azr.full import FullForm
 from azr_fast.games.azr.tasks import identity
-from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.selfplay.types import Message, Prompt, Role, Task
+from azr_fast.games.game import Tasks
+from azr_fast.types import Message, Source, Task
 
 Wording = tuple[tuple[Message, ...], str]  # messages, and the text the answer starts with
 
@@ -26,34 +26,27 @@ class Form(Protocol):
         """Show a task to a solver, without what the solver must find."""
 
 
-class Prompter:
-    """Chooses what each prompt shows."""
+def open_form(config: GameConfig) -> Form:
+    """The form that the config names."""
+    return (FullForm if config.prompts == "full" else CompactForm)(config)
 
-    def __init__(self, config: GameConfig) -> None:
-        self._references = config.references
-        self._shared_by = config.references_shared_by
-        self._form: Form = (FullForm if config.prompts == "full" else CompactForm)(config)
 
-    def proposals(
-        self, kind: str, count: int, buffer: TaskBuffer, rng: random.Random
-    ) -> list[Prompt]:
-        """`count` prompts; each run of `references_shared_by` of them is one and the same."""
-        prompts: list[Prompt] = []
-        while len(prompts) < count:
-            references = self._draw(kind, buffer, rng)
-            messages, prefill = self._form.propose(kind, references, rng)
-            prompt = Prompt(kind, Role.PROPOSER, messages, prefill, references=tuple(references))
-            prompts += [prompt] * min(self._shared_by, count - len(prompts))
-        return prompts
+def draw_sources(
+    kind: str, count: int, tasks: Tasks, rng: random.Random, config: GameConfig
+) -> list[Source]:
+    """Sources of `count` proposals; each run of `references_shared_by` of them is one and the
+    same, so that their prompts are computed once."""
+    sources: list[Source] = []
+    while len(sources) < count:
+        references = tuple(_draw(kind, tasks, rng, config.references))
+        source = Source(kind, references, rng.getrandbits(63))
+        sources += [source] * min(config.references_shared_by, count - len(sources))
+    return sources
 
-    def solution(self, task: Task) -> Prompt:
-        """The prompt that shows `task` to a solver."""
-        messages, prefill = self._form.solve(task)
-        return Prompt(task.kind, Role.SOLVER, messages, prefill, task=task)
 
-    def _draw(self, kind: str, buffer: TaskBuffer, rng: random.Random) -> list[Task]:
-        """References, uniform and without replacement (paper, section 3.3.2); for induction the
-        task whose program the proposal is about."""
-        if kind == "induction":
-            return buffer.draw(["deduction", "abduction"], 1, rng) or [identity("deduction")]
-        return buffer.draw([kind], self._references, rng)
+def _draw(kind: str, tasks: Tasks, rng: random.Random, count: int) -> list[Task]:
+    """References, uniform and without replacement (paper, section 3.3.2); for induction the task
+    whose program the proposal is about."""
+    if kind == "induction":
+        return tasks.draw(["deduction", "abduction"], 1, rng) or [identity("deduction")]
+    return tasks.draw([kind], count, rng)

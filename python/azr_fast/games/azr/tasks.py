@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from azr_fast.games.azr.programs import Program, inspect
-from azr_fast.selfplay.types import JSON, Task
+from azr_fast.types import JSON, Task
 
 Pair = tuple[str, str]  # canonical texts: an argument list and what it gives
 

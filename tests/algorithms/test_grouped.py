@@ -4,24 +4,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azr_fast.algorithms import open_algorithm
+from azr_fast.algorithms.weights import token_weights
 from azr_fast.config.schema import AdvantageConfig
-from azr_fast.selfplay.advantage import set_advantages, token_weights
-from azr_fast.selfplay.types import Answer, Judged, Judgement, Prompt, Role, Status
+from azr_fast.types import Episode, Role
 
 
-def judged(kind, role, reward, tokens=1, prompt_ids=(1,)):
-    prompt = Prompt(kind, role, ())
-    answer = Answer((0,), prompt, prompt_ids, tuple(range(tokens)), (0.0,) * tokens, "", False)
-    return Judged(answer, Judgement(Status.PASSED, "ok"), reward=reward)
+def set_advantages(batch, config):
+    for one, advantage in zip(batch, open_algorithm(config).advantages(batch), strict=True):
+        one.advantage = advantage
+
+
+def episode(kind, role, reward, tokens=1, prompt_ids=(1,)):
+    ids, sampled = [*prompt_ids, *range(tokens)], [False] * len(prompt_ids) + [True] * tokens
+    one = Episode((0,), role, kind, token_ids=ids, sampled=sampled, logprobs=[0.0] * len(ids))
+    one.reward = reward
+    return one
 
 
 def test_trr_normalises_each_task_role_group_by_itself():
     batch = [
-        judged("deduction", Role.SOLVER, 1.0),
-        judged("deduction", Role.SOLVER, -1.0),
-        judged("deduction", Role.PROPOSER, 0.0),
-        judged("deduction", Role.PROPOSER, 3.0),
-        judged("deduction", Role.PROPOSER, 3.0),
+        episode("deduction", Role.SOLVER, 1.0),
+        episode("deduction", Role.SOLVER, -1.0),
+        episode("deduction", Role.PROPOSER, 0.0),
+        episode("deduction", Role.PROPOSER, 3.0),
+        episode("deduction", Role.PROPOSER, 3.0),
     ]
     set_advantages(batch, AdvantageConfig())
     assert [one.advantage for one in batch] == pytest.approx(
@@ -30,7 +37,7 @@ def test_trr_normalises_each_task_role_group_by_itself():
 
 
 def test_token_weighted_statistics_count_every_token():
-    batch = [judged("a", Role.SOLVER, 1.0, tokens=3), judged("a", Role.SOLVER, 0.0, tokens=1)]
+    batch = [episode("a", Role.SOLVER, 1.0, tokens=3), episode("a", Role.SOLVER, 0.0, tokens=1)]
     set_advantages(batch, AdvantageConfig(token_weighted=True))
     std = math.sqrt(0.75 * 0.25)
     assert [one.advantage for one in batch] == pytest.approx([0.25 / std, -0.75 / std])
@@ -39,7 +46,7 @@ def test_token_weighted_statistics_count_every_token():
 def advantages(rewards, groups, tokens=None, **config):
     tokens = tokens or [1] * len(rewards)
     batch = [
-        judged(f"kind{group}", Role.SOLVER, reward, length, prompt_ids=(group,))
+        episode(f"kind{group}", Role.SOLVER, reward, length, prompt_ids=(group,))
         for reward, group, length in zip(rewards, groups, tokens, strict=True)
     ]
     set_advantages(batch, AdvantageConfig(**config))
@@ -82,9 +89,9 @@ def test_leave_one_out_has_no_weights():
 
 def test_grpo_groups_by_prompt():
     batch = [
-        judged("a", Role.SOLVER, 1.0, prompt_ids=(1,)),
-        judged("a", Role.SOLVER, 0.0, prompt_ids=(1,)),
-        judged("a", Role.SOLVER, 0.0, prompt_ids=(2,)),
+        episode("a", Role.SOLVER, 1.0, prompt_ids=(1,)),
+        episode("a", Role.SOLVER, 0.0, prompt_ids=(1,)),
+        episode("a", Role.SOLVER, 0.0, prompt_ids=(2,)),
     ]
     set_advantages(batch, AdvantageConfig(estimator="grpo"))
     assert [one.advantage for one in batch] == pytest.approx([1.0, -1.0, 0.0])
@@ -106,9 +113,9 @@ def test_every_normalised_group_has_mean_0_and_variance_1_or_is_zero(rows):
 @pytest.mark.parametrize("weighting", ["tokens", "equal"])
 def test_token_weights_add_up_to_one(weighting):
     batch = [
-        judged("a", Role.PROPOSER, 0.0, tokens=12),
-        judged("a", Role.SOLVER, 0.0, tokens=30),
-        judged("a", Role.SOLVER, 0.0, tokens=8),
+        episode("a", Role.PROPOSER, 0.0, tokens=12),
+        episode("a", Role.SOLVER, 0.0, tokens=30),
+        episode("a", Role.SOLVER, 0.0, tokens=8),
     ]
     weights = token_weights(batch, AdvantageConfig(group_weighting=weighting))
     lengths = [12, 30, 8]
@@ -120,14 +127,14 @@ def test_token_weights_add_up_to_one(weighting):
 def group_shares(tokens_by_group, answers=1):
     """Each group's share of the loss under "equal", in the order given, and the batch's weights."""
     batch = [
-        judged(f"kind{group}", Role.SOLVER, 0.0, tokens)
+        episode(f"kind{group}", Role.SOLVER, 0.0, tokens)
         for group, tokens in enumerate(tokens_by_group)
         for _ in range(answers)
     ]
     weights = token_weights(batch, AdvantageConfig(group_weighting="equal"))
     shares = [0.0] * len(tokens_by_group)
     for one, weight in zip(batch, weights, strict=True):
-        shares[int(one.group[0].removeprefix("kind"))] += weight * len(one.answer.token_ids)
+        shares[int(one.group[0].removeprefix("kind"))] += weight * one.length
     return shares, weights
 
 

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from azr_fast.config.schema import RewardConfig
-from azr_fast.selfplay.types import Judged, Role, Status
+from azr_fast.games.azr.config import RewardConfig
+from azr_fast.types import Episode, Family, Status
+
+
+def score(family: Family, config: RewardConfig) -> None:
+    """Set the rewards of a family."""
+    for solve in family.solves:
+        if not solve.failed:
+            solve.reward = solver_reward(solve.verdict.status, config)
+    if family.proposal is not None and not family.proposal.failed:
+        family.proposal.reward = proposer_reward(family.proposal, config)
 
 
 def learnability(accuracy: float, config: RewardConfig) -> float:
@@ -15,29 +24,22 @@ def learnability(accuracy: float, config: RewardConfig) -> float:
     return 1.0 - accuracy
 
 
-def proposer_reward(judged: Judged, config: RewardConfig) -> float:
-    """Reward of a proposal; `stats` holds "new" and, once it was priced, "accuracy"."""
-    status = judged.judgement.status
+def proposer_reward(proposal: Episode, config: RewardConfig) -> float:
+    """Reward of a proposal; its facts hold "new" and, where it was priced, "accuracy"."""
+    status = proposal.verdict.status
     if status is Status.MALFORMED:
         return config.malformed
     if status is not Status.PASSED:
         return config.rejected
-    new = judged.stats["new"]
+    new = proposal.facts["new"]
     if not new and config.duplicate is not None:
         return config.duplicate
     bonus = config.new_task_bonus if new else 0.0
-    return learnability(judged.stats["accuracy"], config) + bonus
+    return learnability(proposal.facts["accuracy"], config) + bonus
 
 
-def solver_reward(judged: Judged, config: RewardConfig) -> float:
+def solver_reward(status: Status, config: RewardConfig) -> float:
     """Reward of a solution: 1, `wrong` or `malformed` (equations 5 and 6)."""
-    status = judged.judgement.status
     if status is Status.PASSED:
         return 1.0
     return config.malformed if status is Status.MALFORMED else config.wrong
-
-
-def reward(judged: Judged, config: RewardConfig) -> float:
-    """Reward of any answer, by its role."""
-    role = judged.answer.prompt.role
-    return (proposer_reward if role is Role.PROPOSER else solver_reward)(judged, config)

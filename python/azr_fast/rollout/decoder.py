@@ -1,0 +1,141 @@
+"""An engine behind coroutines: many conversations wait for their turns, one loop decodes them all.
+
+Everything happens in one thread. While no conversation can go on, the engine decodes a little; then
+the turns that ended go on, ask the sandbox, and ask for more. A batch that nothing can join later
+begins only once every conversation waits for the engine, so that what is decoded together does not
+depend on how fast verdicts come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from azr_fast.rollout.engine import Completion, Engine, EngineDied, Request
+
+T = TypeVar("T")
+PATIENCE = 0.1  # seconds between looks at whether to stop, while only the sandbox works
+
+
+class Interrupted(Exception):  # noqa: N818 - an order, not an error
+    """The caller asked to stop before all was played."""
+
+
+@dataclass(slots=True)
+class RolloutStats:
+    """What was asked of the engine since `Decoder.run` began. Seconds are wall-clock."""
+
+    requested: int = 0
+    finished: int = 0
+    tokens: int = 0  # sampled
+    started: float = field(default_factory=time.monotonic)
+    blocked: float = 0.0  # waiting for verdicts while nothing was left to decode
+
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.started
+
+
+class Decoder:
+    """Runs coroutines that call `generate` in a runner's event loop, and decodes for them.
+
+    Whoever opens conversations says so by `opened`, before it waits for anything, and says
+    `closed` when one has ended: a conversation that is open and does not wait for the engine is
+    about to ask for more.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        runner: asyncio.Runner,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_progress: Callable[[RolloutStats], None] = lambda stats: None,
+    ) -> None:
+        self._engine = engine
+        self._should_stop = should_stop
+        self._on_progress = on_progress
+        self._runner = runner
+        self.stats = RolloutStats()
+
+    def run(self, play: Coroutine[Any, Any, T]) -> T:
+        """What `play` returns. Raises Interrupted when asked to stop, and what `play` or the engine
+        raised; nothing is queued or running then."""
+        self.stats = RolloutStats()
+        self._open = 0
+        self._waiting: dict[tuple[int, ...], asyncio.Future[Completion]] = {}
+        try:
+            return self._runner.run(self._decode_while(play))
+        except EngineDied:
+            raise
+        except BaseException:
+            self._engine.cancel()
+            raise
+
+    def opened(self, conversations: int = 1) -> None:
+        """So many conversations have begun."""
+        self._open += conversations
+
+    def closed(self) -> None:
+        """A conversation has ended."""
+        self._open -= 1
+        self._changed.set()
+
+    async def generate(self, request: Request) -> Completion:
+        """One generation. Its id is not used twice at a time."""
+        assert request.id not in self._waiting, f"request {request.id} is already queued"
+        done: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        self._waiting[request.id] = done
+        self.stats.requested += 1
+        self._engine.submit(request)
+        self._changed.set()
+        return await done
+
+    async def _decode_while(self, play: Coroutine[Any, Any, T]) -> T:
+        """Both to the end of `play`, or to the first exception of either."""
+        self._changed = asyncio.Event()
+        playing, decoding = asyncio.create_task(play), asyncio.create_task(self._decode())
+        try:
+            await asyncio.wait({playing, decoding}, return_when=asyncio.FIRST_COMPLETED)
+            return await (decoding if decoding.done() else playing)
+        finally:
+            await _end_others()
+
+    async def _decode(self) -> Any:
+        """Decode what waits, for ever; lets coroutines go on after each bit."""
+        while True:
+            if self._should_stop():
+                raise Interrupted
+            if self._waiting and (self._engine.in_batch() or len(self._waiting) == self._open):
+                self._advance()
+                await asyncio.sleep(0)
+            else:
+                await self._pause()
+
+    def _advance(self) -> None:
+        before = self._engine.generated_tokens()
+        for completion in self._engine.poll():
+            self.stats.finished += 1
+            self._waiting.pop(completion.id).set_result(completion)
+        self.stats.tokens += self._engine.generated_tokens() - before
+        self._on_progress(self.stats)
+
+    async def _pause(self) -> None:
+        """Let the sandbox work until a conversation goes on."""
+        since, idle = time.monotonic(), not self._waiting
+        self._changed.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), PATIENCE)
+        if idle:
+            self.stats.blocked += time.monotonic() - since
+
+
+async def _end_others() -> None:
+    """Cancel every other task of the loop and wait for it; what it raises then is not news."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -1,0 +1,187 @@
+"""Episodes on a real engine (a tiny random model), with games of several tempers."""
+
+import asyncio
+import random
+import shutil
+
+import pytest
+
+from azr_fast.config.schema import ModelConfig, RolloutConfig
+from azr_fast.errors import NotFinite
+from azr_fast.policy.models import ModelFiles, resolve_model
+from azr_fast.rollout.chat import turn_seed
+from azr_fast.rollout.decoder import Decoder, Interrupted
+from azr_fast.rollout.engine import EngineDied
+from azr_fast.rollout.episodes import Episodes
+from azr_fast.rollout.load import load_renderer
+from azr_fast.rollout.transformers_engine import TransformersEngine
+from azr_fast.sandbox.client import SandboxLost
+from azr_fast.types import Episode, Message, Role, Sampling, Status, Stop, Verdict
+
+OK = Verdict(Status.PASSED, "ok")
+
+
+@pytest.fixture(scope="module")
+def engine_and_renderer(tmp_path_factory):
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny")
+    source = resolve_model("smollm2-135m").folder
+    for path in source.iterdir():
+        if path.suffix != ".safetensors" and path.name != "config.json":
+            shutil.copy(path, folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    renderer = load_renderer(ModelFiles(folder, "tiny"))
+    rollout = RolloutConfig(max_prompt_tokens=128, max_new_tokens=8, concurrency=4)
+    model = ModelConfig(dtype="float32")
+    engine = TransformersEngine(rollout, ModelFiles(folder, "tiny"), renderer.stops, model)
+    yield engine, renderer
+    engine.close()
+
+
+@pytest.fixture
+def play(engine_and_renderer):
+    """Plays an episode for each of `texts`: the model is told the text, then `judge` is asked."""
+    engine, renderer = engine_and_renderer
+
+    def run(judge, texts="abcdefghi", seed="seed", should_stop=lambda: False):
+        with asyncio.Runner() as runner:
+            decoder = Decoder(engine, runner, should_stop)
+            episodes = Episodes(decoder, renderer, Sampling(8), max_prompt_tokens=128)
+            played = [Episode((i,), Role.SOLVER, "kind") for i in range(len(texts))]
+
+            def speak(episode, text):
+                async def conversation(chat):
+                    await chat.say(Message("user", text))
+                    return await judge(episode)
+
+                return conversation
+
+            async def everyone():
+                episodes.open(*played)
+                moves = (
+                    episodes.play(one, seed, speak(one, text))
+                    for one, text in zip(played, texts, strict=True)
+                )
+                await asyncio.gather(*moves)
+
+            decoder.run(everyone())
+        return played, decoder.stats
+
+    return run
+
+
+async def at_once(episode):
+    return OK
+
+
+async def some_time_later(episode):
+    await asyncio.sleep(random.random() / 50)
+    return OK
+
+
+def test_what_is_sampled_does_not_depend_on_how_long_verdicts_take(play):
+    first, _ = play(at_once)
+    assert play(some_time_later)[0] == first
+    assert play(at_once, seed="other")[0] != first
+
+
+def test_an_episode_records_its_tokens_and_why_it_stopped(play):
+    (one,), stats = play(at_once, "x")
+    assert (stats.requested, stats.finished, stats.tokens) == (1, 1, one.length)
+    assert len(one.token_ids) == len(one.sampled) == len(one.logprobs)
+    assert one.prompt_ids + one.response_ids == tuple(one.token_ids)
+    assert all(one.response_mask)
+    assert len(one.sampled_logprobs) == one.length == len(one.response_ids)
+    assert one.stops == [Stop.LENGTH if one.length == 8 else Stop.END]
+    assert [message.role for message in one.messages] == ["user", "assistant"]
+
+
+def test_15_an_over_long_prompt_is_a_failed_episode(play):
+    played, stats = play(at_once, ["short", "word " * 500, "short too"])
+    assert [one.verdict.code for one in played] == ["ok", "prompt_too_long", "ok"]
+    assert stats.requested == 2
+
+
+def test_07_one_slow_verdict_delays_no_other_of_its_batch(play):
+    """The next batch waits for it, lest what is decoded together depend on it."""
+    judged = []
+
+    async def judge(episode):
+        while episode.id == (0,) and len(judged) < 3:  # hangs until all others have their verdicts
+            await asyncio.sleep(0.01)
+        judged.append(episode.id)
+        return OK
+
+    play(judge, "abcd")
+    assert judged[-1] == (0,)
+
+
+def test_a_fault_of_the_game_ends_its_episode_alone(play):
+    async def broken(episode):
+        if episode.id == (2,):
+            raise ZeroDivisionError("in the game")
+        return OK
+
+    played, _ = play(broken)
+    failed = played.pop(2)
+    assert failed.verdict == Verdict(Status.FAILED, "exception", "ZeroDivisionError: in the game")
+    assert all(one.passed for one in played)
+
+
+@pytest.mark.parametrize(
+    "fault", [SandboxLost("gone"), NotFinite(), EngineDied("scripted", ValueError())]
+)
+def test_what_ends_every_episode_is_raised_and_nothing_runs_on(play, engine_and_renderer, fault):
+    judged = []
+
+    async def broken(episode):
+        if judged:
+            await asyncio.sleep(60)
+        judged.append(episode.id)
+        raise fault
+
+    with pytest.raises(type(fault)):
+        play(broken)
+    assert len(judged) == 1
+    engine_and_renderer[0].cancel()
+    assert play(at_once)[0][0].passed
+
+
+def test_a_stop_interrupts_the_play(play):
+    with pytest.raises(Interrupted):
+        play(at_once, should_stop=lambda: True)
+
+
+def test_a_stop_interrupts_a_wait_for_verdicts(play):
+    asked = []
+
+    async def never(episode):
+        asked.append(episode)
+        await asyncio.sleep(60)
+
+    with pytest.raises(Interrupted):
+        play(never, "a", should_stop=lambda: bool(asked))
+
+
+def test_turn_seeds_differ_by_run_step_episode_and_turn():
+    seeds = {
+        turn_seed(f"{a}/{b}", (c, d), e)
+        for a in range(3)
+        for b in range(3)
+        for c in range(3)
+        for d in range(3)
+        for e in range(3)
+    }
+    assert len(seeds) == 243
+    assert all(0 <= seed < 2**63 for seed in seeds)
