@@ -45,7 +45,7 @@ def check_start(run: RunFolder) -> ModelFiles:
         check_socket_path(config.sandbox.socket)
     name = config.model.name
     step = run.latest_checkpoint()
-    if step is not None:
+    if step:  # that of step 0 holds tasks alone
         return ModelFiles((run.checkpoint(step) / MODEL_FOLDER).resolve(), name)
     if run.resumed and Path(name).is_absolute() and not Path(name).exists():
         raise UserError(

@@ -59,7 +59,7 @@ def test_cpu_preset_trains_for_minutes_not_hours():
     config = load_config("cpu")
     assert config.model.name == "smollm2-135m"
     assert config.run.time_limit_minutes > 0
-    assert config.seeding.seconds <= 60
+    assert config.seeding.proposals <= 64
     assert config.reward.malformed < config.reward.rejected < 0
 
 

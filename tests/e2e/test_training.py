@@ -27,7 +27,7 @@ SMALL = {
     "play.solves": 2,
     "play.price_samples": 2,
     "seeding.tasks": 2,
-    "seeding.seconds": 1.0,
+    "seeding.proposals": 4,
     "seeding.batch": 4,
     "rollout.cache_gib": 0.5,
 }

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+import sqlite3
 import time
 from asyncio import Runner
 from contextlib import closing
@@ -95,6 +96,11 @@ def play(tmp_path, files):
 
 def saved(trainer):
     return sorted(int(p.name[5:]) for p in (trainer.run.path / "checkpoints").glob("step-*"))
+
+
+def seeds(trainer):
+    with closing(sqlite3.connect(trainer.run.tasks)) as db:
+        return db.execute("SELECT kind, key FROM tasks WHERE step = 0 ORDER BY id").fetchall()
 
 
 def lines(trainer):
@@ -223,6 +229,31 @@ def test_a_ruined_engine_gets_the_weights_again(play):
     assert raised is None
     assert any("not finite" in note for note in trainer.observer.notes)
     assert saved(trainer) == [6]
+
+
+def test_seeds_outlive_an_end_before_the_first_step(play):
+    """A run that was stopped after its seeding goes on with the same seeds."""
+    keys = {"seeding.tasks": 3, "seeding.proposals": 8, "seeding.batch": 4}
+
+    def in_step_1(trainer):
+        in_step(trainer, 1, lambda: setattr(trainer.engine, "dies", True))
+
+    trainer, raised = play(prepare=in_step_1, **keys)
+    assert isinstance(raised, EngineDied)
+    assert saved(trainer) == [0]
+    first = seeds(trainer)
+    assert len(first) > 1
+
+    def no_more(trainer):
+        trainer.seed = None  # calling it would fail
+
+    again, raised = play(prepare=no_more, resume=True)
+    assert raised is None
+    assert seeds(again) == first
+    assert [line["step"] for line in lines(again)] == [1, 2, 3, 4, 5, 6]
+    calm, _ = play(**keys, **{"run.name": "calm"})
+    for name, weight in again.policy.named_weights():
+        assert torch.equal(weight, dict(calm.policy.named_weights())[name])
 
 
 def test_the_time_limit_counts_seeding(play):

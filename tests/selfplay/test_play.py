@@ -240,39 +240,33 @@ def test_by_the_rule_of_the_paper_fresh_tasks_are_solved_again_and_first(play, b
 
 
 @pytest.fixture
-def seed(buffer, episodes_of, monkeypatch):
-    """Seeds the buffers on a clock that each batch moves by a second; returns the batches' types."""
+def seed(buffer, episodes_of):
+    """Seeds the buffers; returns the batches' types and sizes."""
 
-    def run(script, tasks, seconds):
-        now, kinds = [0.0], []
-        monkeypatch.setattr(seeding, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    def run(script, tasks, proposals):
+        batches = []
 
-        def on_batch(batch):
-            (kind,) = {family.proposal.kind for family in batch}
-            kinds.append(kind)
-            now[0] += 1.0
+        def on_batch(families):
+            (kind,) = {family.proposal.kind for family in families}
+            batches.append(f"{kind}{len(families)}")
 
-        config = Config(seeding=SeedingConfig(tasks=tasks, seconds=seconds, batch=2))
+        config = Config(seeding=SeedingConfig(tasks=tasks, proposals=proposals, batch=2))
         seeding.seed_buffers(WordGame(), buffer, episodes_of(script), config, on_batch)
-        return "".join(kinds)
+        return batches
 
     return run
 
 
-def test_each_type_is_seeded_within_its_share_of_the_time(seed, buffer):
-    assert seed({"pose a": ["junk"], "pose b": ["junk"]}, tasks=5, seconds=6.0) == "aaabbb"
+def test_each_type_is_asked_for_so_many_proposals(seed, buffer):
+    asked = seed({"pose a": ["junk"], "pose b": ["junk"]}, tasks=5, proposals=5)
+    assert asked == ["a2", "a2", "a1", "b2", "b2", "b1"]
     assert buffer.count("a") == 1  # what needs no model
     assert buffer.count("b") == 0
 
 
-def test_time_that_a_type_leaves_goes_to_the_next(seed, buffer):
-    names = map("n{}".format, count())
-    assert seed({"pose a": names, "pose b": ["junk"]}, tasks=5, seconds=6.0) == "aabbbb"
-    assert buffer.count("a") == 5
-    assert recorded(buffer)["an0"] is None  # seeds are not priced
-
-
 def test_full_buffers_end_the_seeding(seed, buffer):
     names = map("n{}".format, count())
-    assert seed({"pose a": names, "pose b": names}, tasks=4, seconds=60.0) == "aabb"
+    asked = seed({"pose a": names, "pose b": names}, tasks=4, proposals=60)
+    assert asked == ["a2", "a2", "b2", "b2"]
     assert (buffer.count("a"), buffer.count("b")) == (5, 4)
+    assert recorded(buffer)["an0"] is None  # seeds are not priced

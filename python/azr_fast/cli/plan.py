@@ -23,7 +23,7 @@ def plan_lines(config: Config) -> list[str]:
         f"  {'all':<22}{_span((least, most)):>14}{_span((0, runs)):>18}",
         f"  at most {most * rollout.max_new_tokens:,} tokens sampled "
         f"and {most * rollout.max_prompt_tokens:,} of prompts",
-        f"seeding: {config.seeding.tasks} tasks per type or {config.seeding.seconds:g} s",
+        f"seeding: {config.seeding.tasks} tasks per type or {config.seeding.proposals:,} proposals",
         f"length: {config.run.steps} steps{_limit(config)}",
         game_of(config).aim(config),
         *memory_lines(config),

@@ -20,7 +20,7 @@ from azr_fast.errors import UserError
 log = logging.getLogger(__name__)
 
 # Keys that earlier versions wrote into runs, which are resumed without them.
-RETIRED = {"parity.max_mean", "parity.max_any"}
+RETIRED = {"parity.max_mean", "parity.max_any", "seeding.seconds", "sandbox.threads"}
 
 Table = dict[str, dict[str, Any]]
 

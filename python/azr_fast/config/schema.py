@@ -88,7 +88,9 @@ class SeedingConfig(Section):
     """Filling the buffers before the first update (no weights change)."""
 
     tasks: int = Field(default=256, ge=0, description="valid tasks per type to collect")
-    seconds: PositiveFloat = Field(default=3600.0, description="give up collecting after this long")
+    proposals: PositiveInt = Field(
+        default=16384, description="most proposals of a type that are sampled for it"
+    )
     batch: PositiveInt = Field(default=64, description="proposals sampled at a time")
 
 

@@ -64,9 +64,12 @@ def latest_checkpoint(parent: Path) -> Path | None:
 
 
 def prune_checkpoints(parent: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints."""
+    """Remove all but the newest `keep` checkpoints, and that of step 0, which holds no model, as
+    soon as there is another."""
     assert keep > 0, "the newest checkpoint is never removed"
-    for path in _checkpoints(parent)[:-keep]:
+    checkpoints = _checkpoints(parent)
+    seeds = [path for path in checkpoints[:-1] if path.name == "step-0"]
+    for path in {*checkpoints[:-keep], *seeds}:
         shutil.rmtree(path)
 
 

@@ -94,7 +94,7 @@ class Trainer:
 
     def _from_before(self) -> str:
         """What to do about a ruined model."""
-        if self.saved is None:
+        if not self.saved:
             return "start a new run with a lower update.lr"
         good = self.run.checkpoint(self.saved) / MODEL_FOLDER
         return f"start a new run with a lower update.lr, from --model.name {good}"
@@ -120,9 +120,10 @@ class Trainer:
             self.restore(step)
 
     def seed(self) -> None:
-        """Fill the buffers with the untrained model."""
+        """Fill the buffers with the untrained model; a checkpoint without a model keeps them."""
         self.observer.phase("seed", None)
         seed_buffers(self.game, self.buffer, self.episodes, self.config, self._show_seeds)
+        self.write(0, self._write_tasks)
 
     def attempt(self, step: int) -> None:
         """A step; once more, with the weights sent anew, where what the engine says is wrong."""
@@ -223,29 +224,37 @@ class Trainer:
             return
         self.policy.check_finite()
         self.observer.phase("checkpoint", None)
-        folder = self.run.checkpoint(self.done)
-        write_checkpoint(folder, self._write_state)
-        prune_checkpoints(folder.parent, self.config.run.keep_checkpoints)
-        self.saved = self.done
+        self.write(self.done, self._write_all)
 
-    def _write_state(self, folder: Path) -> None:
+    def write(self, step: int, content: Callable[[Path], None]) -> None:
+        """Write the checkpoint of a step; old ones make room for it."""
+        folder = self.run.checkpoint(step)
+        write_checkpoint(folder, content)
+        prune_checkpoints(folder.parent, self.config.run.keep_checkpoints)
+        self.saved = step
+
+    def _write_tasks(self, folder: Path) -> None:
         state = {
             "step": self.done,
             "watermark": self.buffer.watermark(),
             "algorithm": self.algorithm.state(),
         }
         (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
+
+    def _write_all(self, folder: Path) -> None:
+        self._write_tasks(folder)
         self.policy.save(folder)
 
     def restore(self, step: int) -> None:
-        """Take up the state after `step` updates."""
+        """Take up the state after `step` updates; after none the model is the untrained one."""
         self.observer.phase("restore", None)
         folder = self.run.checkpoint(step)
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         self.buffer.rewind(state["watermark"])
         self.algorithm.restore(state.get("algorithm", {}))  # older runs have none
-        self.policy.load(folder)
-        self.synced = False
+        if step:
+            self.policy.load(folder)
+            self.synced = False
         self.done = self.saved = step
 
     def _buffer_counts(self) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Sequence
 
 from azr_fast.config.schema import Config
@@ -27,17 +26,19 @@ def seed_buffers(
     config: Config,
     on_batch: Callable[[Sequence[Family]], None],
 ) -> None:
-    """Propose with the untrained model until every type has `seeding.tasks`, or time is up.
+    """Propose with the untrained model until every type has `seeding.tasks`, or was asked for
+    `seeding.proposals`.
 
-    One type after the other, since later types may build on the tasks of earlier ones; each gets
-    an equal share of the time that is left. Seeds are step 0 of the run. References are drawn from
-    the growing buffers.
+    One type after the other, since later types may build on the tasks of earlier ones. Seeds are
+    step 0 of the run. References are drawn from the growing buffers. No clock is looked at, so that
+    equal configs give equal seeds on an engine that repeats a step.
     """
     plant(game, buffer)
-    end = time.monotonic() + config.seeding.seconds
     turn = itertools.count()
-    for left, kind in zip(range(len(game.kinds), 0, -1), game.kinds, strict=True):
-        deadline = time.monotonic() + (end - time.monotonic()) / left
-        while buffer.count(kind) < config.seeding.tasks and time.monotonic() < deadline:
+    for kind in game.kinds:
+        left = config.seeding.proposals
+        while buffer.count(kind) < config.seeding.tasks and left:
+            count = min(config.seeding.batch, left)
             seed_round = Round(game, buffer, episodes, config, step=0, turn=next(turn))
-            on_batch(episodes.decoder.run(seed_round.seed([kind], config.seeding.batch)))
+            on_batch(episodes.decoder.run(seed_round.seed([kind], count)))
+            left -= count
