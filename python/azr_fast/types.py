@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import Any
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
 EpisodeId = tuple[int, ...]
+LEAST_TEMPERATURE = 0.01  # vLLM takes smaller ones for this one
 
 
 class Role(StrEnum):
@@ -53,6 +55,17 @@ class Sampling:
     temperature: float = 1.0  # 0: the most likely token each time
     top_p: float = 1.0
     stop: tuple[str, ...] = ()  # strings that end the turn; the turn holds the one it said
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what cannot be sampled, or not alike on both engines."""
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens is {self.max_tokens}: a turn has at least 1")
+        if self.temperature != 0.0 and not LEAST_TEMPERATURE <= self.temperature < math.inf:
+            raise ValueError(f"temperature is {self.temperature}: 0, or at least 0.01")
+        if not 0.0 < self.top_p <= 1.0:
+            raise ValueError(f"top_p is {self.top_p}: a share of probability above 0")
+        if not all(self.stop):
+            raise ValueError("an empty stop string would end every turn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +195,10 @@ class Family:
 
     @property
     def task(self) -> Task | None:
-        """What the solutions are of."""
-        return self.proposal.verdict.task if self.proposal else self.solves[0].task
+        """What the solutions are of; None where the proposal posed none."""
+        if self.proposal is None:
+            return self.solves[0].task
+        return self.proposal.verdict.task if self.proposal.passed else None
 
     @property
     def solve_rate(self) -> float:

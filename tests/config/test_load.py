@@ -194,3 +194,12 @@ def test_what_a_file_leaves_out_has_the_default_of_the_schema(tmp_path):
 
 def test_sections_have_a_docstring_for_help():
     assert all(section.__doc__ for section in KEYS.sections.values())
+
+
+def test_keys_of_older_runs_that_mean_nothing_any_more_are_left_out(tmp_path):
+    old = dump_config(load_config("cpu")).replace('name = "azr"\n', "")
+    old = old.replace("[sandbox]", "[sandbox]\nthreads = 8").replace(
+        "[seeding]", "[seeding]\nseconds = 20.0"
+    )
+    old = old.replace("[parity]", "[parity]\nmax_mean = 0.1\nmax_any = 2.0")
+    assert load_config(write(tmp_path, old)) == load_config("cpu")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from azr_fast.games.game import Game
+
 PAGE = Path(__file__).parents[2] / "docs" / "write-a-game.md"
 
 
@@ -67,6 +69,68 @@ def test_a_game_that_is_not_installed_is_named_with_those_that_are(azr_fast):
     assert done.stderr == (
         "azr-fast: error: no game 'chess' is installed: game.name is one of azr, counting\n"
     )
+
+
+@pytest.fixture
+def beside(environment, tmp_path):
+    """Runs with another game installed beside, whose module has this text."""
+
+    def run(text, *words, presets=()):
+        (tmp_path / "other.py").write_text(text)
+        (tmp_path / "presets").mkdir()
+        for name in presets:
+            (tmp_path / "presets" / f"{name}.toml").write_text('[game]\nname = "other"\n')
+        metadata = tmp_path / "other-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text("[azr_fast.games]\nother = other:OTHER\n")
+        path = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+        return subprocess.run(
+            [sys.executable, "-m", "azr_fast.cli", *words],
+            capture_output=True,
+            text=True,
+            env=environment | {"PYTHONPATH": path},
+            cwd=tmp_path,
+        )
+
+    return run
+
+
+OTHER = """
+from dataclasses import replace
+from pathlib import Path
+from counting import COUNTING
+OTHER = replace(COUNTING, presets=Path("presets"))
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import nothing_of_that_name",
+        "raise SystemExit(3)",
+        "OTHER = 5",
+        OTHER.replace('Path("presets")', '"presets"'),
+    ],
+)
+def test_a_game_that_is_broken_stops_no_other(beside, text):
+    done = beside(text, "train", "--preset", "cpu", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert 'name = "azr"' in done.stdout
+
+
+def test_a_preset_of_another_package_does_not_replace_ours(beside):
+    done = beside(OTHER, "train", "--preset", "cpu", "--dry-run", presets=["cpu"])
+    assert done.returncode == 0, done.stderr
+    assert 'name = "azr"' in done.stdout
+
+
+def test_a_game_that_lacks_a_method_cannot_be_opened():
+    class Half(Game):
+        kinds = ("half",)
+
+    with pytest.raises(TypeError, match="abstract"):
+        Half()
 
 
 def test_it_plays_trains_and_reports(azr_fast, tmp_path, model_name):

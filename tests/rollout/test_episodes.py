@@ -3,6 +3,7 @@
 import asyncio
 import random
 import shutil
+from contextlib import suppress
 
 import pytest
 
@@ -12,11 +13,11 @@ from azr_fast.policy.models import ModelFiles, resolve_model
 from azr_fast.rollout.chat import turn_seed
 from azr_fast.rollout.decoder import Decoder, Interrupted
 from azr_fast.rollout.engine import EngineDied
-from azr_fast.rollout.episodes import Episodes
+from azr_fast.rollout.episodes import Episodes, checked
 from azr_fast.rollout.load import load_renderer
 from azr_fast.rollout.transformers_engine import TransformersEngine
 from azr_fast.sandbox.client import SandboxLost
-from azr_fast.types import Episode, Message, Role, Sampling, Status, Stop, Verdict
+from azr_fast.types import Episode, Message, Role, Sampling, Status, Stop, Task, Verdict
 
 OK = Verdict(Status.PASSED, "ok")
 
@@ -185,3 +186,99 @@ def test_turn_seeds_differ_by_run_step_episode_and_turn():
     }
     assert len(seeds) == 243
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.fixture
+def converse(engine_and_renderer):
+    """Plays `count` episodes of a coroutine over its chat; returns them."""
+    engine, renderer = engine_and_renderer
+
+    def run(speak, count=6):
+        with asyncio.Runner() as runner:
+            decoder = Decoder(engine, runner)
+            episodes = Episodes(decoder, renderer, Sampling(8), max_prompt_tokens=128)
+            played = [Episode((i,), Role.SOLVER, "kind") for i in range(count)]
+
+            async def everyone():
+                episodes.open(*played)
+                await asyncio.gather(*(episodes.play(one, "seed", speak) for one in played))
+
+            decoder.run(everyone())
+        return played
+
+    return run
+
+
+def test_more_tokens_than_a_turn_may_have_fail_the_episode_alone(converse):
+    async def greedy(chat):
+        await chat.say(Message("user", "a"), sampling=Sampling(9))
+        return OK
+
+    assert {one.verdict.code for one in converse(greedy)} == {"exception"}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.002, 0.02])
+def test_a_deadline_of_the_game_leaves_nothing_that_others_wait_for(converse, seconds):
+    """Before the batch begins, while it is decoded, or not at all."""
+    asked = []
+
+    async def impatient(chat):
+        asked.append(chat)
+        if len(asked) % 2:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(chat.say(Message("user", "a")), seconds)
+        else:
+            await chat.say(Message("user", "b"))
+        return OK
+
+    assert all(one.passed for one in converse(impatient))
+    assert all(one.passed for one in converse(impatient))  # and the engine is free again
+
+
+def test_turns_at_another_temperature_are_seen_and_not_trained_on(converse):
+    async def cold_then_usual(chat):
+        await chat.say(Message("user", "a"), sampling=Sampling(4, temperature=0.0))
+        await chat.say(Message("user", "b"))
+        return OK
+
+    for one in converse(cold_then_usual):
+        assert one.passed
+        assert len(one.stops) == 2
+        last = one.token_ids[len(one.prompt_ids) :]
+        assert one.length == len(last) <= 8
+        assert sum(one.logprobs) == sum(one.sampled_logprobs)
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        None,
+        "ok",
+        Verdict(Status.PASSED, None),
+        Verdict(Status.PASSED, "ok"),  # of a proposal that poses nothing
+        Verdict(Status.REJECTED, "no", task=Task("kind", "key", {})),
+        Verdict(Status.PASSED, "ok", task=Task("kind", "key", {"a": {1}})),
+        Verdict(Status.PASSED, "ok", task=Task("kind", "key", {"a": float("nan")})),
+    ],
+)
+def test_a_verdict_that_is_none_fails_the_episode_alone(verdict):
+    with pytest.raises((TypeError, ValueError)):
+        checked(verdict, Episode((0,), Role.PROPOSER, "kind"))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"max_tokens": 0},
+        {"temperature": -1.0},
+        {"temperature": 1e-3},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_p": 0.0},
+        {"top_p": 1.5},
+        {"stop": ("a", "")},
+    ],
+)
+def test_what_cannot_be_sampled_is_refused(keys):
+    with pytest.raises(ValueError, match=r"max_tokens|temperature|top_p|stop string"):
+        Sampling(**{"max_tokens": 5} | keys)

@@ -1,5 +1,6 @@
 import random
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -110,3 +111,30 @@ def test_accuracy_is_kept_beside_the_task(tmp_path):
     buffer.record_accuracy(task(1), 0.25)
     buffer.close()
     assert sqlite3.connect(path).execute("SELECT accuracy FROM tasks").fetchall() == [(0.25,)]
+
+
+def test_orders_and_payloads_are_those_of_a_resumed_run(tmp_path):
+    task = Task("kind", "key", {"pair": (1, 2)}, parents=("a",), order=2)
+    with closing(TaskBuffer(tmp_path / "tasks.db", 10)) as buffer:
+        buffer.add(task, 1)
+        (first,) = buffer.draw(["kind"], 1, random.Random(0))
+        buffer.watermark()
+    with closing(TaskBuffer(tmp_path / "tasks.db", 10)) as buffer:
+        (again,) = buffer.draw(["kind"], 1, random.Random(0))
+    assert again == first == Task("kind", "key", {"pair": [1, 2]}, ("a",), 2)
+
+
+def test_a_file_of_an_older_version_holds_tasks_of_order_one(tmp_path):
+    path = tmp_path / "tasks.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(
+            "CREATE TABLE tasks (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, "
+            "payload TEXT NOT NULL, parents TEXT NOT NULL, step INTEGER NOT NULL, accuracy REAL, "
+            "UNIQUE (kind, key))"
+        )
+        db.execute("INSERT INTO tasks VALUES (1, 'kind', 'key', '{}', '[]', 0, NULL)")
+        db.commit()
+    with closing(TaskBuffer(path, 10)) as buffer:
+        (old,) = buffer.draw(["kind"], 1, random.Random(0))
+        assert buffer.add(Task("kind", "new", {}, order=2), 1)
+    assert old == Task("kind", "key", {}, (), 1)

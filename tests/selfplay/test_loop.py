@@ -293,6 +293,38 @@ def test_answers_that_are_cut_off_are_said_at_once(play):
     assert not any("cut off" in note for note in calm.observer.notes)
 
 
+@pytest.mark.parametrize("reward", [math.nan, None])
+def test_a_reward_that_is_no_number_is_the_mistake_of_the_game(play, reward):
+    class Careless(LengthGame):
+        def score(self, families):
+            families[0].proposal.reward = reward
+
+    _, raised = play(Careless)
+    assert isinstance(raised, UserError)
+    assert "(even, proposer) the reward" in str(raised)
+
+
+def test_a_step_whose_line_was_not_written_is_not_saved(play):
+    """No checkpoint holds a step that the metrics lack."""
+
+    def in_step_3(trainer):
+        write = trainer.journal.write
+
+        def broken(record, *rest):
+            if record.step == 3:
+                raise RuntimeError("the disk")
+            write(record, *rest)
+
+        trainer.journal.write = broken
+
+    trainer, raised = play(prepare=in_step_3, **{"run.checkpoint_every": 2})
+    assert str(raised) == "the disk"
+    assert saved(trainer) == [2]
+    again, raised = play(resume=True)
+    assert raised is None
+    assert [line["step"] for line in lines(again)] == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_fruitless_step_between_good_ones_is_no_reason_to_stop(play):
     def sometimes(trainer):
         credit = trainer.credit

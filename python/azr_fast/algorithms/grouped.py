@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import ClassVar
 
 import torch
@@ -35,16 +34,18 @@ class Grouped(Algorithm):
 
     def advantages(self, batch: Sequence[Episode]) -> list[float]:
         """One for each episode; 0 for one without tokens, which trains nothing."""
-        lengths = [episode.length for episode in batch]
+        length_S = torch.tensor([episode.length for episode in batch], dtype=torch.int64)
         advantage_N = group_advantage(
             torch.tensor([episode.reward for episode in batch], dtype=torch.float64),
             _numbered([type(self).key(episode) for episode in batch]),
-            torch.tensor(lengths, dtype=torch.int64),
+            length_S,
             estimator=self.arithmetic,
             token_weighted=self.token_weighted,
         )
-        tokens = iter(advantage_N.tolist())
-        return [next(islice(tokens, length - 1, None)) if length else 0.0 for length in lengths]
+        padded_N = torch.cat([torch.zeros(1), advantage_N])  # what ends before the first token
+        ends_S = torch.where(length_S > 0, length_S.cumsum(0), 0)
+        advantages: list[float] = padded_N[ends_S].tolist()
+        return advantages
 
 
 class TaskRelative(Grouped):

@@ -74,13 +74,13 @@ def find_game(name: str) -> GameType:
         )
     try:
         game = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"the game {name!r} cannot be loaded ({type(error).__name__}: {error}): "
             f"install {point.dist.name if point.dist else point.value} again"
         ) from error
-    if not isinstance(game, GameType):
-        raise UserError(f"the game {name!r} is broken: {point.value} is no GameType")
+    if not isinstance(game, GameType) or not isinstance(game.presets, Path):
+        raise UserError(f"the game {name!r} is broken: {point.value} is no GameType with a Path")
     return game
 
 

@@ -33,11 +33,15 @@ def preset_names() -> list[str]:
 def _presets() -> dict[str, Path]:
     """The files of all presets, by name."""
     found: dict[str, Path] = {}
-    for name in game_names():
+    for name in sorted(game_names(), key=lambda name: (name != DEFAULT, name)):
         try:
-            found |= {path.stem: path for path in find_game(name).presets.glob("*.toml")}
+            presets = find_game(name).presets
         except UserError as error:  # a game that is broken stops no other
             log.warning("%s", error)
+            continue
+        for path in sorted(presets.glob("*.toml")):
+            if found.setdefault(path.stem, path) != path:
+                log.warning("%s is not used: there is a preset of that name already", path)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -50,6 +51,7 @@ class Game(Protocol):
     """
 
     @property
+    @abstractmethod
     def kinds(self) -> tuple[str, ...]:
         """Task types, in the order they are played."""
 
@@ -58,6 +60,7 @@ class Game(Protocol):
         """Whether a known task that is proposed again is solved to price it once more."""
         return False
 
+    @abstractmethod
     def first_tasks(self) -> Sequence[Task]:
         """Tasks that need no model: the floor every store starts from."""
 
@@ -65,15 +68,19 @@ class Game(Protocol):
         """A seed task as a task of every kind it can serve (AZR: deduction seeds abduction)."""
         return (task,)
 
+    @abstractmethod
     def sources(self, kind: str, count: int, tasks: Tasks, rng: random.Random) -> Sequence[Source]:
         """What `count` proposals of `kind` are made from; the same for equal tasks and rng."""
 
+    @abstractmethod
     async def propose(self, source: Source, chat: Chat) -> Verdict:
         """Ask for a task and check it by execution; a PASSED verdict carries the task."""
 
+    @abstractmethod
     async def solve(self, task: Task, chat: Chat) -> Verdict:
         """Ask for a solution and check it. The chat never holds what the solver must find."""
 
+    @abstractmethod
     def score(self, families: Sequence[Family]) -> None:
         """Set the reward of every episode of a step that did not fail. Pure but for that."""
 

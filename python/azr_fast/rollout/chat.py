@@ -17,7 +17,9 @@ class Chat:
     """The conversation of one episode; `games.game.Chat` says what it promises.
 
     `seed` names the run and the step: the seed of a turn follows from it, the episode's id and the
-    number of the turn alone. `most` is how many tokens may come before an answer.
+    number of the turn alone. `most` is how many tokens may come before an answer. Turns that are
+    sampled at another temperature or nucleus than `sampling` has are not trained on: the trainer's
+    log-probs are of that distribution.
     """
 
     def __init__(
@@ -56,12 +58,18 @@ class Chat:
     async def resume(self, text: str, *, sampling: Sampling | None = None) -> str:
         """Put text into the model's turn, let it go on, return its turn."""
         self._ledger.insert(text)
-        self._episode.messages.pop()  # the same turn as it was before
-        return await self._sample(sampling or self.sampling)
+        answer = await self._sample(sampling or self.sampling)
+        del self._episode.messages[-2]  # the same turn, as far as it had come
+        return answer
 
     async def _sample(self, sampling: Sampling) -> str:
         if len(self._ledger.ids) > self._most:
             raise ContextFull
+        if sampling.max_tokens > self.sampling.max_tokens:
+            raise ValueError(
+                f"a turn of {sampling.max_tokens} tokens was asked for, and rollout.max_new_tokens "
+                f"is {self.sampling.max_tokens}"
+            )
         turn = len(self._episode.stops)
         completion = await self._decoder.generate(
             Request(
@@ -72,9 +80,15 @@ class Chat:
             )
         )
         self._ledger.record(completion.token_ids, completion.logprobs, completion.stop)
+        if not self._is_trained(sampling):
+            self._ledger.forget_last()
         self._episode.stops.append(completion.stop)
         self._episode.messages.append(Message("assistant", self._ledger.answer))
         return self._ledger.answer
+
+    def _is_trained(self, sampling: Sampling) -> bool:
+        ours = self.sampling
+        return (sampling.temperature, sampling.top_p) == (ours.temperature, ours.top_p)
 
 
 def turn_seed(seed: str, episode: tuple[int, ...], turn: int) -> int:

@@ -19,6 +19,7 @@ from azr_fast.rollout.engine import Completion, Engine, EngineDied, Request
 
 T = TypeVar("T")
 PATIENCE = 0.1  # seconds between looks at whether to stop, while only the sandbox works
+LAST_WORDS = 5.0  # seconds that cancelled coroutines have to end
 
 
 class Interrupted(Exception):  # noqa: N818 - an order, not an error
@@ -65,15 +66,15 @@ class Decoder:
         """What `play` returns. Raises Interrupted when asked to stop, and what `play` or the engine
         raised; nothing is queued or running then."""
         self.stats = RolloutStats()
-        self._open = 0
-        self._waiting: dict[tuple[int, ...], asyncio.Future[Completion]] = {}
         try:
-            return self._runner.run(self._decode_while(play))
+            result = self._runner.run(self._decode_while(play))
         except EngineDied:
             raise
         except BaseException:
             self._engine.cancel()
             raise
+        self._engine.cancel()  # what a game asked for and then did not wait for
+        return result
 
     def opened(self, conversations: int = 1) -> None:
         """So many conversations have begun."""
@@ -85,17 +86,24 @@ class Decoder:
         self._changed.set()
 
     async def generate(self, request: Request) -> Completion:
-        """One generation. Its id is not used twice at a time."""
-        assert request.id not in self._waiting, f"request {request.id} is already queued"
+        """One generation. Its id is not used twice. Whoever is cancelled while it waits, as by a
+        deadline, leaves nothing behind that others would wait for."""
+        self._engine.submit(request)
         done: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = done
         self.stats.requested += 1
-        self._engine.submit(request)
         self._changed.set()
-        return await done
+        try:
+            return await done
+        finally:
+            self._waiting.pop(request.id, None)
+            self._changed.set()
 
     async def _decode_while(self, play: Coroutine[Any, Any, T]) -> T:
         """Both to the end of `play`, or to the first exception of either."""
+        await _end_others()  # of a play that an interrupt tore apart
+        self._open = 0
+        self._waiting: dict[tuple[int, ...], asyncio.Future[Completion]] = {}
         self._changed = asyncio.Event()
         playing, decoding = asyncio.create_task(play), asyncio.create_task(self._decode())
         try:
@@ -109,7 +117,7 @@ class Decoder:
         while True:
             if self._should_stop():
                 raise Interrupted
-            if self._waiting and (self._engine.in_batch() or len(self._waiting) == self._open):
+            if self._waiting and (self._engine.in_batch() or len(self._waiting) >= self._open):
                 self._advance()
                 await asyncio.sleep(0)
             else:
@@ -119,7 +127,8 @@ class Decoder:
         before = self._engine.generated_tokens()
         for completion in self._engine.poll():
             self.stats.finished += 1
-            self._waiting.pop(completion.id).set_result(completion)
+            if waiting := self._waiting.pop(completion.id, None):
+                waiting.set_result(completion)
         self.stats.tokens += self._engine.generated_tokens() - before
         self._on_progress(self.stats)
 
@@ -134,8 +143,13 @@ class Decoder:
 
 
 async def _end_others() -> None:
-    """Cancel every other task of the loop and wait for it; what it raises then is not news."""
+    """Cancel every other task of the loop and wait for it, though not for one that does not let
+    itself be cancelled; what they raise then is not news."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    if others:
+        await asyncio.wait(others, timeout=LAST_WORDS)
+    for task in others:
+        if task.done() and not task.cancelled():
+            task.exception()  # looked at, so that nobody is told of it later

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from azr_fast.rollout.decoder import Decoder
 from azr_fast.rollout.engine import EngineDied
 from azr_fast.rollout.renderer import Renderer
 from azr_fast.sandbox.client import SandboxLost
-from azr_fast.types import Episode, Sampling, Status, Verdict
+from azr_fast.types import Episode, Role, Sampling, Status, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Episodes:
             self.decoder, self.renderer, episode, seed, self.sampling, self.max_prompt_tokens
         )
         try:
-            episode.verdict = await speak(chat)
+            episode.verdict = checked(await speak(chat), episode)
         except ContextFull:
             episode.verdict = Verdict(Status.FAILED, TOO_LONG)
         except (EngineDied, NotFinite, SandboxLost, UserError):
@@ -55,3 +56,15 @@ class Episodes:
             episode.verdict = Verdict(Status.FAILED, EXCEPTION, f"{type(error).__name__}: {error}")
         finally:
             self.decoder.closed()
+
+
+def checked(verdict: object, episode: Episode) -> Verdict:
+    """A verdict as the core needs it. Raises TypeError or ValueError for a game's mistake."""
+    if not isinstance(verdict, Verdict) or not isinstance(verdict.code, str):
+        raise TypeError(f"the game gave {verdict!r} as its verdict")
+    posed = verdict.task is not None
+    if episode.role is Role.PROPOSER and posed != (verdict.status is Status.PASSED):
+        raise ValueError(f"a proposal that {verdict.status} has {'a' if posed else 'no'} task")
+    if verdict.task is not None:
+        json.dumps(dict(verdict.task.payload), allow_nan=False)
+    return verdict

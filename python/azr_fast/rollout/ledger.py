@@ -81,6 +81,13 @@ class Ledger:
         self._open, self._answered = self._ended_by is None, True
         return text
 
+    def forget_last(self) -> None:
+        """What was sampled last is not to be trained on: it counts as given."""
+        span = self.spans[-1]
+        tokens = span.end - span.start
+        self.sampled[span.start :] = [False] * tokens
+        self.logprobs[span.start :] = [0.0] * tokens
+
     def _require_the_usual_head(self) -> None:
         """Refuse to go on where the first messages made the template begin the answer otherwise.
 

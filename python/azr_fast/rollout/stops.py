@@ -12,7 +12,7 @@ BYTES_OF_A_CHARACTER = 4  # at most, in UTF-8; a token is at least one byte
 
 @dataclass(frozen=True, slots=True)
 class Stops:
-    """What ends a turn of a model. `decode` gives the text of tokens, without special ones."""
+    """What ends a turn of a model. `decode` gives the text of tokens."""
 
     token_ids: frozenset[int]
     decode: Callable[[Sequence[int]], str]

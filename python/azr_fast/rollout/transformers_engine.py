@@ -202,16 +202,19 @@ def sample(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens [B] and their log-probs [B] by inversion of the cumulative distribution.
 
-    `uniforms_B` in [0, 1) decide, and nothing at temperature 0. Log-probs are of the distribution
-    sampled from: after temperature (1 in place of 0), and renormalised over the nucleus of mass
-    `top_p`. Raises NotFinite.
+    `uniforms_B` in [0, 1) decide. Log-probs are of the distribution sampled from: after
+    temperature, and renormalised over the nucleus of mass `top_p`. At temperature 0 the most likely
+    token is taken, and both count as 1. Raises NotFinite.
     """
     temperature_B, top_p_B = (
         torch.tensor(values, device=logits_BV.device)
-        for values in zip(*((s.temperature or 1.0, s.top_p) for s in samplings), strict=True)
+        for values in zip(
+            *((s.temperature, s.top_p) if s.temperature else (1.0, 1.0) for s in samplings),
+            strict=True,
+        )
     )
     logp_BV = torch.log_softmax(logits_BV.float() / temperature_B[:, None], -1)
-    if any(s.top_p < 1.0 for s in samplings):
+    if (top_p_B < 1.0).any():
         logp_BV = _nucleus(logp_BV, top_p_B)
     cumulative_BV = logp_BV.double().exp_().cumsum_(-1)
     total_B = cumulative_BV[:, -1]

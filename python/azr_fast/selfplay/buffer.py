@@ -13,6 +13,7 @@ import random
 import sqlite3
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from azr_fast.errors import UserError
@@ -26,11 +27,15 @@ CREATE TABLE IF NOT EXISTS tasks (
     key TEXT NOT NULL,
     payload TEXT NOT NULL,
     parents TEXT NOT NULL,
+    "order" INTEGER NOT NULL DEFAULT 1,
     step INTEGER NOT NULL,
     accuracy REAL,
     UNIQUE (kind, key)
 )
 """
+
+
+_ORDER = 'ALTER TABLE tasks ADD COLUMN "order" INTEGER NOT NULL DEFAULT 1'
 
 
 class TaskBuffer:
@@ -44,15 +49,19 @@ class TaskBuffer:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")  # in WAL mode, NORMAL syncs no commit
         self._db.execute(_SCHEMA)
+        if "order" not in {column[1] for column in self._db.execute("PRAGMA table_info(tasks)")}:
+            self._db.execute(_ORDER)  # the file of an older version
         self._load()
 
     def _load(self) -> None:
         self._windows: dict[str, deque[Task]] = {}
         self._admitted: set[tuple[str, str]] = set()
         self._known: set[str] = set()
-        rows = self._db.execute("SELECT kind, key, payload, parents FROM tasks ORDER BY id")
-        for kind, key, payload, parents in rows:
-            self._remember(Task(kind, key, json.loads(payload), tuple(json.loads(parents))))
+        rows = self._db.execute(
+            'SELECT kind, key, payload, parents, "order" FROM tasks ORDER BY id'
+        )
+        for kind, key, payload, parents, order in rows:
+            self._remember(Task(kind, key, json.loads(payload), tuple(json.loads(parents)), order))
 
     def _remember(self, task: Task) -> None:
         self._admitted.add((task.kind, task.key))
@@ -63,11 +72,13 @@ class TaskBuffer:
         """Append a task; False when its type has known the key before. Evicts the oldest."""
         if (task.kind, task.key) in self._admitted:
             return False
+        payload, parents = json.dumps(dict(task.payload)), json.dumps(task.parents)
         self._db.execute(
-            "INSERT INTO tasks (kind, key, payload, parents, step) VALUES (?, ?, ?, ?, ?)",
-            (task.kind, task.key, json.dumps(dict(task.payload)), json.dumps(task.parents), step),
+            'INSERT INTO tasks (kind, key, payload, parents, "order", step) '
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (task.kind, task.key, payload, parents, task.order, step),
         )
-        self._remember(task)
+        self._remember(replace(task, payload=json.loads(payload)))  # as a resumed run has it
         return True
 
     def known(self, key: str) -> bool:

@@ -30,6 +30,8 @@ def fruitless(episodes: Sequence[Episode], update: UpdateStats) -> Fruitless | N
         return Fruitless(f"update skipped: {update.skipped}", "lower update.lr")
     if any(one.advantage for one in episodes):
         return None
+    if not episodes:
+        return Fruitless("nothing was proposed or solved", "look at what the game proposes from")
     failed = [one.verdict for one in episodes if one.failed]
     if len(failed) == len(episodes) and all(verdict.code == TOO_LONG for verdict in failed):
         return Fruitless(
@@ -37,8 +39,9 @@ def fruitless(episodes: Sequence[Episode], update: UpdateStats) -> Fruitless | N
             "raise rollout.max_prompt_tokens, or use shorter prompts (--game.prompts compact)",
         )
     if len(failed) == len(episodes):
+        why = next(verdict.evidence for verdict in failed if verdict.code == EXCEPTION)
         return Fruitless(
-            f"each of the {len(failed)} episodes broke off, the first by {failed[0].evidence}",
+            f"each of the {len(failed)} episodes broke off, the first by {why}",
             "mend the game: the log tells where each exception came from",
         )
     if all(one.truncated for one in episodes if not one.failed):

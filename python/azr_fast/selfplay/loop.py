@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -71,6 +72,7 @@ class Trainer:
         self.guard = Guard()
         self.synced = True  # whether the engine holds the policy's weights
         self.done = 0  # steps that are whole
+        self.whole = True  # whether the policy is that of those steps
         self.saved: int | None = None  # the step of the newest checkpoint
 
     def train(self) -> None:
@@ -144,18 +146,20 @@ class Trainer:
             families = self.play(step)
             record.lap("play")
             batch = self.credit(families)
+            record.verification = self.game.verification()
+            self.whole = False  # until the step has its line in the metrics
             record.update = self.update(batch, record)
             record.lap("update")
         except BaseException:
+            self.whole = True
             self.buffer.rewind(mark)
             self.algorithm.restore(learnt)
             raise
-        self.done = step
         episodes = [episode for family in families for episode in family.episodes]
         record.fruitless = fruitless(episodes, record.update)
-        record.verification = self.game.verification()
         stats = self.episodes.decoder.stats
         self.journal.write(record, episodes, batch, stats, self._buffer_counts())
+        self.done, self.whole = step, True
         if told := warning(episodes):
             self.observer.note(told)
         self.guard.after(record.fruitless)
@@ -181,6 +185,7 @@ class Trainer:
         """Rewards of all episodes; advantages of those that the update learns from, which are
         returned."""
         self.game.score(families)
+        check_rewards(families)
         batch = [episode for family in families for episode in self.learnt(family)]
         advantages = self.algorithm.advantages(batch)
         for episode, advantage in zip(batch, advantages, strict=True):
@@ -193,7 +198,7 @@ class Trainer:
         episodes = family.episodes
         if family.proposal and not self.config.play.train_on_priced_answers:
             episodes = [family.proposal]
-        return [episode for episode in episodes if not episode.failed]
+        return [episode for episode in episodes if episode.length and not episode.failed]
 
     def update(self, batch: Sequence[Episode], record: StepRecord) -> UpdateStats:
         """One policy update on the whole batch."""
@@ -220,7 +225,7 @@ class Trainer:
 
         Raises NotFinite, and writes none, when the model's numbers are not finite.
         """
-        if not self.done or self.saved == self.done:
+        if not self.done or self.saved == self.done or not self.whole:
             return
         self.policy.check_finite()
         self.observer.phase("checkpoint", None)
@@ -279,3 +284,14 @@ def lesson(episode: Episode, weight: float) -> TrainSequence:
         behaviour_logprobs=episode.sampled_logprobs,
         sampled=episode.response_mask,
     )
+
+
+def check_rewards(families: Sequence[Family]) -> None:
+    """Raise UserError for a reward that is no number: the mistake of a game."""
+    for family in families:
+        for episode in family.episodes:
+            if not isinstance(episode.reward, int | float) or not math.isfinite(episode.reward):
+                raise UserError(
+                    f"the game gave episode {episode.id} ({episode.kind}, {episode.role}) the "
+                    f"reward {episode.reward!r}: mend its score()"
+                )
