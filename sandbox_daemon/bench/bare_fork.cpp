@@ -29,7 +29,7 @@ std::span<char> shared_area() {
 // One program after another, each in a child; false when one gave a wrong answer.
 bool loop(const Work& work, std::span<char> area) {
   const Request request{work.program, "f", {work.argument}};
-  const JobHeader job;
+  const TaskHeader job;
   for (uint64_t i = 0; i < work.count; ++i) {
     std::fill_n(area.data(), sizeof(uint64_t), '\0');
     const pid_t pid = ::fork();
@@ -50,7 +50,7 @@ void warm_up(const std::string& preload) {
   start_interpreter({1, preload});
   prepare_programs();
   PyOS_BeforeFork();
-  fill_heap_holes();
+  make_heaps_fresh();
   move_to_huge_pages();
 }
 

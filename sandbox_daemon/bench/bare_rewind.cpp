@@ -47,7 +47,7 @@ std::shared_ptr<Pair> warm_up(const std::string& preload, uint64_t number) {
   start_interpreter({1, preload});
   prepare_programs();
   PyOS_BeforeFork();
-  fill_heap_holes();
+  make_heaps_fresh();
   extend_fixed_heap();
   set_no_new_privs();
   pin_to_core(number);
@@ -63,7 +63,7 @@ std::shared_ptr<Pair> warm_up(const std::string& preload, uint64_t number) {
 // One program after another; false when one gave a wrong answer.
 bool loop(const Work& work, Pair& pair) {
   const Request request{work.program, "f", {work.argument}};
-  JobHeader job;
+  TaskHeader job;
   job.request_bytes = request_bytes(request);
   for (uint64_t i = 0; i < work.count; ++i) {
     pair.region.clear(pair.region_file.get());

@@ -63,7 +63,7 @@ Work work_from(int argc, char** argv) {
           .count = options.number("--count", 2000, 1, 10'000'000)};
 }
 
-bool answered(std::span<const char> area, const JobHeader& job, const std::string& expect) {
+bool answered(std::span<const char> area, const TaskHeader& job, const std::string& expect) {
   const auto records = read_records(area, job.token);
   return records && records->size() == 3 && (*records)[1].value == expect;
 }

@@ -21,7 +21,7 @@ struct Work {
 Work work_from(int argc, char** argv);
 
 // Whether the records in `area` are those of one call that returned what was expected.
-bool answered(std::span<const char> area, const JobHeader& job, const std::string& expect);
+bool answered(std::span<const char> area, const TaskHeader& job, const std::string& expect);
 
 // `warm_up(number)` makes one process ready and returns its loop, which is false for a wrong
 // answer. Prints programs per second; an exit status.

@@ -1,7 +1,7 @@
 // CALL and RUN and their options: a job within its limits, or one line that says what is wrong.
-#include "call_command.h"
+#include "commands/call_command.h"
 #include "fuzz.h"
-#include "resp_writer.h"
+#include "resp/resp_writer.h"
 
 namespace {
 
@@ -27,8 +27,11 @@ void within_limits(const JobSpec& spec, const Command& command) {
   HOLDS(limits.cpu() >= 1 && limits.cpu() <= kMaxTimeoutMs);
   HOLDS(limits.memory >= kMinMemory && limits.memory <= kMaxMemory);
   HOLDS(limits.output <= kMaxOutput && limits.values <= kMaxOutput);
-  HOLDS(spec.pool < kPools.size());
-  HOLDS(spec.replicas >= 1 && spec.replicas <= kPools[spec.pool].zygotes);
+  HOLDS(!spec.pools.empty());
+  for (const size_t pool : spec.pools) {
+    HOLDS(pool < kPools.size());
+    HOLDS(spec.replicas >= 1 && spec.replicas <= kPools[pool].zygotes);
+  }
   HOLDS(spec.arguments.size() <= command.size());
   HOLDS(spec.program == command[1]);
 }
@@ -36,7 +39,7 @@ void within_limits(const JobSpec& spec, const Command& command) {
 void is_one_line(const CommandError& error) {
   RespWriter out(2);
   out.error(error.what);
-  const std::string text = out.take();
+  const std::string text = out.take().front();
   HOLDS(text.starts_with("-ERR ") && text.find_first_of("\r\n") == text.size() - 2);
 }
 
@@ -45,12 +48,12 @@ void is_one_line(const CommandError& error) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Command command = words_of(fuzz::copy_of(data, size));
   try {
-    within_limits(parse_call(command, Limits{}, kPools), command);
+    within_limits(parse_call(command, {}, kPools), command);
   } catch (const CommandError& error) {
     is_one_line(error);
   }
   try {
-    within_limits(parse_run(command, Limits{}, kPools), command);
+    within_limits(parse_run(command, {}, kPools), command);
   } catch (const CommandError& error) {
     is_one_line(error);
   }

@@ -5,9 +5,9 @@
 #include <cstring>
 #include <memory>
 
+#include "broker/outcome.h"
 #include "frames.h"
 #include "fuzz.h"
-#include "outcome.h"
 
 namespace {
 
@@ -26,13 +26,14 @@ void append_record(fuzz::Decisions& input, RecordWriter& writer) {
   static const std::string kText(4096, 'x');
   const auto text = [&] { return std::string_view(kText).substr(0, input.number(2) % 4096); };
   Record record;
-  record.kind = static_cast<RecordKind>(input.byte() % 5);
+  record.kind = static_cast<RecordKind>(input.byte() % 4);
   record.verdict = static_cast<Verdict>(input.byte() % 9);
   record.line = static_cast<int32_t>(input.number(2)) - 1;
   record.number = static_cast<int32_t>(input.number(2)) - 1;
   record.type = text();
   record.message = text();
   record.value = text();
+  record.ours = input.byte() % 2 == 1;
   writer.append(record);
 }
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "fuzz.h"
-#include "resp.h"
+#include "resp/resp.h"
 
 namespace {
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "job.h"
-#include "outcome.h"
+#include "broker/job.h"
+#include "broker/outcome.h"
 
 namespace azr {
 

@@ -29,7 +29,7 @@ FORGER = dedent("""\
         return page + (48 << 20)
 
     OUTPUT = region()
-    LOAD, CASE, EXIT, DENIED, DONE = range(5)
+    LOAD, CASE, EXIT, DONE = range(4)
 
     def record(kind, verdict=0, number=0, type=b'', message=b'', value=b''):
         sizes = (len(type), len(message), len(value))

@@ -5,36 +5,13 @@
 #include <cstring>
 #include <random>
 
-#include "expect.h"
-#include "frames.h"
-#include "outcome.h"
+#include "records.h"
 #include "region.h"
 #include "request.h"
 
 namespace {
 
 using namespace azr;
-
-constexpr Token kToken = {1, 2, 3};
-constexpr Record kLoaded{RecordKind::kLoad, Verdict::kOk, 0, 0, {}, {}, {}};
-constexpr Record kDone{RecordKind::kDone, Verdict::kOk, 0, 0, {}, {}, {}};
-
-struct Area {
-  std::vector<char> bytes = std::vector<char>(65536);
-  RecordWriter writer{bytes, kToken};
-  Asked asked{JobKind::kCall, 2, Limits{}};
-
-  Outcome judged(int wait_status = 0, KillReason killed = KillReason::kNone) {
-    return judge(
-        asked,
-        {killed, {.wait_status = wait_status, .cpu_us = 5, .max_rss_kib = 6, .faults = 7}, false},
-        bytes, kToken);
-  }
-};
-
-Record value(std::string_view text) {
-  return {RecordKind::kCase, Verdict::kOk, 0, 0, {}, {}, text};
-}
 
 void round_trip() {
   Area area;
@@ -62,19 +39,6 @@ void ok_needs_everything() {
   for (const int odd : {0xff, 0x80}) EXPECT(area.judged(odd).verdict == Verdict::kCrash);
   EXPECT(area.judged(SIGKILL, KillReason::kWall).verdict == Verdict::kTimeout);
   EXPECT(area.judged(SIGKILL, KillReason::kOutput).verdict == Verdict::kOutput);
-  EXPECT(area.judged(SIGXCPU).verdict == Verdict::kTimeout);
-}
-
-void refusals() {
-  Area area;
-  area.writer.append(kLoaded);
-  EXPECT(area.judged(kExitDenied << 8).verdict ==
-         Verdict::kCrash);  // the status alone says nothing
-  area.writer.append({RecordKind::kDenied, Verdict::kDenied, 0, 41, {}, {}, {}});
-  EXPECT(area.judged(kExitDenied << 8).verdict == Verdict::kDenied);
-  EXPECT(!area.judged(kExitDenied << 8).syscall.empty());
-  EXPECT(area.judged(0).verdict == Verdict::kCrash);
-  EXPECT(area.judged(SIGSYS).verdict == Verdict::kDenied);
 }
 
 void out_of_order() {
@@ -246,7 +210,6 @@ int main() {
   region_is_cleared_though_pages_were_exchanged();
   round_trip();
   ok_needs_everything();
-  refusals();
   out_of_order();
   forged();
   incomplete();

@@ -27,7 +27,7 @@ from .conftest import (
 def test_names_of_types_are_cut(daemon: Daemon) -> None:
     long_name = "def f(): return type('é' * 20_000_000, (), {})()"
     (result,) = daemon.call(long_name, "")["results"]
-    assert result["type"] == "NotPlainValue"
+    assert result["reason"] == "NotPlainValue"
     assert len(result["message"].encode()) < 300
     raised = "def f(): raise type('aé' * 1_000_000, (Exception,), {})('é' * 5000)"
     (result,) = daemon.call(raised, "")["results"]
@@ -37,7 +37,7 @@ def test_names_of_types_are_cut(daemon: Daemon) -> None:
 
 def test_messages_about_arguments_are_cut(daemon: Daemon) -> None:
     (result,) = daemon.call(IDENTITY, "x" * 100_000)["results"]
-    assert result["type"] == "BadArgument"
+    assert result["reason"] == "BadArgument"
     assert len(result["message"]) == 1024
 
 
@@ -61,7 +61,7 @@ def test_replies_that_differ_in_wide_characters_are_utf8(daemon: Daemon) -> None
 def test_deep_calls_in_arguments(daemon: Daemon) -> None:
     for opening in ("set(", "frozenset((", "complex("):
         (result,) = daemon.call(IDENTITY, opening * 200_000)["results"]
-        assert result["type"] == "BadArgument"
+        assert result["reason"] == "BadArgument"
 
 
 # --- how programs end
@@ -201,12 +201,12 @@ def test_replies_behind_a_slow_one_are_bounded(daemon: Daemon) -> None:
         slow = ("CALL", f"import time; time.sleep(1)\n{IDENTITY}", "f", 1, "1")
         connection.send_packed_command(connection.pack_commands([slow]))
         with ThreadPoolExecutor(1) as pool:
-            pings = connection.pack_commands([("PING", "x" * 1_000_000)] * 40)
+            pings = connection.pack_commands([("PING", "x" * 100_000)] * 400)
             sending = pool.submit(connection.send_packed_command, pings)
             time.sleep(0.5)
             after = observer.info("stats")["total_commands_processed"]
             assert connection.read_response()["verdict"] == "ok"
-            for _ in range(40):
-                assert len(connection.read_response()) == 1_000_000
+            for _ in range(400):
+                assert len(connection.read_response()) == 100_000
             sending.result()
-    assert after - before < 25
+    assert after - before < 100

@@ -1,10 +1,10 @@
-// Commands become jobs, jobs become forks, outcomes become one answer; layers add up to a level.
-#include "call_command.h"
-#include "error.h"
+// Commands become jobs, jobs become tasks, outcomes become one answer; layers add up to a level.
+#include "broker/job.h"
+#include "commands/call_command.h"
 #include "expect.h"
-#include "job.h"
 #include "job_cases.h"
-#include "layers.h"
+#include "shared/error.h"
+#include "shared/layers.h"
 #include "utf8_cut.h"
 
 namespace {
@@ -13,7 +13,7 @@ using namespace azr;
 
 std::string refusal(const Command& command) {
   try {
-    parse_call(command, Limits{}, kPools);
+    parse_call(command, {}, kPools);
   } catch (const CommandError& error) {
     return error.what;
   }
@@ -22,8 +22,8 @@ std::string refusal(const Command& command) {
 
 void call_words() {
   const JobSpec spec = parse_call(
-      {"CALL", "p", "f", "2", "1", "timeout", "timeout", "9", "Seed", "-4", "ISOLATE", "1"},
-      Limits{}, kPools);
+      {"CALL", "p", "f", "2", "1", "timeout", "timeout", "9", "Seed", "-4", "ISOLATE", "1"}, {},
+      kPools);
   EXPECT((spec.arguments == std::vector<std::string>{"1", "timeout"}));
   EXPECT(spec.limits.timeout_ms == 9 && spec.seed == -4 && spec.isolate);
   EXPECT(spec.limits.cpu() == 9);
@@ -45,7 +45,7 @@ void call_words() {
   }
 }
 
-void units() {
+void tasks() {
   JobSpec spec;
   spec.arguments = {"1", "2", "3"};
   spec.replicas = 2;
@@ -57,22 +57,60 @@ void units() {
   });
   std::vector<size_t> started;
   for (const size_t slot : {0, 0, 0, 1, 1, 1}) {
-    const auto unit = job.next_unit(slot, 0);
-    EXPECT(unit.has_value());
-    if (!unit) return;
-    EXPECT(job.task(*unit).request.arguments.size() == 1);
-    job.assign(*unit, slot, Tier::kFork);
-    job.begin();
-    started.push_back(*unit);
+    const auto task = job.next_task(slot);
+    EXPECT(task.has_value());
+    if (!task) return;
+    EXPECT(job.task(*task).request.arguments.size() == 1);
+    job.assign(*task, slot, Tier::kFork);
+    job.begin(*task);
+    started.push_back(*task);
   }
-  EXPECT(job.all_started() && !job.next_unit(2, 0));
-  for (const size_t unit : started) {
+  EXPECT(job.all_started() && !job.next_task(2));
+  for (const size_t task : started) {
     Outcome outcome;
     outcome.loaded = true;
     outcome.cases = {{Verdict::kOk, "1", "", "", 0}};
-    job.finish(unit, outcome);
+    job.finish(task, outcome);
   }
   EXPECT(delivered == 1);
+}
+
+// No word costs more than its length is worth, and no error repeats a long one.
+void long_words() {
+  const std::string text(1 << 20, '7');
+  for (const Command& bad :
+       std::initializer_list<Command>{{"CALL", "p", "f", text},
+                                      {"CALL", "p", text, "0"},
+                                      {"CALL", "p", "f", "0", text, "1"},
+                                      {"CALL", "p", "f", "0", "POOL", text},
+                                      {"CALL", "p", "f", "0", "TIER", text},
+                                      {"CALL", "p", "f", "0", "SEED", text},
+                                      {"CALL", "p", "f", "0", "TIMEOUT", text}}) {
+    EXPECT(refusal(bad).starts_with("ERR ") && refusal(bad).size() < 300);
+  }
+  Command many = {"CALL", "p", "f", "9000"};
+  many.resize(4 + 9000, "1");
+  many.insert(many.end(), {"ISOLATE", "1", "REPLICAS", "2"});
+  EXPECT(refusal(many).find("are 18000 programs, at most 16384") != std::string::npos);
+}
+
+void ceilings() {
+  JobRules rules;
+  rules.max_timeout_ms = 500;
+  rules.max_memory = 64 << 20;
+  const auto refused = [&rules](const char* option, const char* value) {
+    try {
+      parse_run({"RUN", "p", option, value}, rules, kPools);
+    } catch (const CommandError& error) {
+      return error.what;
+    }
+    return std::string();
+  };
+  EXPECT(refused("TIMEOUT", "500").empty() && refused("CPU", "500").empty());
+  EXPECT(refused("TIMEOUT", "501") == "ERR option 'TIMEOUT' must be a number from 1 to 500");
+  EXPECT(refused("CPU", "501") == "ERR option 'CPU' must be a number from 1 to 500");
+  EXPECT(refused("MEMORY", "67108864").empty());
+  EXPECT(refused("MEMORY", "67108865").ends_with("to 67108864"));
 }
 
 void replicas_stay_apart() {
@@ -80,12 +118,12 @@ void replicas_stay_apart() {
   spec.arguments = {"1"};
   spec.replicas = 2;
   Job job(spec, 1, nullptr);
-  const auto first = job.next_unit(0, 0);
+  const auto first = job.next_task(0);
   EXPECT(first.has_value());
   job.assign(*first, 0, Tier::kFork);
-  job.begin();
-  EXPECT(!job.next_unit(0, 0));  // the other replica waits for another zygote
-  EXPECT(job.next_unit(1, 0).has_value());
+  job.begin(*first);
+  EXPECT(!job.next_task(0));  // the other replica waits for another zygote
+  EXPECT(job.next_task(1).has_value());
 }
 
 void comparison() {
@@ -108,16 +146,16 @@ void isolated_cases() {
   crashed.loaded = true;
   crashed.verdict = Verdict::kCrash;
   crashed.message = "killed";
-  const Outcome merged = merge_forks({with_value("1"), crashed}, spec);
+  const Outcome merged = merge_tasks({with_value("1"), crashed}, spec);
   EXPECT(merged.verdict == Verdict::kOk);
   EXPECT(merged.cases[0].value == "1" && merged.cases[1].verdict == Verdict::kCrash);
-  const Outcome pretender = merge_forks({Outcome{}}, spec);  // `ok`, and no value for any case
+  const Outcome pretender = merge_tasks({Outcome{}}, spec);  // `ok`, and no value for any case
   EXPECT(pretender.cases.size() == 2 && pretender.cases[0].verdict == Verdict::kCrash);
-  const Outcome alone = merge_forks({crashed}, spec);
+  const Outcome alone = merge_tasks({crashed}, spec);
   EXPECT(alone.verdict == Verdict::kCrash && alone.cases.size() == 2);
 }
 
-// However many forks a job has, what it keeps is bounded by its OUTPUT.
+// However many tasks a job has, what it keeps is bounded by its OUTPUT.
 void budget() {
   JobSpec spec;
   spec.arguments = {"1", "2", "3"};
@@ -125,16 +163,16 @@ void budget() {
   spec.limits.output = spec.limits.values = 10;
   std::optional<JobResult> result;
   Job job(spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); });
-  for (size_t unit = 0; unit < 2; ++unit) job.assign(*job.next_unit(unit, 0), unit, Tier::kFork);
-  job.begin();
+  for (size_t slot = 0; slot < 2; ++slot) job.assign(*job.next_task(slot), slot, Tier::kFork);
+  job.begin(0);
   EXPECT(job.task(0).limits.values == 10);
   Outcome outcome = with_value("123456");
   outcome.out = "1234567";
   job.finish(0, outcome);
   EXPECT(job.task(2).limits.values == 4 && job.task(2).limits.output == 3);
   job.finish(1, outcome);  // ran beside the first, and wrote as much
-  job.assign(*job.next_unit(0, 0), 0, Tier::kFork);
-  job.begin();
+  job.assign(*job.next_task(0), 0, Tier::kFork);
+  job.begin(2);
   outcome.out = "123";
   job.finish(2, outcome);
   EXPECT(result && result->outcome.out == "1234567123");
@@ -182,7 +220,9 @@ void levels() {
 
 int main() {
   call_words();
-  units();
+  long_words();
+  ceilings();
+  tasks();
   replicas_stay_apart();
   comparison();
   isolated_cases();

@@ -1,6 +1,8 @@
 // What a process leaves in the kernel shows.
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -30,6 +32,37 @@ void mapping() { ::mmap(nullptr, 1 << 16, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS
 void pending_signal() { ::raise(SIGUSR2); }
 void ignored_signal() { ::signal(SIGUSR1, SIG_IGN); }
 
+void name() { ::prctl(PR_SET_NAME, "another"); }
+void nice_value() { ::setpriority(PRIO_PROCESS, 0, 7); }
+void folder() { ::chdir("/"); }
+void execution_domain() { ::personality(ADDR_COMPAT_LAYOUT); }
+void session() { ::setsid(); }
+void huge_pages() { ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); }
+void namespaces() { ::unshare(CLONE_NEWUSER); }
+
+void processors() {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(::sched_getcpu(), &one);
+  ::sched_setaffinity(0, sizeof one, &one);
+}
+
+void schedule() {
+  const sched_param none{};
+  ::sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
+void first_to_be_killed() {
+  const UniqueFd file(::open("/proc/self/oom_score_adj", O_WRONLY));
+  EXPECT(::write(file.get(), "1000", 4) == 4);
+}
+
+void thread() {
+  static char stack[65536];
+  ::clone([](void*) { return ::pause(); }, stack + sizeof stack,
+          CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, nullptr);
+}
+
 void timer() {
   timer_t made;
   ::timer_create(CLOCK_MONOTONIC, nullptr, &made);
@@ -53,10 +86,28 @@ struct Change {
 };
 
 // Later ones are made after the earlier.
-constexpr Change kChanges[] = {
-    {nothing, false},       {descriptor, true},     {offset, true}, {flags, true},
-    {file_mode, true},      {mapping, true},        {timer, true},  {ignored_signal, true},
-    {blocked_signal, true}, {pending_signal, true}, {limit, true}};
+constexpr Change kChanges[] = {{nothing, false},
+                               {descriptor, true},
+                               {offset, true},
+                               {flags, true},
+                               {file_mode, true},
+                               {mapping, true},
+                               {timer, true},
+                               {ignored_signal, true},
+                               {blocked_signal, true},
+                               {pending_signal, true},
+                               {limit, true},
+                               {name, true},
+                               {nice_value, true},
+                               {folder, true},
+                               {session, true},
+                               {execution_domain, true},
+                               {schedule, true},
+                               {processors, true},
+                               {first_to_be_killed, true},
+                               {huge_pages, true},
+                               {namespaces, true},
+                               {thread, true}};
 
 // A process that makes one change for every byte, and says so.
 [[noreturn]] void obey(int socket) {
@@ -67,7 +118,7 @@ constexpr Change kChanges[] = {
     change.make();
     if (::write(socket, "", 1) != 1) break;
   }
-  ::_exit(0);
+  for (;;) ::pause();
 }
 
 // Of the child, once it waits for the next byte; a busy machine has a minute.

@@ -30,7 +30,9 @@ def first_words(path: str, words: bytes = b"PING\r\n") -> bytes:
 # --- who
 
 
-def as_user(user: int, group: int, groups: Sequence[int], path: str) -> bytes:
+def as_user(
+    user: int, group: int, groups: Sequence[int], path: str, words: bytes = b"PING\r\n"
+) -> bytes:
     """What another user is told; its error's name when it cannot connect."""
     read, write = os.pipe()
     child = os.fork()
@@ -39,7 +41,7 @@ def as_user(user: int, group: int, groups: Sequence[int], path: str) -> bytes:
             os.setgroups(groups)
             os.setgid(group)
             os.setuid(user)
-            os.write(write, first_words(path))
+            os.write(write, first_words(path, words))
         except OSError as error:
             os.write(write, type(error).__name__.encode())
         finally:
@@ -110,7 +112,9 @@ def test_one_client_has_few_commands_in_flight(folder: Path) -> None:
             assert eventually(lambda: other.info("stats")["jobs_waiting"] == 2)
             for _ in range(50):
                 assert other.info("stats")["jobs_waiting"] == 2
-            (child,) = children_of(daemon.zygote_pids()[0])
+            zygote = daemon.zygote_pids()[0]
+            assert eventually(lambda: len(children_of(zygote)) == 1)
+            (child,) = children_of(zygote)
         os.kill(child, 9)
         replies = [connection.read_response() for _ in range(8)]
         assert [reply["verdict"] for reply in replies] == ["crash", *["ok"] * 7]

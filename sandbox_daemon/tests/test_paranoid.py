@@ -108,6 +108,36 @@ def test_without_the_checker_nobody_notices(told: str) -> None:
         assert pid_and_restarts(daemon)[1] == 0
 
 
+def pages_of_the_runner(zygote_pid: int) -> Iterator[bytes]:
+    with (
+        memory_of_the_runner(zygote_pid).open("rb", buffering=0) as file,
+        contextlib.suppress(
+            OSError  # no more data
+        ),
+    ):
+        at = 0
+        while True:
+            at = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            yield os.pread(file.fileno(), PAGE, at)
+            at += PAGE
+
+
+@as_root
+def test_a_new_runner_knows_nothing_of_the_program_before() -> None:
+    """Not even what the zygote was told of it."""
+    seed, text = 0x1234_5678_9ABC_DEF1, "a text that is nowhere else"
+    with rewinding() as daemon:
+        endless = f"x = {text!r}\ndef f():\n  while True: x"
+        for _ in range(2):
+            reply = daemon.call(endless, "", TIMEOUT=200, SEED=seed)
+            assert (reply["verdict"], reply["tier"]) == ("timeout", "rewind")
+        assert daemon.call("def f(): return 1", "")["tier"] == "rewind"
+        pages = list(pages_of_the_runner(pid_and_restarts(daemon)[0]))
+    assert len(pages) > 1000
+    for trace in (seed.to_bytes(8, "little"), text.encode()):
+        assert not any(trace in page for page in pages)
+
+
 @pytest.mark.parametrize("words", ["mapped", "mapped-root", "no-landlock"])
 def test_it_works_without_privileges(words: str) -> None:
     if not possible(words):

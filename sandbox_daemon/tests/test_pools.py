@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -64,6 +66,68 @@ def test_a_busy_pool_delays_no_other(pooled: Daemon) -> None:
     for _ in range(4):
         assert pooled.call(WARM, "")["results"][0]["value"] == "False"
     connection.disconnect()
+
+
+DRAWING = (
+    "import random\nmine, given, late = random.Random(), random.Random(5), random.Random()\n"
+    "late.seed(7)\n"
+)
+DRAWS = "import drawing as d\ndef f(): return [x.random() for x in (d.mine, d.given, d.late)]"
+
+
+@pytest.mark.parametrize("tier", ["rewind", "fork"])
+def test_generators_of_imported_modules_are_seeded_anew(folder: Path, tier: str) -> None:
+    """But those that the module gave a seed, whose numbers repeat."""
+    folder.chmod(0o755)
+    (folder / "drawing.py").write_text(DRAWING)
+    options = ("--zygotes", "1", "--rewind", "1", "--preload", "drawing", "--path", str(folder))
+    given = [random.Random(5).random(), random.Random(7).random()]
+
+    def drawn(**options: int) -> list[float]:
+        value = daemon.call(DRAWS, "", TIER=tier, **options)["results"][0]["value"]
+        return [float(number) for number in value.strip("[]").split(", ")]
+
+    with running(f"{folder}/s", *options) as daemon:
+        first, second = drawn(), drawn()
+        assert first[1:] == second[1:] == given
+        assert first[0] != second[0]
+        seeded = random.Random(3).random()
+        assert drawn(SEED=3) == drawn(SEED=3) == [seeded, *given]
+
+
+NUMPY_DRAWS = (
+    "import numpy as np, drawing as d\n"
+    "def f(): return float(np.random.rand()), float(d.mine.random()), float(d.given.random())"
+)
+
+
+@pytest.mark.parametrize("tier", ["rewind", "fork"])
+def test_generators_of_numpy_are_seeded_anew(folder: Path, tier: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    folder.chmod(0o755)
+    (folder / "drawing.py").write_text(
+        "import numpy as np\nmine, given = np.random.default_rng(), np.random.default_rng(5)\n"
+    )
+    path = f"{folder}:{Path(numpy.__file__).parents[1]}"
+    options = ("--zygotes", "1", "--rewind", "1", "--preload", "numpy,drawing", "--path", path)
+
+    def drawn(**options: int) -> Any:
+        reply = daemon.call(NUMPY_DRAWS, "", TIER=tier, **options)
+        return eval(reply["results"][0]["value"])
+
+    with running(f"{folder}/s", *options) as daemon:
+        if not daemon.first_line.startswith("ready"):
+            pytest.skip("this numpy is for another Python, or not readable for programs")
+        first, second = drawn(), drawn()
+        assert first[0] != second[0]
+        assert first[1] != second[1]
+        assert first[2] == second[2] == np_given(numpy)
+        assert drawn(SEED=3) == drawn(SEED=3)
+        assert drawn(SEED=3)[0] == numpy.random.RandomState(3).rand()
+
+
+def np_given(numpy: Any) -> float:
+    return float(numpy.random.default_rng(5).random())
 
 
 @pytest.mark.parametrize(

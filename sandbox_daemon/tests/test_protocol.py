@@ -157,8 +157,8 @@ def test_output_so_far_comes_with_a_timeout(daemon: Daemon) -> None:
     [
         ("def f(:", "error", "SyntaxError", 1),
         ("x = 1\nraise KeyError('k')", "error", "KeyError", 2),
-        ("def g(): pass", "error", "NameError", None),
-        ("f = 3", "error", "TypeError", None),
+        ("def g(): pass", "error", "NoEntry", None),
+        ("f = 3", "error", "NoEntry", None),
         ("x = 'a' * 10 ** 12", "memory", "MemoryError", 1),
         ("a\0b", "error", "SyntaxError", None),
     ],
@@ -167,7 +167,8 @@ def test_programs_that_do_not_load(
     daemon: Daemon, program: str, verdict: str, kind: str, line: int | None
 ) -> None:
     reply = daemon.call(program, "1", "2")
-    assert (reply["verdict"], reply["type"], reply["line"]) == (verdict, kind, line)
+    said = reply["type"] or reply["reason"]
+    assert (reply["verdict"], said, reply["line"]) == (verdict, kind, line)
     assert [r["verdict"] for r in reply["results"]] == [verdict, verdict]
 
 

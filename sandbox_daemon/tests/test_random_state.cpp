@@ -19,7 +19,7 @@ py::tuple words_of(const py::object& random) { return random.attr("getstate")()[
 void its_state_is_that_of_seed_0() {
   const auto random = generator();
   random.attr("gauss")(0, 1);  // keeps a second number for the next call
-  EXPECT(RandomState(random).is_known());
+  EXPECT(RandomState::of_random(random).is_known());
   const py::object state = random.attr("getstate")();
   random.attr("seed")(0);
   EXPECT(state.equal(random.attr("getstate")()));
@@ -27,7 +27,7 @@ void its_state_is_that_of_seed_0() {
 
 void a_filled_state_is_a_state() {
   const auto random = generator();
-  const RandomState state(random);
+  const RandomState state = RandomState::of_random(random);
   state.fill(1);
   const py::tuple words = words_of(random);
   EXPECT(words.size() == 625 && words[624].cast<int>() == 624);
@@ -39,7 +39,7 @@ void a_filled_state_is_a_state() {
 
 void seeds_differ_and_repeat() {
   const auto random = generator();
-  const RandomState state(random);
+  const RandomState state = RandomState::of_random(random);
   const auto words = [&](uint64_t seed) {
     state.fill(seed);
     return words_of(random);
@@ -50,7 +50,7 @@ void seeds_differ_and_repeat() {
 
 void all_bits_are_used() {
   const auto random = generator();
-  const RandomState state(random);
+  const RandomState state = RandomState::of_random(random);
   double sum = 0;
   for (uint64_t seed = 0; seed < 4000; ++seed) {
     state.fill(seed);
@@ -62,11 +62,11 @@ void all_bits_are_used() {
 void others_are_not_known() {
   const py::object other = py::eval(
       "type('Other', (), {'seed': lambda s, n: None, 'getstate': lambda s: (3, (1,), None)})()");
-  EXPECT(!RandomState(other).is_known());
+  EXPECT(!RandomState::of_random(other).is_known());
   const py::object system = py::eval(
       "type('Odd', (__import__('_random').Random,), {'getstate': lambda s: (3, (1,) * 625, "
       "None)})()");
-  EXPECT(!RandomState(system).is_known());
+  EXPECT(!RandomState::of_random(system).is_known());
 }
 
 void run() {

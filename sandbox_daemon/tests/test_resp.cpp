@@ -2,8 +2,8 @@
 #include <random>
 
 #include "expect.h"
-#include "resp.h"
-#include "resp_writer.h"
+#include "resp/resp.h"
+#include "resp/resp_writer.h"
 
 namespace {
 
@@ -76,6 +76,7 @@ void hostile() {
   is_fault("*1\r\n$-5\r\n");
   is_fault("*1\r\n$18446744073709551616\r\n");
   is_fault("*1\r\n$3\r\nabcd\r\n");
+  is_fault("*2\r\n$99999\r\n");  // no command has such a name
   is_fault(std::string(RespParser::kMaxInline + 1, 'x'));
   is_fault("*1\r\n$" + std::string(RespParser::kMaxInline + 1, '1'));
   is_fault(std::string(RespParser::kMaxInline + 1, 'x') + "\r\n");
@@ -85,12 +86,43 @@ void total_is_capped() {
   RespParser parser;
   const std::string bulk =
       "$" + std::to_string(RespParser::kMaxBulk) + "\r\n" + std::string(RespParser::kMaxBulk, 'x');
-  parser.feed("*9\r\n");
+  parser.feed("*9\r\n$3\r\nRUN\r\n");
   for (int i = 0; i < 3 && parser.fault().empty(); ++i) {
     parser.feed(bulk + "\r\n");
     EXPECT(!parser.next());
   }
   EXPECT(parser.fault() == "request too large");
+}
+
+// A command's own bounds hold as soon as its name is there.
+void bounds_of_a_command() {
+  const auto fault = [](const std::string& text) {
+    RespParser parser({.bounds = [](std::string_view name) {
+      return name == "SMALL" ? azr::RequestBounds{3, 20} : RespParser::kMost;
+    }});
+    parser.feed(text);
+    while (parser.next()) {
+    }
+    return parser.fault();
+  };
+  EXPECT(fault(encode({"SMALL", "1234567890", "12345"})).empty());
+  EXPECT(fault("*4\r\n$5\r\nSMALL\r\n") == "too many words for this command");
+  EXPECT(fault("SMALL 1 2 3\r\n") == "too many words for this command");
+  EXPECT(fault("*2\r\n$5\r\nSMALL\r\n$16\r\n") == "request too large");
+  EXPECT(fault(encode({"LARGE", "1", "2", std::string(99, '3')})).empty());
+}
+
+// What may not be kept is read past, and told from what was.
+void not_kept() {
+  bool keep = false;
+  RespParser parser({.may_keep = [&keep](size_t size) { return keep || size < 10; }});
+  parser.feed(encode({"RUN", std::string(99, 'x'), "STDIN", "y"}) + encode({"PING"}));
+  EXPECT(parser.next() == Command{"RUN"} && !parser.was_kept());
+  EXPECT(parser.next() == Command{"PING"} && parser.was_kept());
+  keep = true;
+  const Command whole = {"RUN", std::string(99, 'x')};
+  parser.feed(encode(whole));
+  EXPECT(parser.next() == whole && parser.was_kept());
 }
 
 void empty_array_is_skipped() {
@@ -111,6 +143,26 @@ void random_bytes() {
   }
 }
 
+std::string whole(const azr::Reply& reply) {
+  std::string text;
+  for (const std::string& piece : reply) text += piece;
+  return text;
+}
+
+// Its text is the same wherever it is cut.
+void long_texts() {
+  const std::string text(1 << 20, 'x');
+  RespWriter copying(3), taking(3);
+  copying.map(2);
+  copying.field("a", std::string_view(text));
+  copying.field("b", std::string_view("short"));
+  taking.map(2);
+  taking.long_field("a", text);
+  taking.long_field("b", "short");
+  const azr::Reply pieces = taking.take();
+  EXPECT(pieces.size() == 3 && whole(pieces) == whole(copying.take()));
+}
+
 void replies() {
   for (const int version : {2, 3}) {
     RespWriter out(version);
@@ -119,11 +171,11 @@ void replies() {
     out.text_or_null("b", "");
     const std::string expected = version == 3 ? "%2\r\n$1\r\na\r\n:-1\r\n$1\r\nb\r\n_\r\n"
                                               : "*4\r\n$1\r\na\r\n:-1\r\n$1\r\nb\r\n$-1\r\n";
-    EXPECT(out.take() == expected);
+    EXPECT(whole(out.take()) == expected);
   }
   RespWriter out(3);
   out.error("ERR two\r\nlines");
-  EXPECT(out.take() == "-ERR two  lines\r\n");
+  EXPECT(whole(out.take()) == "-ERR two  lines\r\n");
 }
 
 }  // namespace
@@ -134,8 +186,11 @@ int main() {
   random_pieces();
   hostile();
   total_is_capped();
+  bounds_of_a_command();
+  not_kept();
   empty_array_is_skipped();
   random_bytes();
   replies();
+  long_texts();
   return test_result();
 }

@@ -33,7 +33,7 @@ from .leavings import EXCEPTIONS, LEAVINGS
 from .test_attacks import assert_end, attempt
 
 # What differs from run to run, or says which tier it was.
-NOT_COMPARED = {"tier", "cpu_us", "wall_us", "max_rss_kib", "faults"}
+NOT_COMPARED = {"tier", "lost_us", "cpu_us", "wall_us", "max_rss_kib", "faults"}
 
 # With what reaches into the interpreter imported, so that nobody falls back for importing it.
 PRELOAD = (
@@ -176,6 +176,40 @@ def test_a_program_whose_runner_dies_for_others_is_run_again(paranoid: Daemon) -
         reply = connection.read_response()
     assert (reply["verdict"], reply["tier"]) == ("ok", "fork")
     assert_both_rewind(paranoid)
+
+
+# Calls an address whose two bytes drop its return address and jump on, with a processor in 32-bit
+# mode, to address 0.
+INTO_32_BITS = """
+import ctypes, re
+def f():
+    start = ctypes.cast(ctypes.pythonapi.Py_BytesMain, ctypes.c_void_p).value
+    code = ctypes.string_at(start, 1 << 20)
+    at = start + re.search(rb'[\\x58\\x5a\\x5b\\x5e\\x5f]\\xcb', code).start()
+    ctypes.CFUNCTYPE(None, *[ctypes.c_ulong] * 7)(at)(0, 0, 0, 0, 0, 0, 0x23 << 32)
+"""
+
+
+def test_a_runner_that_cannot_be_put_back_ends_alone(paranoid: Daemon) -> None:
+    pids = [zygote["pid"] for zygote in rewind_zygotes(paranoid)]
+    for _ in range(4):
+        reply = paranoid.call(INTO_32_BITS, "")
+        assert (reply["verdict"], reply["tier"]) == ("crash", "fork")
+        assert paranoid.call("def f(): return 1", "")["tier"] == "rewind"
+    assert [zygote["pid"] for zygote in rewind_zygotes(paranoid)] == pids
+    assert restarts(paranoid) == 0
+
+
+def test_ids_are_not_told_where_they_count_killed_programs(paranoid: Daemon) -> None:
+    for what in ("os.getpid()", "os.getppid()", "threading.get_native_id()"):
+        reply = paranoid.call(f"import os, threading\ndef f(): return {what}", "")
+        assert (reply["verdict"], reply["tier"]) == ("ok", "fork")
+
+
+def test_a_wait_of_the_program_before_is_not_gone_on_with(paranoid: Daemon) -> None:
+    restart = "import ctypes\ndef f(): return ctypes.CDLL(None).syscall(219)"
+    reply = paranoid.call(restart, "")
+    assert (reply["results"][0]["value"], reply["tier"]) == ("-1", "fork")
 
 
 def test_output_of_a_program_that_falls_back_is_there_once(paranoid: Daemon) -> None:

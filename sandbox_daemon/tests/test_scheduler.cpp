@@ -1,14 +1,24 @@
 // Jobs wait for workers, and each goes where it is served first.
-#include "call_command.h"
-#include "error.h"
+#include <thread>
+
+#include "broker/job.h"
+#include "broker/scheduler.h"
+#include "commands/call_command.h"
 #include "expect.h"
-#include "job.h"
 #include "job_cases.h"
-#include "scheduler.h"
+#include "shared/error.h"
 
 namespace {
 
 using namespace azr;
+
+// After 1 ms of CPU time.
+Outcome unserved() {
+  Outcome outcome;
+  outcome.unserved = "mmap";
+  outcome.cpu_us = 1000;
+  return outcome;
+}
 
 class NeverIdle : public Worker {
  public:
@@ -53,11 +63,7 @@ class Roomy : public Worker {
     if (!tasks_.empty()) tasks_.front().begin();
   }
   // Another tier must run the first task.
-  void refuse() {
-    Outcome outcome;
-    outcome.unserved = Unserved{9};
-    take(0).deliver(outcome);
-  }
+  void refuse() { take(0).deliver(unserved()); }
   void give_back(size_t index) {
     Outcome outcome;
     outcome.returned = true;
@@ -91,7 +97,7 @@ std::string pools_refusal(std::string_view text) {
 
 void pools() {
   const Command command = {"CALL", "p", "f", "0", "REPLICAS", "4", "pool", "sci"};
-  EXPECT(parse_call(command, Limits{}, kPools).pool == 1);
+  EXPECT(parse_call(command, {}, kPools).pools == std::vector<size_t>{1});
   const auto parsed = parse_pools(" a=2:x,y  b=1 c=3: ");
   EXPECT(parsed.size() == 3 && parsed[0].name == "a" && parsed[0].zygotes == 2);
   EXPECT(parsed[0].preload == "x,y" && parsed[1].preload.empty() && parsed[2].preload.empty());
@@ -142,24 +148,22 @@ void falling_back() {
     scheduler.add_worker(rewinding, 1, Tier::kRewind);
     scheduler.add_worker(forking, 0, Tier::kFork);
     int told = 0;
-    scheduler.on_unserved([&](const Unserved& why) { told += why.syscall == 9 ? 1 : 100; });
+    scheduler.on_unserved([&](const std::string& what) { told += what == "mmap" ? 1 : 100; });
     JobSpec spec;
     spec.arguments = {"1"};
-    spec.pool = 1;
-    spec.fallback = 0;
+    spec.pools = {1, 0};
     std::optional<JobResult> result;
     scheduler.submit(std::make_shared<Job>(
         spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); }));
     turn(loop);
     EXPECT(alive == !!rewinding.deliver_ && alive == !forking.deliver_);
-    Outcome unserved;
-    unserved.unserved = Unserved{9};
-    if (alive) rewinding.deliver_(unserved);
+    if (alive) rewinding.deliver_(unserved());
     turn(loop);
     EXPECT(!scheduler.idle() && !result && forking.deliver_);
     if (!forking.deliver_) return;
     forking.deliver_(with_value("1"));
     EXPECT(result && result->tier == Tier::kFork && result->outcome.verdict == Verdict::kOk);
+    EXPECT(result && result->outcome.cpu_us == (alive ? 1000 : 0));
     EXPECT(told == (alive ? 1 : 0) && scheduler.idle());
   }
 }
@@ -251,7 +255,7 @@ void clients_take_turns() {
   for (const char* name : {"b1", "b2"}) ahead.submit(name, 2);
   JobSpec other;
   other.program = "c";
-  other.pool = 1;
+  other.pools = {1};
   ahead.scheduler.submit(std::make_shared<Job>(other, 1, [](const JobSpec&, JobResult) {}));
   turn(ahead.loop);
   EXPECT(forking.programs() == Names{"c"});
@@ -267,8 +271,8 @@ void clients_take_turns() {
 std::shared_ptr<Job> job_of(const char* name, uint64_t client, size_t pool) {
   JobSpec spec;
   spec.program = name;
-  spec.pool = pool;
-  if (pool == 1) spec.fallback = 0;
+  spec.pools = {pool};
+  if (pool == 1) spec.pools.push_back(0);
   return std::make_shared<Job>(spec, client, [](const JobSpec&, JobResult) {});
 }
 
@@ -348,21 +352,91 @@ void fallen_back_in_order() {
 
 PoolConfig pool_of(Tier tier) { return {std::string(kDefaultPool), 2, "", tier}; }
 
+using Pools = std::vector<size_t>;
+
 // A job begins in the fastest tier that will do.
 void tiers() {
   const std::vector<PoolConfig> both = {pool_of(Tier::kFork), pool_of(Tier::kRewind)};
-  const auto parsed = [&both](const Command& command) {
-    return parse_call(command, Limits{}, both);
-  };
+  const auto parsed = [&both](const Command& command) { return parse_call(command, {}, both); };
   const JobSpec plain = parsed({"CALL", "p", "f", "0"});
-  EXPECT(plain.pool == 1 && plain.fallback == 0u && plain.not_rewound.empty());
-  EXPECT(parsed({"CALL", "p", "f", "0", "TIER", "rewind"}).pool == 1);
+  EXPECT((plain.pools == Pools{1, 0}) && plain.not_rewound.empty());
+  EXPECT((parsed({"CALL", "p", "f", "0", "TIER", "rewind"}).pools == Pools{1, 0}));
   const JobSpec forked = parsed({"CALL", "p", "f", "0", "TIER", "fork"});
-  EXPECT(forked.pool == 0 && !forked.fallback && forked.not_rewound.empty());
+  EXPECT(forked.pools == Pools{0} && forked.not_rewound.empty());
   EXPECT(parsed({"CALL", "p", "f", "0", "MEMORY", "99999999"}).not_rewound == "memory_limit");
-  EXPECT(parse_run({"RUN", "p", "STDIN", "x"}, Limits{}, both).not_rewound == "stdin");
-  const JobSpec alone = parse_call({"CALL", "p", "f", "0"}, Limits{}, std::span(both).first(1));
-  EXPECT(alone.pool == 0 && !alone.fallback && alone.not_rewound.empty());
+  EXPECT(parsed({"CALL", std::string(1 << 21, '#'), "f", "0"}).not_rewound == "long_request");
+  EXPECT(parse_run({"RUN", "p", "STDIN", "x"}, {}, both).not_rewound == "stdin");
+  const JobSpec alone = parse_call({"CALL", "p", "f", "0"}, {}, std::span(both).first(1));
+  EXPECT(alone.pools == Pools{0} && alone.not_rewound.empty());
+}
+
+// A script that names no tier goes on to the jail; nothing runs with less than it asks for.
+void scripts_may_come_to_the_jail() {
+  std::vector<PoolConfig> all = {pool_of(Tier::kFork), pool_of(Tier::kRewind),
+                                 pool_of(Tier::kJail)};
+  const auto pools = [&all](const Command& command) {
+    return command[0] == "RUN" ? parse_run(command, {}, all).pools
+                               : parse_call(command, {}, all).pools;
+  };
+  EXPECT((pools({"RUN", "p"}) == Pools{1, 0, 2}));
+  EXPECT((pools({"RUN", "p", "STDIN", "x"}) == Pools{0, 2}));
+  EXPECT((pools({"RUN", "p", "TIER", "rewind"}) == Pools{1, 0}));
+  EXPECT((pools({"RUN", "p", "TIER", "fork"}) == Pools{0}));
+  EXPECT((pools({"RUN", "p", "TIER", "jail"}) == Pools{2}));
+  EXPECT((pools({"CALL", "p", "f", "0"}) == Pools{1, 0}));
+  EXPECT((pools({"CALL", "p", "f", "0", "TIER", "jail"}) == Pools{2}));
+  all[2].is_there = false;
+  EXPECT((pools({"RUN", "p"}) == Pools{1, 0}));
+}
+
+// In each tier a job's clock starts anew; all that it used is told.
+void budgets() {
+  TwoTiers tiers(1);
+  auto& [rewinding, forking, loop, scheduler] = tiers;
+  JobSpec spec;
+  spec.pools = {1, 0};
+  spec.limits.timeout_ms = 1'000;
+  std::optional<JobResult> result;
+  const auto job = std::make_shared<Job>(
+      spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); });
+  scheduler.submit(job);
+  turn(loop);
+  const TimePoint first = *job->deadline();
+  std::this_thread::sleep_for(Milliseconds(20));
+  rewinding.refuse();
+  EXPECT(!job->deadline());  // it waits without a clock
+  std::this_thread::sleep_for(Milliseconds(20));
+  turn(loop);
+  EXPECT(*job->deadline() - first >= Milliseconds(40));
+  forking.end();
+  EXPECT(result && result->lost_us >= 40'000 && result->outcome.wall_us >= result->lost_us);
+  EXPECT(result && result->outcome.cpu_us == 1'000);
+}
+
+// When one task falls back, so do those that have not started; one that a worker gives back later
+// joins them. Their deadline is the new tier's.
+void tasks_fall_back_together() {
+  TwoTiers tiers(2);
+  auto& [rewinding, forking, loop, scheduler] = tiers;
+  JobSpec spec;
+  spec.pools = {1, 0};
+  spec.arguments = {"1", "2", "3"};
+  spec.isolate = true;
+  std::optional<JobResult> result;
+  scheduler.submit(std::make_shared<Job>(
+      spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); }));
+  turn(loop);
+  turn(loop);
+  EXPECT(rewinding.programs().size() == 2);
+  rewinding.refuse();
+  rewinding.give_back(0);
+  for (int i = 0; i < 3; ++i) {
+    turn(loop);
+    EXPECT(rewinding.idle() && forking.programs().size() == 1);
+    forking.end();
+  }
+  EXPECT(result && result->outcome.cases.size() == 3 && result->tier == Tier::kFork);
+  EXPECT(scheduler.idle());
 }
 
 }  // namespace
@@ -379,5 +453,8 @@ int main() {
   the_oldest_begins();
   fallen_back_in_order();
   tiers();
+  scripts_may_come_to_the_jail();
+  budgets();
+  tasks_fall_back_together();
   return test_result();
 }

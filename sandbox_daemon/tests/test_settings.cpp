@@ -5,11 +5,11 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "error.h"
+#include "broker/held_bytes.h"
+#include "broker/histogram.h"
+#include "broker/settings.h"
 #include "expect.h"
-#include "held_bytes.h"
-#include "histogram.h"
-#include "settings.h"
+#include "shared/error.h"
 
 namespace {
 
@@ -68,14 +68,23 @@ void table() {
   EXPECT(adopt(current, config).empty());
 }
 
+// What jobs do not name is within what they may.
+void ceilings() {
+  char name[] = "azr-sandboxd", time[] = "--max-timeout=300", memory[] = "--max-memory=9000000";
+  char* words[] = {name, time, memory};
+  const JobRules rules = load_config(Options(3, words, {}, valued_options())).rules;
+  EXPECT(rules.defaults.timeout_ms == 300 && rules.defaults.cpu() == 300);
+  EXPECT(rules.defaults.memory == 9'000'000);
+}
+
 void adoption() {
   BrokerConfig current, next;
   next.clients.max_clients = 3;
-  next.limits.memory = 5 << 20;
+  next.rules.defaults.memory = 5 << 20;
   next.pool.preload = "math";
   const auto lines = adopt(current, next);
   EXPECT(lines.size() == 3);
-  EXPECT(current.clients.max_clients == 3 && current.limits.memory == 5 << 20);
+  EXPECT(current.clients.max_clients == 3 && current.rules.defaults.memory == 5 << 20);
   EXPECT(current.pool.preload == kDefaultPreload);
 }
 
@@ -108,6 +117,7 @@ int main() {
   quantiles();
   held_bytes();
   table();
+  ceilings();
   adoption();
   file();
   return test_result();

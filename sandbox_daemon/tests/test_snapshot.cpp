@@ -112,7 +112,7 @@ class Subject {
   }
 
   void write(const Order& order) {
-    send_message(socket_.get(), MessageType::kJob, as_bytes(order), {});
+    send_message(socket_.get(), MessageType::kTask, as_bytes(order), {});
     receive_message(socket_.get());
   }
   // Since the last time, as the kernel counts: it need not be asked about its pages otherwise.

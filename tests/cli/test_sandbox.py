@@ -164,6 +164,7 @@ def test_call_without_arguments_and_as_json(call):
             "verdict": "ok",
             "value": repr("x" * 300),
             "type": None,
+            "reason": None,
             "message": None,
             "line": None,
         }

@@ -135,13 +135,13 @@ def test_argument_text_is_data_to_the_daemon_too(client, text):
     reply = client.call("def f(*a, **k): return a\ndef g(): return 1", "f", ["1", text, "2"])
     assert reply.verdict == "ok"
     assert [r.verdict for r in reply.results] == ["ok", "error", "ok"]
-    assert reply.results[1].type == "BadArgument"
+    assert reply.results[1].reason == "BadArgument"
 
 
 @pytest.mark.parametrize("text", ["'\ud800'", "\udcff"])
 def test_argument_text_that_is_not_utf8(client, text):
     result = client.call(IDENTITY, "f", [text]).results[0]
-    assert (result.verdict, result.type) == ("error", "BadArgument")
+    assert (result.verdict, result.reason) == ("error", "BadArgument")
 
 
 def test_depth_is_the_same_on_both_sides(client):
@@ -152,7 +152,7 @@ def test_depth_is_the_same_on_both_sides(client):
     ).results
     assert (fits.verdict, fits.value) == ("ok", deepest)
     assert beyond.verdict == "output"
-    assert (bad.verdict, bad.type) == ("error", "BadArgument")
+    assert (bad.verdict, bad.reason) == ("error", "BadArgument")
 
 
 def test_a_long_value_is_whole_or_refused(client):
@@ -175,7 +175,7 @@ def test_a_long_value_is_whole_or_refused(client):
 )  # fmt: skip
 def test_other_objects_are_not_plain_values(client, expression):
     result = client.call(f"def f(): return {expression}", "f", [""]).results[0]
-    assert (result.verdict, result.type, result.value) == ("error", "NotPlainValue", None)
+    assert (result.verdict, result.reason, result.value) == ("error", "NotPlainValue", None)
 
 
 def test_a_cycle_is_too_deep(client):

@@ -58,20 +58,26 @@ class Client:
         *,
         replicas: int = 1,
         isolate: bool = False,
+        tier: str = "",
     ) -> CallReply:
         """Load `program` once and call its function `entry` with each argument list.
 
         An argument list is text as `values.canonical_arguments` writes it. With `replicas` > 1 the
         job runs in that many interpreters that hash differently, and its verdict is
         "nondeterministic" when they disagree. With `isolate` the program is loaded anew for each
-        argument list, so that what one call leaves behind no other call sees.
+        argument list, so that what one call leaves behind no other call sees. `tier` is one of
+        `messages.TIERS`, the least isolation that will do; without it the fastest serves.
         """
-        modes: dict[str, Any] = {"replicas": replicas, "isolate": isolate}
+        modes: dict[str, Any] = {"replicas": replicas, "isolate": isolate, "tier": tier}
         return call_reply(self._ask(call_words(program, entry, arguments, self.limits, **modes)))
 
-    def run(self, script: str, stdin: str | bytes = b"") -> RunReply:
-        """Run a whole script with `stdin` as its standard input."""
-        return run_reply(self._ask(run_words(script, self.limits, stdin)))
+    def run(self, script: str, stdin: str | bytes = b"", *, tier: str = "") -> RunReply:
+        """Run a whole script with `stdin` as its standard input.
+
+        Without a `tier` the daemon picks the fastest that can serve it, up to a jail, if it has
+        one, for scripts that make threads, processes, files or Unix sockets.
+        """
+        return run_reply(self._ask(run_words(script, self.limits, stdin, tier)))
 
     def info(self) -> dict[str, dict[str, str]]:
         """The daemon's own account of itself: section -> key -> value."""
@@ -117,15 +123,16 @@ class AsyncClient:
         *,
         replicas: int = 1,
         isolate: bool = False,
+        tier: str = "",
     ) -> CallReply:
         """As `Client.call`, with the limits of this client."""
-        modes: dict[str, Any] = {"replicas": replicas, "isolate": isolate}
+        modes: dict[str, Any] = {"replicas": replicas, "isolate": isolate, "tier": tier}
         words = call_words(program, entry, arguments, self._most, **modes)
         return call_reply(await self._ask(words))
 
-    async def run(self, script: str, stdin: str, limits: Limits) -> RunReply:
+    async def run(self, script: str, stdin: str, limits: Limits, tier: str = "") -> RunReply:
         """Run a whole script; `limits` are within the `most` of this client."""
-        return run_reply(await self._ask(run_words(script, limits, stdin)))
+        return run_reply(await self._ask(run_words(script, limits, stdin, tier)))
 
     async def info(self) -> dict[str, dict[str, str]]:
         """The daemon's own account of itself: section -> key -> value."""

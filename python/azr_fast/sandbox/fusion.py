@@ -86,7 +86,7 @@ def response_to(reply: RunReply) -> RunResponse:
     late = reply.verdict == "timeout"
     result = CommandResult(
         status="TimeLimitExceeded" if late else "Finished",
-        execution_time=_seconds(reply.wall_us),
+        execution_time=_seconds((reply.wall_us or 0) - (reply.lost_us or 0)),
         cpu_time=_seconds(reply.cpu_us),
         return_code=None if late else _return_code(reply),
         stdout=_text(reply.stdout),

@@ -1,7 +1,8 @@
 """An HTTP server in front of azr-sandboxd that clients of SandboxFusion can be pointed at.
 
-Back-pressure: a fixed number of jobs is in the sandbox at once; the other requests wait. A client
-that leaves takes its job along. Needs the extra `gateway`.
+Back-pressure: a fixed number of jobs is in the sandbox at once; the other requests wait, and
+clients, by their addresses, take turns. A client that leaves takes its job along. Needs the extra
+`gateway`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from azr_fast.sandbox.client import AsyncClient, SandboxLost
+from azr_fast.sandbox.connections import connections
 from azr_fast.sandbox.fusion import (
     RunRequest,
     RunResponse,
@@ -27,25 +29,27 @@ from azr_fast.sandbox.fusion import (
     unserved,
 )
 from azr_fast.sandbox.messages import LARGEST_WORD, Limits
+from azr_fast.sandbox.turns import Turns
 
-_MOST_CONNECTIONS = 1000  # more are answered 503
 _DRAIN_SECONDS = 30  # on top of a job's deadline: what waits at the end may still be run
 
 
 class _Gateway:
     """The two endpoints, as SandboxFusion has them."""
 
-    def __init__(self, client: AsyncClient, most: Limits, slots: asyncio.Semaphore) -> None:
+    def __init__(self, client: AsyncClient, most: Limits, turns: Turns, tier: str) -> None:
         self._client = client
         self._most = most
-        self._slots = slots
+        self._turns = turns
+        self._tier = tier
 
     async def run_code(self, request: RunRequest, connection: Request) -> RunResponse:
         """Run a Python script."""
         refusal = unserved(request, self._most)
         if refusal:
             return error_response(refusal)
-        job = asyncio.create_task(self._run(request))
+        address = connection.client.host if connection.client else ""
+        job = asyncio.create_task(self._run(request, address))
         left = asyncio.create_task(_client_left(connection))
         try:
             await asyncio.wait({job, left}, return_when=asyncio.FIRST_COMPLETED)
@@ -62,11 +66,12 @@ class _Gateway:
             raise HTTPException(503, str(error)) from error
         return "pong"
 
-    async def _run(self, request: RunRequest) -> RunResponse:
+    async def _run(self, request: RunRequest, address: str) -> RunResponse:
         limits = limits_of(request, self._most)
-        async with self._slots:
+        async with self._turns.slot(address):
             try:
-                reply = await self._client.run(request.code, request.stdin or "", limits)
+                stdin = request.stdin or ""
+                reply = await self._client.run(request.code, stdin, limits, self._tier)
             except (SandboxLost, redis.ResponseError) as error:
                 return error_response(str(error))
         return response_to(reply)
@@ -105,8 +110,8 @@ async def _say_what_is_wrong(_request: Request, error: Exception) -> JSONRespons
     return JSONResponse({"detail": faults}, 422)
 
 
-def application(path: str, most: Limits, in_flight: int) -> FastAPI:
-    """The gateway to the daemon that listens at `path`."""
+def application(path: str, most: Limits, in_flight: int, tier: str = "") -> FastAPI:
+    """The gateway to the daemon that listens at `path`; `tier` as in `Client.run`."""
     client = AsyncClient(path, most)
 
     @asynccontextmanager
@@ -114,7 +119,7 @@ def application(path: str, most: Limits, in_flight: int) -> FastAPI:
         yield
         await client.close()
 
-    gateway = _Gateway(client, most, asyncio.Semaphore(in_flight))
+    gateway = _Gateway(client, most, Turns(in_flight), tier)
     app = FastAPI(
         title="azr-sandboxd",
         lifespan=life,
@@ -137,13 +142,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-def make_server(app: FastAPI, most: Limits) -> uvicorn.Server:
+def make_server(app: FastAPI, most: Limits, per_client: int) -> uvicorn.Server:
     """A server that accepts no more and answers what it has when its `should_exit` is set."""
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
-        limit_concurrency=_MOST_CONNECTIONS,
+        http=connections(per_client),
         timeout_graceful_shutdown=most.timeout_ms // 1000 + _DRAIN_SECONDS,
     )
     return _Server(config)

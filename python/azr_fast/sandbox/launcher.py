@@ -37,12 +37,15 @@ class Sandbox:
 
     path: str  # of the socket, while the context is entered
 
-    def __init__(self, zygotes: int = 0, require: str = "seccomp", rewind: bool = True) -> None:
+    def __init__(
+        self, zygotes: int = 0, require: str = "seccomp", rewind: bool = True, jails: int = 0
+    ) -> None:
         cores = usable_cores()
         self._zygotes = zygotes or 2 * cores
         # More than one: programs are run twice over to be compared.
         self._rewind = max(cores, 2) if rewind else 0
         self._require = require
+        self._jails = jails  # as far as this machine can have any
 
     def __enter__(self) -> Self:
         executable = find_daemon()
@@ -76,6 +79,7 @@ class Sandbox:
             *("--socket", self.path, "--parent-death"),
             *("--zygotes", str(self._zygotes), "--rewind", str(self._rewind)),
             *("--require", self._require),
+            *("--jail", str(self._jails), "--jail-optional"),
         ]
 
 
@@ -87,13 +91,13 @@ def open_sandbox(config: SandboxConfig) -> AbstractContextManager[Client]:
 
 @contextmanager
 def open_client(
-    socket: str, limits: Limits, require: str, zygotes: int = 0, rewind: bool = True
+    socket: str, limits: Limits, require: str, zygotes: int = 0, rewind: bool = True, jails: int = 0
 ) -> Iterator[Client]:
     """A client of the daemon at `socket`, or, if that is empty, of one that lives as long as the
     context. Raises UserError when there is none to talk to.
     """
     with ExitStack() as stack:
-        own = not socket and stack.enter_context(Sandbox(zygotes, require, rewind))
+        own = not socket and stack.enter_context(Sandbox(zygotes, require, rewind, jails))
         path = own.path if own else check_socket_path(socket)
         client = stack.enter_context(closing(Client(path, limits)))
         _check_level(client, require)

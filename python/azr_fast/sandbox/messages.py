@@ -9,6 +9,7 @@ from typing import Any
 
 Reply = Mapping[bytes, Any]
 
+TIERS = ("rewind", "fork", "jail")  # of isolation: what a program may do, and what that costs
 LARGEST_WORD = 16 << 20  # bytes of a program, an input or an argument list
 
 _AS_WRITTEN = ("stdout", "stderr")  # any bytes
@@ -29,7 +30,8 @@ class Result:
 
     verdict: str
     value: str | None
-    type: str | None  # of the exception
+    type: str | None  # of the exception that the program raised
+    reason: str | None  # the daemon's own, where the program raised none
     message: str | None
     line: int | None  # of the program, from 1
 
@@ -40,6 +42,7 @@ class CallReply:
 
     verdict: str
     type: str | None
+    reason: str | None
     message: str | None
     line: int | None
     results: tuple[Result, ...]  # one per argument list
@@ -50,6 +53,8 @@ class CallReply:
     signal: int | None  # that the program died of
     stdout: bytes | None
     stderr: bytes | None
+    tier: str | None = None  # that served it
+    lost_us: int | None = None  # of wall_us: in tiers that could not
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class RunReply:
     stdout: bytes | None
     stderr: bytes | None
     type: str | None
+    reason: str | None
     message: str | None
     line: int | None
     cpu_us: int | None
@@ -68,6 +74,8 @@ class RunReply:
     max_rss_kib: int | None
     syscall: str | None
     signal: int | None
+    tier: str | None = None  # that served it
+    lost_us: int | None = None  # of wall_us: in tiers that could not
 
     @property
     def killed_by(self) -> int:
@@ -83,15 +91,17 @@ def call_words(
     *,
     replicas: int = 1,
     isolate: bool = False,
+    tier: str = "",
 ) -> list[bytes]:
     """The command CALL."""
     job: list[str | int] = ["CALL", program, entry, len(arguments), *arguments]
-    return _encoded(*job, *_options(limits), "REPLICAS", replicas, "ISOLATE", int(isolate))
+    modes = ("REPLICAS", replicas, "ISOLATE", int(isolate))
+    return _encoded(*job, *_options(limits, tier), *modes)
 
 
-def run_words(script: str, limits: Limits, stdin: str | bytes = b"") -> list[bytes]:
+def run_words(script: str, limits: Limits, stdin: str | bytes = b"", tier: str = "") -> list[bytes]:
     """The command RUN."""
-    return _encoded("RUN", script, *_options(limits), "STDIN", stdin)
+    return _encoded("RUN", script, *_options(limits, tier), "STDIN", stdin)
 
 
 def info_words() -> list[bytes]:
@@ -133,11 +143,12 @@ def _encoded(*words: str | bytes | int) -> list[bytes]:
     ]
 
 
-def _options(limits: Limits) -> list[str | int]:
+def _options(limits: Limits, tier: str) -> list[str | int]:
     return [
         *("TIMEOUT", limits.timeout_ms),
         *("MEMORY", limits.memory_bytes),
         *("OUTPUT", limits.output_bytes),
+        *(("TIER", tier) if tier else ()),
     ]
 
 

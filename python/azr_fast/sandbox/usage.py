@@ -20,7 +20,8 @@ class Usage:
         """Since the last call, or the beginning.
 
         programs: answered · rewound: share that a rewound process served · fell_back: how many
-        needed a fork after all, by what they asked for (a system call, `signal`, or a limit).
+        needed a tier that isolates more after all, by what they asked for (a system call, `signal`,
+        or a limit); one that needed two is counted twice.
         """
         now, last = self._counters(), self._last
         self._last = now

@@ -1,4 +1,4 @@
-#include "activation.h"
+#include "broker/activation.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -10,8 +10,8 @@
 #include <cstdlib>
 #include <ctime>
 
-#include "error.h"
-#include "options.h"
+#include "shared/error.h"
+#include "shared/options.h"
 
 namespace azr {
 namespace {

@@ -1,4 +1,4 @@
-#include "broker.h"
+#include "broker/broker.h"
 
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -9,17 +9,12 @@
 #include <csignal>
 #include <cstdio>
 
-#include "activation.h"
-#include "cgroup.h"
-#include "commands.h"
-#include "error.h"
-#include "held_bytes.h"
-#include "job_reply.h"
-#include "metrics.h"
-#include "random.h"
-#include "resp_writer.h"
-#include "settings.h"
-#include "syscall_names.h"
+#include "broker/activation.h"
+#include "broker/cgroup.h"
+#include "broker/metrics.h"
+#include "broker/settings.h"
+#include "shared/error.h"
+#include "shared/random.h"
 
 namespace azr {
 namespace {
@@ -29,23 +24,11 @@ constexpr Milliseconds kReadPatience{5'000};  // for clients to read the last re
 
 void tell(const std::string& line) { std::fprintf(stderr, "azr-sandboxd: %s\n", line.c_str()); }
 
-// What a job that waits holds of the daemon's memory.
-uint64_t held_by(const JobSpec& spec) {
-  uint64_t bytes = sizeof spec + spec.program.size() + spec.entry.size() + spec.stdin_data.size();
-  for (const auto& text : spec.arguments) bytes += sizeof text + text.size();
-  return bytes;
-}
-
-std::string refusal(int version, const std::string& error) {
-  RespWriter out(version);
-  out.error(error);
-  return out.take();
-}
-
 }  // namespace
 
-Broker::Broker(BrokerConfig config, Reread reread)
+Broker::Broker(BrokerConfig config, CommandSet commands, Reread reread)
     : config_(std::move(config)),
+      commands_(commands),
       reread_(std::move(reread)),
       pools_(config_.all_pools()),
       scheduler_(loop_),
@@ -56,9 +39,8 @@ Broker::Broker(BrokerConfig config, Reread reread)
     if (draining_ || found == clients_.end() || !found->second->behind()) return NewJobs::kAll;
     return found->second->reads() ? NewJobs::kOldest : NewJobs::kNone;
   });
-  scheduler_.on_unserved([this](const Unserved& why) {
-    ++stats_.unserved[why.syscall < 0 ? "signal" : std::string(syscall_name(why.syscall))];
-  });
+  scheduler_.on_unserved([this](const std::string& what) { ++stats_.unserved[what]; });
+  loop_.on_turn([this](Clock::duration taken) { stats_.turn_time.add(taken); });
 }
 
 Broker::~Broker() = default;
@@ -72,7 +54,7 @@ Layers Broker::layers() const {
 }
 
 void Broker::start_zygote(size_t pool, unsigned core) {
-  Zygote::Events events{[this] { on_zygote_ready(); }, [this] { on_zygote_idle(); },
+  Zygote::Events events{[this, pool] { on_zygote_ready(pool); }, [this] { on_zygote_idle(); },
                         [this, pool](const std::string& why) { on_zygote_failed(pool, why); }};
   const SpawnConfig config{.executable = config_.zygote_executable,
                            .preload = pools_[pool].preload,
@@ -83,7 +65,7 @@ void Broker::start_zygote(size_t pool, unsigned core) {
                            .core = core,
                            .paranoid = config_.paranoid,
                            .require = config_.require};
-  zygotes_.push_back(std::make_unique<Zygote>(loop_, config, std::move(events)));
+  zygotes_.push_back(make_zygote(loop_, config, std::move(events)));
   zygotes_.back()->spawn();
   scheduler_.add_worker(*zygotes_.back(), pool, pools_[pool].tier);
 }
@@ -102,7 +84,8 @@ void Broker::start_zygotes() {
   if (!failure_.empty()) throw StartError(failure_);
 }
 
-void Broker::on_zygote_ready() {
+void Broker::on_zygote_ready(size_t pool) {
+  pools_[pool].is_there = true;
   if (serving_) return tell_level();
   ++ready_;
 }
@@ -121,10 +104,17 @@ void Broker::tell_level() {
   tell("isolation is " + std::string(level_name(level)) + " only: see --check");
 }
 
-// Without rewind zygotes those that fork do all the work.
+// What of the operator's wishes may be left out where it cannot be had.
+bool Broker::is_optional(Tier tier) const {
+  return tier == Tier::kRewind || (tier == Tier::kJail && config_.jail_optional);
+}
+
 void Broker::on_zygote_failed(size_t pool, const std::string& why) {
-  if (pools_[pool].tier == Tier::kRewind) no_rewind_ = why;
-  if (!serving_ && pools_[pool].tier == Tier::kRewind) {
+  const Tier tier = pools_[pool].tier;
+  if (tier == Tier::kRewind) no_rewind_ = why;
+  if (tier == Tier::kJail) no_jail_ = why;
+  if (is_optional(tier)) pools_[pool].is_there = scheduler_.served(pool);
+  if (!serving_ && is_optional(tier)) {
     ++ready_;
   } else if (!serving_) {
     failure_ = why;
@@ -164,6 +154,7 @@ void Broker::serve() {
   write_metrics();
   serving_ = true;
   if (config_.rewind > 0 && !no_rewind_.empty()) tell(no_rewind_ + ": programs are run in forks");
+  if (config_.jail > 0 && !no_jail_.empty()) tell("there are no jails: " + no_jail_);
   loop_.add(listener_->fd(), EPOLLIN, [this](uint32_t) { accept_clients(); });
   std::printf("ready %s\n", config_.socket.c_str());
   // A parent that is gone before it was known who it was has closed its end of the pipe.
@@ -240,72 +231,6 @@ void Broker::watch_parent(pid_t parent) {
   if (!parent_) throw StartError("cannot watch the parent process: " + errno_text());
   loop_.add(parent_.get(), EPOLLIN, [this](uint32_t) { loop_.stop(); });
   if (::getppid() != parent) loop_.stop();
-}
-
-void Broker::accept_clients() {
-  while (UniqueFd socket = listener_->accept()) {
-    ++stats_.connections;
-    if (!listener_->admits(socket)) {
-      ++stats_.refused_peers;
-      refusals_.refuse(
-          std::move(socket),
-          "NOPERM only the daemon's user, root and members of its --group may connect");
-    } else if (clients_.size() >= config_.clients.max_clients) {
-      ++stats_.refused_clients;
-      refusals_.refuse(std::move(socket), "ERR max number of clients reached");
-    } else {
-      add_client(std::move(socket));
-    }
-  }
-}
-
-void Broker::add_client(UniqueFd socket) {
-  const uint64_t id = next_client_++;
-  Client::Events events{
-      [this](Client& client, Command command) { on_command(client, std::move(command)); },
-      [this](Client& client) {
-        loop_.defer([this, id = client.id()] {
-          scheduler_.drop_client(id);
-          clients_.erase(id);
-          end_if_drained();
-        });
-      },
-      [this] { end_if_drained(); }, [this] { scheduler_.pump(); }};
-  clients_[id] =
-      std::make_unique<Client>(loop_, std::move(socket), id, config_.clients, std::move(events));
-}
-
-void Broker::on_command(Client& client, Command command) {
-  ++stats_.commands;
-  run_command(*this, client, command);
-}
-
-void Broker::submit(Client& client, JobSpec spec) {
-  if (draining_) {
-    return client.reply(refusal(client.version, "ERR the daemon is shutting down"));
-  }
-  const uint64_t bytes = held_by(spec);
-  if (queued_bytes_ + bytes > config_.clients.max_queued) {
-    ++stats_.refused_jobs;
-    return client.reply(refusal(
-        client.version, "BUSY jobs not yet answered hold " + std::to_string(queued_bytes_) +
-                            " bytes and --max-queued allows " +
-                            std::to_string(config_.clients.max_queued) + ": try again later"));
-  }
-  if (!spec.not_rewound.empty()) ++stats_.unserved[std::string(spec.not_rewound)];
-  auto deliver = [this, id = client.id(), slot = client.reserve(), version = client.version,
-                  arrival = Clock::now(),
-                  held = HeldBytes(queued_bytes_, bytes)](const JobSpec& done, JobResult result) {
-    ++stats_.verdicts[static_cast<size_t>(result.outcome.verdict)];
-    if (result.tier == Tier::kRewind) ++stats_.rewound;
-    const auto found = clients_.find(id);
-    if (found != clients_.end()) found->second->fill(slot, job_reply(done, result, version));
-    const auto taken = Clock::now() - arrival;
-    stats_.job_time.add(taken);
-    stats_.queue_time.add(taken - std::chrono::microseconds(result.outcome.wall_us));
-    end_if_drained();  // the client may have left unanswered
-  };
-  scheduler_.submit(std::make_shared<Job>(std::move(spec), client.id(), std::move(deliver)));
 }
 
 void Broker::drain() {

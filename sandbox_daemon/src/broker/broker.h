@@ -11,15 +11,15 @@
 #include <string>
 #include <vector>
 
-#include "broker_config.h"
-#include "client.h"
-#include "event_loop.h"
-#include "histogram.h"
-#include "layers.h"
-#include "listener.h"
-#include "refusals.h"
-#include "scheduler.h"
-#include "zygote.h"
+#include "broker/broker_config.h"
+#include "broker/client.h"
+#include "broker/event_loop.h"
+#include "broker/histogram.h"
+#include "broker/listener.h"
+#include "broker/refusals.h"
+#include "broker/scheduler.h"
+#include "broker/zygote.h"
+#include "shared/layers.h"
 
 namespace azr {
 
@@ -34,13 +34,23 @@ struct Stats {
   std::map<std::string, uint64_t> unserved;  // by what they asked for; others served these
   Histogram job_time;                        // from a job's arrival to its reply
   Histogram queue_time;                      // of these, until its first zygote
+  Histogram lost_time;                       // of jobs that fell back, before they did
+  Histogram turn_time;  // of the loop: how long an event may have waited for another's handler
+};
+
+class Broker;
+
+// The commands of clients, of which the broker itself knows nothing.
+struct CommandSet {
+  RequestBounds (*bounds)(std::string_view name);  // of a request, by its first word
+  void (*run)(Broker& broker, Client& client, Command command);
 };
 
 class Broker {
  public:
   // `reread` gives the configuration anew, on SIGHUP; it may throw StartError.
   using Reread = std::function<BrokerConfig()>;
-  explicit Broker(BrokerConfig config, Reread reread = nullptr);
+  Broker(BrokerConfig config, CommandSet commands, Reread reread = nullptr);
   ~Broker();
 
   // Serves until told to stop; returns when drained. Throws StartError when it cannot begin.
@@ -49,7 +59,8 @@ class Broker {
   Layers check();
 
   // For commands.
-  void submit(Client& client, JobSpec spec);
+  using Answer = Reply (*)(JobKind kind, JobResult result, int version);
+  void submit(Client& client, JobSpec spec, Answer answer);
   void drain();  // no new work; ends when the rest is answered
   const BrokerConfig& config() const { return config_; }
   const Stats& stats() const { return stats_; }
@@ -63,9 +74,10 @@ class Broker {
  private:
   void start_zygotes();
   void start_zygote(size_t pool, unsigned core);
-  void on_zygote_ready();
+  void on_zygote_ready(size_t pool);
   void on_zygote_idle();
   void on_zygote_failed(size_t pool, const std::string& why);
+  bool is_optional(Tier tier) const;
   void listen();
   void watch_signals();
   void on_signal(uint32_t number);
@@ -75,12 +87,16 @@ class Broker {
   void watch_parent(pid_t parent);
   void accept_clients();
   void add_client(UniqueFd socket);
+  void count(const JobResult& result, TimePoint arrival);
+  void refuse_job(Client& client);
   void on_command(Client& client, Command command);
+  void on_closed(uint64_t id);
   void end_if_drained();
   bool all_answered() const;
   void tell_level();
 
   BrokerConfig config_;
+  CommandSet commands_;
   Reread reread_;
   std::vector<PoolConfig> pools_;
   uint64_t queued_bytes_ = 0;  // outlives the jobs
@@ -99,7 +115,7 @@ class Broker {
   Level told_level_ = Level::kNamespaces;       // below it a person is told
   std::string metrics_fault_;                   // what a person was told last
   std::string failure_;
-  std::string no_rewind_;  // why there is none
+  std::string no_rewind_, no_jail_;  // why there are none
 };
 
 }  // namespace azr

@@ -1,4 +1,4 @@
-#include "cgroup.h"
+#include "broker/cgroup.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -11,9 +11,9 @@
 #include <string_view>
 #include <utility>
 
-#include "error.h"
-#include "options.h"
-#include "unique_fd.h"
+#include "shared/error.h"
+#include "shared/options.h"
+#include "shared/unique_fd.h"
 
 namespace azr {
 namespace {

@@ -1,4 +1,4 @@
-#include "check.h"
+#include "broker/check.h"
 
 namespace azr {
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "layers.h"
+#include "shared/layers.h"
 
 namespace azr {
 

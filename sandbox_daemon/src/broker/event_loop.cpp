@@ -1,11 +1,11 @@
-#include "event_loop.h"
+#include "broker/event_loop.h"
 
 #include <sys/epoll.h>
 
 #include <algorithm>
 #include <cassert>
 
-#include "error.h"
+#include "shared/error.h"
 
 namespace azr {
 namespace {
@@ -48,14 +48,16 @@ EventLoop::TimerId EventLoop::call_at(TimePoint when, Action action) {
 }
 
 int EventLoop::wait_ms() const {
+  if (!soon_.empty()) return 0;
   if (timers_.empty()) return -1;
   const auto left = timers_.begin()->first.first - Clock::now();
   const auto ms = std::chrono::ceil<Milliseconds>(left).count();
   return static_cast<int>(std::clamp<int64_t>(ms, 0, 60'000));
 }
 
-void EventLoop::run_timers() {
-  while (!timers_.empty() && timers_.begin()->first.first <= Clock::now()) {
+// Those that are due now; what they add is for the next turn.
+void EventLoop::run_timers(TimePoint now) {
+  while (!timers_.empty() && timers_.begin()->first.first <= now) {
     const Action action = std::move(timers_.begin()->second);
     timers_.erase(timers_.begin());
     action();
@@ -69,22 +71,27 @@ void EventLoop::run_deferred() {
   }
 }
 
-void EventLoop::wait_and_dispatch() {
-  epoll_event events[64];
-  const int count = ::epoll_wait(epoll_.get(), events, 64, wait_ms());
-  for (int i = 0; i < count; ++i) {
-    const int fd = static_cast<int>(events[i].data.u64 & 0xffffffff);
-    const auto found = entries_.find(fd);
-    if (found == entries_.end() || found->second.generation != events[i].data.u64 >> 32) continue;
-    const auto handler = found->second.handler;  // outlives its own removal
-    (*handler)(events[i].events);
-  }
+void EventLoop::dispatch(int fd, uint32_t generation, uint32_t events) {
+  const auto found = entries_.find(fd);
+  if (found == entries_.end() || found->second.generation != generation) return;
+  const auto handler = found->second.handler;  // outlives its own removal
+  (*handler)(events);
 }
 
 void EventLoop::run_once() {
-  wait_and_dispatch();
-  run_timers();
+  epoll_event events[64];
+  const int count = ::epoll_wait(epoll_.get(), events, 64, wait_ms());
+  const TimePoint awake = Clock::now();
+  const auto due = std::exchange(soon_, {});
+  for (int i = 0; i < count; ++i) {
+    const uint64_t key = events[i].data.u64;
+    dispatch(static_cast<int>(key & 0xffffffff), static_cast<uint32_t>(key >> 32),
+             events[i].events);
+  }
+  for (const auto& action : due) action();
+  run_timers(Clock::now());
   run_deferred();
+  on_turn_(Clock::now() - awake);
 }
 
 void EventLoop::run() {

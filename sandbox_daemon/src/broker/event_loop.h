@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "unique_fd.h"
+#include "shared/unique_fd.h"
 
 namespace azr {
 
@@ -39,6 +39,12 @@ class EventLoop {
 
   // Runs `action` once the present events are handled: the place to destroy what is handling one.
   void defer(Action action) { deferred_.push_back(std::move(action)); }
+  // Runs `action` in the next turn, after the events that have come by then: the place to go on
+  // with long work.
+  void soon(Action action) { soon_.push_back(std::move(action)); }
+
+  // Told how long each turn took, that is how long an event that came meanwhile had to wait.
+  void on_turn(std::function<void(Clock::duration)> told) { on_turn_ = std::move(told); }
 
   void run();       // until stop
   void run_once();  // one wait and what it brings
@@ -50,15 +56,16 @@ class EventLoop {
     uint32_t generation;
     std::shared_ptr<Handler> handler;
   };
-  void wait_and_dispatch();
-  void run_timers();
+  void dispatch(int fd, uint32_t generation, uint32_t events);
+  void run_timers(TimePoint now);
   void run_deferred();
   int wait_ms() const;
 
   UniqueFd epoll_;
   std::unordered_map<int, Entry> entries_;
   std::map<TimerId, Action> timers_;
-  std::vector<Action> deferred_;
+  std::vector<Action> deferred_, soon_;
+  std::function<void(Clock::duration)> on_turn_ = [](Clock::duration) {};
   uint64_t next_timer_ = 0;
   uint32_t next_generation_ = 0;
   bool stopped_ = false;

@@ -1,4 +1,4 @@
-#include "histogram.h"
+#include "broker/histogram.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,7 @@
-#include "job.h"
+#include "broker/job.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace azr {
 namespace {
@@ -10,11 +11,16 @@ Outcome output_exceeded(Outcome outcome, std::string message) {
   outcome.verdict = Verdict::kOutput;
   outcome.message = std::move(message);
   outcome.type.clear();
+  outcome.reason.clear();
   outcome.line = 0;
   outcome.exit.reset();
   for (std::string* text : {&outcome.out, &outcome.err}) std::string().swap(*text);
   std::vector<CaseResult>().swap(outcome.cases);
   return outcome;
+}
+
+int64_t microseconds(Clock::duration time) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
 }
 
 }  // namespace
@@ -23,82 +29,92 @@ Job::Job(JobSpec spec, uint64_t client, Deliver deliver)
     : spec_(std::move(spec)),
       client_(client),
       deliver_(std::move(deliver)),
-      left_(spec_.replicas, {spec_.limits.output, spec_.limits.values}) {
+      left_(spec_.replicas, {spec_.limits.output, spec_.limits.values}),
+      begun_(spec_.pools.size()) {
   const size_t cases = spec_.arguments.size();
   const size_t step = spec_.isolate && cases > 0 ? 1 : std::max<size_t>(cases, 1);
+  tasks_.reserve(spec_.tasks());
   for (size_t first = 0; first < std::max<size_t>(cases, 1); first += step) {
     for (size_t replica = 0; replica < spec_.replicas; ++replica) {
-      units_.push_back({.replica = replica,
+      tasks_.push_back({.replica = replica,
                         .first_case = first,
                         .cases = std::min(step, cases),
-                        .pool = spec_.pool,
                         .slot = std::nullopt,
                         .outcome = {}});
     }
   }
 }
 
-std::optional<size_t> Job::next_unit(size_t slot, size_t pool) const {
-  if (pool != spec_.pool && fallen_back_ == 0) return std::nullopt;
-  for (size_t i = 0; i < units_.size(); i += spec_.replicas) {
-    const auto begin = units_.begin() + static_cast<ptrdiff_t>(i);
+std::optional<size_t> Job::next_task(size_t slot) const {
+  for (size_t i = open_ - open_ % spec_.replicas; i < tasks_.size(); i += spec_.replicas) {
+    const auto begin = tasks_.begin() + static_cast<ptrdiff_t>(i);
     const auto end = begin + static_cast<ptrdiff_t>(spec_.replicas);
-    if (std::any_of(begin, end, [&](const Unit& unit) { return unit.slot == slot; })) continue;
-    const auto free = std::find_if(
-        begin, end, [pool](const Unit& unit) { return !unit.started && unit.pool == pool; });
-    if (free != end) return static_cast<size_t>(free - units_.begin());
+    if (std::any_of(begin, end, [&](const TaskState& task) { return task.slot == slot; })) continue;
+    const auto free = std::find_if(begin, end, [](const auto& task) { return !task.started; });
+    if (free != end) return static_cast<size_t>(free - tasks_.begin());
   }
   return std::nullopt;
 }
 
+bool Job::begun() const {
+  return std::ranges::any_of(begun_, [](const auto& when) { return when.has_value(); });
+}
+
 Task Job::task(size_t index) const {
-  const Unit& unit = units_[index];
-  Task task{spec_.kind,   {spec_.program, spec_.entry, {}}, spec_.stdin_data,
-            spec_.limits, spec_.seed.has_value(),           spec_.seed.value_or(0)};
-  task.limits.output = left_[unit.replica].streams;
-  task.limits.values = left_[unit.replica].values;
-  const auto first = spec_.arguments.begin() + static_cast<ptrdiff_t>(unit.first_case);
-  task.request.arguments.assign(first, first + static_cast<ptrdiff_t>(unit.cases));
+  const TaskState& state = tasks_[index];
+  Task task{.kind = spec_.kind,
+            .request = {spec_.program, spec_.entry, {}},
+            .stdin_data = spec_.stdin_data,
+            .limits = spec_.limits,
+            .has_seed = spec_.seed.has_value(),
+            .seed = spec_.seed.value_or(0),
+            .falls_back = state.stage + 1 < spec_.pools.size(),
+            .replica = static_cast<uint32_t>(state.replica)};
+  task.limits.output = left_[state.replica].streams;
+  task.limits.values = left_[state.replica].values;
+  const auto first = spec_.arguments.begin() + static_cast<ptrdiff_t>(state.first_case);
+  task.request.arguments.assign(first, first + static_cast<ptrdiff_t>(state.cases));
   return task;
 }
 
 void Job::assign(size_t index, size_t slot, Tier tier) {
-  Unit& unit = units_[index];
-  unit.slot = slot;
-  unit.tier = tier;
-  unit.started = true;
+  TaskState& task = tasks_[index];
+  assert(!task.started);
+  task.stage = stage_;
+  task.slot = slot;
+  task.tier = tier;
+  task.started = true;
   ++started_;
+  while (open_ < tasks_.size() && tasks_[open_].started) ++open_;
 }
 
-TimePoint Job::begin() {
-  if (!deadline_) {
-    begun_ = Clock::now();
-    deadline_ = begun_ + Milliseconds(spec_.limits.timeout_ms);
-  }
-  return *deadline_;
+TimePoint Job::begin(size_t index) {
+  auto& begun = begun_[tasks_[index].stage];
+  if (!begun) begun = Clock::now();
+  return *begun + Milliseconds(spec_.limits.timeout_ms);
 }
 
-bool Job::waits_in(size_t pool) const {
-  return !all_started() && std::ranges::any_of(units_, [pool](const Unit& unit) {
-    return !unit.started && unit.pool == pool;
-  });
+std::optional<TimePoint> Job::deadline() const {
+  if (!begun_[stage_]) return std::nullopt;
+  return *begun_[stage_] + Milliseconds(spec_.limits.timeout_ms);
 }
 
-size_t Job::take_back(size_t index) {
-  Unit& unit = units_[index];
-  unit.slot.reset();
-  unit.started = false;
+void Job::take_back(size_t index) {
+  TaskState& task = tasks_[index];
+  task.slot.reset();
+  task.started = false;
   --started_;
-  return unit.pool;
+  open_ = std::min(open_, index);
 }
 
-size_t Job::fall_back(size_t index) {
-  units_[index].pool = *spec_.fallback;
-  ++fallen_back_;
-  return take_back(index);
+void Job::fall_back(size_t index, const Outcome& lost) {
+  stage_ = std::max(stage_, tasks_[index].stage + 1);
+  assert(stage_ < spec_.pools.size());
+  add_usage(lost_, lost);
+  take_back(index);
 }
 
-// Forks that ran side by side may each have used what was left: the later one has too much, and
+// Tasks that ran side by side may each have used what was left: the later one has too much, and
 // keeps none of it, so that a job holds no more of the broker's memory than OUTPUT allows.
 void Job::charge(Budget& left, Outcome& outcome) const {
   const uint64_t written = outcome.out.size() + outcome.err.size();
@@ -120,15 +136,15 @@ void Job::charge(Budget& left, Outcome& outcome) const {
 }
 
 void Job::finish(size_t index, Outcome outcome) {
-  charge(left_[units_[index].replica], outcome);
-  units_[index].outcome = std::move(outcome);
-  if (++finished_ == units_.size() && deliver_) deliver_(spec_, result());
+  charge(left_[tasks_[index].replica], outcome);
+  tasks_[index].outcome = std::move(outcome);
+  if (++finished_ == tasks_.size() && deliver_) deliver_(spec_, result());
 }
 
 void Job::expire_rest() {
-  for (size_t i = 0; i < units_.size(); ++i) {
-    if (units_[i].started) continue;
-    units_[i].started = true;
+  for (size_t i = open_; i < tasks_.size(); ++i) {
+    if (tasks_[i].started) continue;
+    tasks_[i].started = true;
     ++started_;
     Outcome outcome;
     outcome.verdict = Verdict::kTimeout;
@@ -137,21 +153,34 @@ void Job::expire_rest() {
   }
 }
 
+// A task may have begun before its worker could tell; several run side by side.
+void Job::add_lost(JobResult& result) const {
+  std::vector<TimePoint> times;
+  for (const auto& when : begun_) {
+    if (when) times.push_back(*when);
+  }
+  add_usage(result.outcome, lost_);
+  const int64_t own = tasks_.size() == 1 ? result.outcome.wall_us : 0;
+  result.outcome.wall_us = own;
+  if (times.empty()) return;
+  const TimePoint first = std::ranges::min(times);
+  result.lost_us = microseconds(times.back() - first);
+  const int64_t wall = microseconds(Clock::now() - first);
+  result.outcome.wall_us = std::max<int64_t>(wall, result.lost_us + own);
+}
+
 JobResult Job::result() {
   std::vector<Outcome> replicas;
   for (size_t replica = 0; replica < spec_.replicas; ++replica) {
-    std::vector<Outcome> forks;
-    for (auto& unit : units_) {
-      if (unit.replica == replica) forks.push_back(std::move(unit.outcome));
+    std::vector<Outcome> outcomes;
+    for (size_t i = replica; i < tasks_.size(); i += spec_.replicas) {
+      outcomes.push_back(std::move(tasks_[i].outcome));
     }
-    replicas.push_back(merge_forks(std::move(forks), spec_));
+    replicas.push_back(merge_tasks(std::move(outcomes), spec_));
   }
   JobResult result = compare_replicas(std::move(replicas));
-  result.tier = std::ranges::max_element(units_, {}, &Unit::tier)->tier;
-  // A fork may have begun before its worker could tell; several run side by side.
-  const auto wall = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun_);
-  const int64_t least = units_.size() == 1 ? result.outcome.wall_us : 0;
-  result.outcome.wall_us = std::max<int64_t>(wall.count(), least);
+  result.tier = std::ranges::max_element(tasks_, {}, &TaskState::tier)->tier;
+  add_lost(result);
   return result;
 }
 

@@ -1,7 +1,7 @@
-// Many forks, one answer: cases side by side, usage added up, replicas compared.
+// Many tasks, one answer: cases side by side, usage added up, replicas compared.
 #include <algorithm>
 
-#include "job.h"
+#include "broker/job.h"
 #include "utf8_cut.h"
 
 namespace azr {
@@ -10,22 +10,18 @@ namespace {
 // What a case gets that did not finish: how its fork ended. Never `ok`, which needs a value.
 CaseResult unfinished(const Outcome& fork) {
   if (fork.verdict == Verdict::kOk) return {Verdict::kCrash, std::nullopt, "", "no result", 0};
-  return {fork.verdict, std::nullopt, fork.type, fork.message, fork.line};
+  return {fork.verdict, std::nullopt, fork.type, fork.message, fork.line, fork.reason};
 }
 
-void add_usage(Outcome& sum, const Outcome& fork) {
-  sum.cpu_us += fork.cpu_us;
-  sum.wall_us += fork.wall_us;
-  sum.max_rss_kib = std::max(sum.max_rss_kib, fork.max_rss_kib);
-  sum.faults += fork.faults;
-}
-
-std::string text_of(Verdict verdict, const std::string& type) {
-  return std::string(verdict_name(verdict)) + (type.empty() ? "" : ":" + type);
+// At most one of type and reason is there.
+template <typename Ended>
+std::string text_of(const Ended& ended) {
+  const std::string why = ended.type + ended.reason;
+  return std::string(verdict_name(ended.verdict)) + (why.empty() ? "" : ":" + why);
 }
 
 std::string signature(const CaseResult& result) {
-  return result.value ? *result.value : text_of(result.verdict, result.type);
+  return result.value ? *result.value : text_of(result);
 }
 
 std::string shortened(const std::string& text) {
@@ -42,9 +38,9 @@ CaseResult differing(const CaseResult& a, const CaseResult& b) {
 
 // Marks in `first` what `other` does not confirm.
 void confirm(Outcome& first, const Outcome& other) {
-  bool same = first.verdict == other.verdict && first.type == other.type;
-  std::string message = "differs between hash seeds: " + text_of(first.verdict, first.type) +
-                        " | " + text_of(other.verdict, other.type);
+  bool same =
+      first.verdict == other.verdict && first.type == other.type && first.reason == other.reason;
+  std::string message = "differs between hash seeds: " + text_of(first) + " | " + text_of(other);
   for (size_t i = 0; i < first.cases.size(); ++i) {
     const CaseResult& result = first.cases[i];
     if (result.verdict == Verdict::kNondeterministic) continue;
@@ -60,14 +56,15 @@ void confirm(Outcome& first, const Outcome& other) {
   first.verdict = Verdict::kNondeterministic;
   first.message = message;
   first.type.clear();
+  first.reason.clear();
   first.line = 0;
 }
 
-// A program that could not be loaded in some fork has not loaded; else each case stands for itself.
-Outcome ending_of(const std::vector<Outcome>& forks) {
-  const auto unloaded = std::ranges::find(forks, false, &Outcome::loaded);
+// A program that could not be loaded in some task has not loaded; else each case stands for itself.
+Outcome ending_of(const std::vector<Outcome>& tasks) {
+  const auto unloaded = std::ranges::find(tasks, false, &Outcome::loaded);
   Outcome ending;
-  if (unloaded == forks.end()) return ending;
+  if (unloaded == tasks.end()) return ending;
   ending = *unloaded;
   ending.cpu_us = ending.wall_us = ending.max_rss_kib = ending.faults = 0;
   ending.out.clear();
@@ -78,18 +75,24 @@ Outcome ending_of(const std::vector<Outcome>& forks) {
 
 }  // namespace
 
-Outcome merge_forks(std::vector<Outcome> forks, const JobSpec& spec) {
-  if (forks.size() == 1) {
-    Outcome only = std::move(forks.front());
+void add_usage(Outcome& sum, const Outcome& task) {
+  sum.cpu_us += task.cpu_us;
+  sum.max_rss_kib = std::max(sum.max_rss_kib, task.max_rss_kib);
+  sum.faults += task.faults;
+}
+
+Outcome merge_tasks(std::vector<Outcome> tasks, const JobSpec& spec) {
+  if (tasks.size() == 1) {
+    Outcome only = std::move(tasks.front());
     only.cases.resize(spec.arguments.size(), unfinished(only));
     return only;
   }
-  Outcome merged = ending_of(forks);
-  for (const Outcome& fork : forks) {
-    merged.cases.push_back(fork.cases.empty() ? unfinished(fork) : fork.cases.front());
-    add_usage(merged, fork);
-    merged.out += fork.out;
-    merged.err += fork.err;
+  Outcome merged = ending_of(tasks);
+  for (Outcome& task : tasks) {
+    merged.cases.push_back(task.cases.empty() ? unfinished(task) : std::move(task.cases.front()));
+    add_usage(merged, task);
+    merged.out += task.out;
+    merged.err += task.err;
   }
   return merged;
 }
@@ -106,9 +109,7 @@ JobResult compare_replicas(std::vector<Outcome> replicas) {
   for (size_t i = 1; i < replicas.size(); ++i) list(replicas[i]);
   for (size_t i = 1; i < replicas.size(); ++i) {
     confirm(result.outcome, replicas[i]);
-    result.outcome.cpu_us += replicas[i].cpu_us;
-    result.outcome.max_rss_kib = std::max(result.outcome.max_rss_kib, replicas[i].max_rss_kib);
-    result.outcome.faults += replicas[i].faults;
+    add_usage(result.outcome, replicas[i]);
   }
   return result;
 }

@@ -1,4 +1,4 @@
-#include "listener.h"
+#include "broker/listener.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -7,9 +7,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "activation.h"
-#include "error.h"
-#include "peer.h"
+#include "broker/activation.h"
+#include "broker/peer.h"
+#include "shared/error.h"
 
 namespace azr {
 namespace {

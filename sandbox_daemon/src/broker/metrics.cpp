@@ -1,12 +1,12 @@
-#include "metrics.h"
+#include "broker/metrics.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
 
-#include "broker.h"
-#include "error.h"
+#include "broker/broker.h"
+#include "shared/error.h"
 
 namespace azr {
 namespace {
@@ -75,6 +75,10 @@ void write_jobs(MetricsWriter& out, const Broker& broker) {
                 broker.stats().job_time);
   out.histogram("queue_seconds", "Time a job waited for its first zygote.",
                 broker.stats().queue_time);
+  out.histogram("lost_seconds", "Time a job that moved on spent in tiers that could not serve it.",
+                broker.stats().lost_time);
+  out.histogram("turn_seconds", "Turns of the daemon's loop: what other clients wait for.",
+                broker.stats().turn_time);
 }
 
 void write_clients(MetricsWriter& out, const Broker& broker) {

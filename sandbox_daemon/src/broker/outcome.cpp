@@ -1,4 +1,4 @@
-#include "outcome.h"
+#include "broker/outcome.h"
 
 #include <sys/wait.h>
 
@@ -6,8 +6,9 @@
 #include <csignal>
 #include <cstring>
 
-#include "frames.h"
-#include "syscall_names.h"
+#include "broker/syscall_names.h"
+#include "shared/end_note.h"
+#include "shared/frames.h"
 
 namespace azr {
 namespace {
@@ -15,20 +16,22 @@ namespace {
 void set(Outcome& outcome, Verdict verdict, std::string message) {
   outcome.verdict = verdict;
   outcome.type.clear();
+  outcome.reason.clear();
   outcome.message = std::move(message);
   outcome.line = 0;
 }
 
 void take(Outcome& outcome, const Record& record) {
   outcome.verdict = record.verdict;
-  outcome.type = record.type;
+  outcome.type = record.ours ? "" : record.type;
+  outcome.reason = record.ours ? record.type : "";
   outcome.message = record.message;
   outcome.line = record.line;
 }
 
 CaseResult case_of(const Record& record) {
-  CaseResult result{record.verdict, std::nullopt, std::string(record.type),
-                    std::string(record.message), record.line};
+  CaseResult result{record.verdict, std::nullopt, "", std::string(record.message), record.line};
+  (record.ours ? result.reason : result.type) = record.type;
   if (record.verdict == Verdict::kOk) result.value = std::string(record.value);
   return result;
 }
@@ -44,7 +47,6 @@ class Reader {
            (!done_ || complete());
   }
   bool done() const { return done_; }
-  const Record* denied() const { return denied_; }
 
  private:
   bool add(const Record& record);
@@ -57,11 +59,10 @@ class Reader {
   Outcome& outcome_;
   bool loads_ = false, exits_ = false, done_ = false;
   uint64_t value_bytes_ = 0;
-  const Record* denied_ = nullptr;
 };
 
 bool Reader::add(const Record& record) {
-  if (done_ || denied_ != nullptr) return false;
+  if (done_) return false;
   switch (record.kind) {
     case RecordKind::kLoad:
       return add_load(record);
@@ -69,9 +70,6 @@ bool Reader::add(const Record& record) {
       return add_case(record);
     case RecordKind::kExit:
       return add_exit(record);
-    case RecordKind::kDenied:
-      denied_ = &record;
-      break;
     case RecordKind::kDone:
       done_ = true;
   }
@@ -121,22 +119,26 @@ void judge_kill(Outcome& outcome, KillReason killed, const Limits& limits) {
   }
 }
 
-// The refusal names its call, save while all signals are blocked, as C libraries do to make a
-// process.
-void judge_denied(Outcome& outcome, const Record* record) {
-  if (record == nullptr) {
+// While all signals are blocked, as C libraries block them to make a process, no handler could note
+// which call it was.
+void judge_denied(Outcome& outcome, const EndNote* note) {
+  if (note == nullptr) {
     return set(outcome, Verdict::kDenied, "a system call made while signals were blocked");
   }
-  outcome.syscall = syscall_name(record->number);
+  outcome.syscall = syscall_name(note->syscall);
   set(outcome, Verdict::kDenied, "system call " + outcome.syscall);
 }
 
-void judge_signal(Outcome& outcome, const Limits& limits, int signal, bool out_of_memory) {
-  if (signal == SIGSYS) return judge_denied(outcome, nullptr);
-  if (signal == SIGXCPU) {
-    return set(outcome, Verdict::kTimeout, "CPU limit of " + std::to_string(limits.cpu()) + " ms");
+// The kernel ends what has used too much CPU by SIGXCPU or SIGKILL, which anybody can send himself.
+bool has_used_its_cpu(const Limits& limits, const DoneReport& report) {
+  return report.cpu_us >= static_cast<int64_t>(limits.cpu()) * 1000;
+}
+
+void judge_signal(Outcome& outcome, const Limits& limits, const Ending& ending, int signal) {
+  if ((signal == SIGXCPU || signal == SIGKILL) && has_used_its_cpu(limits, ending.report)) {
+    return judge_kill(outcome, KillReason::kCpu, limits);
   }
-  if (signal == SIGKILL && out_of_memory) {
+  if (signal == SIGKILL && ending.out_of_memory) {
     return set(outcome, Verdict::kMemory, "all its processes together used too much");
   }
   outcome.signal = signal;
@@ -144,20 +146,29 @@ void judge_signal(Outcome& outcome, const Limits& limits, int signal, bool out_o
   set(outcome, Verdict::kCrash, std::string("killed by SIG") + (name == nullptr ? "?" : name));
 }
 
-void judge_exit(Outcome& outcome, int wait_status, const Reader& reader) {
-  if (wait_status == 0 && reader.done()) return;  // what the records say
-  const int status = WEXITSTATUS(wait_status);
-  if (status == kExitDenied && reader.denied() != nullptr) {
-    return judge_denied(outcome, reader.denied());
-  }
+void judge_exit(Outcome& outcome, int status) {
   outcome.exit = status;
-  if (status == kExitLimitsFailed || status == kExitFilterFailed) {
-    set(outcome, Verdict::kCrash, "a layer of the sandbox could not be put on; nothing was run");
-  } else if (status == kExitForkFailed) {
+  set(outcome, Verdict::kCrash,
+      "ended without a result, with exit status " + std::to_string(status));
+}
+
+// How it ended when neither we killed it nor its records say that they are all.
+void judge_end(Outcome& outcome, const Limits& limits, const Ending& ending, const EndNote& note) {
+  const int status = ending.report.wait_status;
+  if (ending.report.unmade) {
     set(outcome, Verdict::kCrash, "no process could be made");
+  } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+    judge_denied(outcome, nullptr);
+  } else if (!WIFEXITED(status)) {
+    judge_signal(outcome, limits, ending, WTERMSIG(status));
+  } else if (note.failed != 0 && note.failed == WEXITSTATUS(status)) {
+    set(outcome, Verdict::kCrash, "a layer of the sandbox could not be put on; nothing was run");
+  } else if (note.signal == 0 || WEXITSTATUS(status) != kExitBySignal) {
+    judge_exit(outcome, WEXITSTATUS(status));
+  } else if (note.signal == SIGSYS && note.code == kRefusedByFilter) {
+    judge_denied(outcome, &note);
   } else {
-    set(outcome, Verdict::kCrash,
-        "ended without a result, with exit status " + std::to_string(status));
+    judge_signal(outcome, limits, ending, note.signal);
   }
 }
 
@@ -168,18 +179,16 @@ Outcome judge(const Asked& asked, const Ending& ending, std::span<const char> ou
   Outcome outcome;
   const auto records = read_records(output, token);
   Reader reader(asked, outcome);
-  const int status = ending.report.wait_status;
-  if (!records || !reader.read(*records)) {
-    outcome = {};
-    set(outcome, Verdict::kCrash, "its records are damaged");
-  } else if (ending.zygote_died) {
+  const bool damaged = !records || !reader.read(*records);
+  if (damaged) outcome = {};
+  if (ending.zygote_died) {
     set(outcome, Verdict::kCrash, "its zygote died");
   } else if (ending.killed != KillReason::kNone) {
     judge_kill(outcome, ending.killed, asked.limits);
-  } else if (!WIFEXITED(status)) {
-    judge_signal(outcome, asked.limits, WTERMSIG(status), ending.out_of_memory);
-  } else {
-    judge_exit(outcome, status, reader);
+  } else if (damaged) {
+    set(outcome, Verdict::kCrash, "its records are damaged");
+  } else if (ending.report.wait_status != 0 || ending.report.unmade || !reader.done()) {
+    judge_end(outcome, asked.limits, ending, read_end_note(output));
   }
   outcome.cpu_us = ending.report.cpu_us;
   outcome.max_rss_kib = ending.report.max_rss_kib;

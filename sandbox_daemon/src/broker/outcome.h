@@ -1,4 +1,4 @@
-// What became of one fork: the broker's judgement from the wait status, its own kills and the
+// What became of one task: the broker's judgement from the wait status, its own kills and the
 // records.
 #pragma once
 
@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "channel.h"
-#include "verdict.h"
+#include "shared/channel.h"
+#include "shared/verdict.h"
 
 namespace azr {
 
@@ -22,11 +22,13 @@ struct CaseResult {
   std::string type;
   std::string message;
   int line = 0;
+  std::string reason{};
 };
 
 struct Outcome {
   Verdict verdict = Verdict::kOk;
-  std::string type;
+  std::string type;    // of the exception that the program raised
+  std::string reason;  // ours, where it raised none; `message` belongs to it then
   std::string message;
   int line = 0;                   // 0: none
   std::string syscall;            // denied: which
@@ -36,9 +38,9 @@ struct Outcome {
   std::vector<CaseResult> cases;  // those that finished
   std::string out, err;
   int64_t cpu_us = 0, wall_us = 0, max_rss_kib = 0;
-  int64_t faults = 0;                // of pages
-  std::optional<Unserved> unserved;  // the tier could not run it: all else is to be ignored
-  bool returned = false;             // it was not begun: all else is to be ignored
+  int64_t faults = 0;    // of pages
+  std::string unserved;  // what its tier could not give it; but for its usage all else is void then
+  bool returned = false;  // it was not begun: all else is void
 };
 
 struct Asked {

@@ -1,4 +1,4 @@
-#include "output_pipe.h"
+#include "broker/output_pipe.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -10,6 +10,8 @@ namespace azr {
 namespace {
 
 constexpr size_t kReadBytes = 65536;
+constexpr size_t kTurnBytes = 4 * kReadBytes;  // a pipe holds less
+constexpr size_t kReserveAt = 512u << 10;
 
 // Bytes read; 0 when none are there.
 size_t read_some(int fd, char* buffer, size_t room) {
@@ -44,9 +46,13 @@ void OutputPipe::reset_flags() { ::fcntl(write_.get(), F_SETFL, 0); }
 
 void OutputPipe::drain(size_t cap) {
   char buffer[kReadBytes];
+  const size_t most = cap;
+  cap = std::min(cap, data_.size() + kTurnBytes);
   while (data_.size() < cap) {
     const size_t size = read_some(read_.get(), buffer, std::min(sizeof buffer, cap - data_.size()));
     if (size == 0) return;
+    // Room for all that may come, before there is so much that moving it takes long.
+    if (data_.size() > kReserveAt && data_.capacity() < most) data_.reserve(most);
     data_.append(buffer, size);
   }
 }

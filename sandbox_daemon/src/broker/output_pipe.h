@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "event_loop.h"
-#include "unique_fd.h"
+#include "broker/event_loop.h"
+#include "shared/unique_fd.h"
 
 namespace azr {
 
@@ -23,7 +23,8 @@ class OutputPipe {
   void begin(std::function<void()> on_data);
   // Undoes what a program did to the flags of the stream.
   void reset_flags();
-  // Takes what is there now, at most `cap` bytes in all.
+  // Takes what is there now, up to `cap` bytes in all; of one that goes on writing only so much
+  // that others have their turn.
   void drain(size_t cap);
   const std::string& data() const { return data_; }
   // The program has ended: its output, without what was not drained.

@@ -1,4 +1,4 @@
-#include "peer.h"
+#include "broker/peer.h"
 
 #include <grp.h>
 #include <sys/socket.h>
@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "error.h"
-#include "options.h"
+#include "shared/error.h"
+#include "shared/options.h"
 
 namespace azr {
 namespace {
@@ -25,6 +25,14 @@ std::vector<gid_t> groups_of(int socket) {
   }
 }
 
+// When it connected.
+std::optional<ucred> peer_of(int socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  return peer;
+}
+
 }  // namespace
 
 gid_t find_group(const std::string& name) {
@@ -36,14 +44,17 @@ gid_t find_group(const std::string& name) {
   throw StartError("--group: there is no group '" + name + "': see `getent group`, or groupadd it");
 }
 
+bool is_own_peer(int socket) {
+  const auto peer = peer_of(socket);
+  return peer && (peer->uid == ::geteuid() || peer->uid == 0);
+}
+
 bool may_connect(int socket, std::optional<gid_t> group) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  if (peer.uid == ::geteuid() || peer.uid == 0) return true;
-  if (!group) return false;
+  if (is_own_peer(socket)) return true;
+  const auto peer = peer_of(socket);
+  if (!peer || !group) return false;
   const std::vector<gid_t> others = groups_of(socket);
-  return peer.gid == *group || std::ranges::find(others, *group) != others.end();
+  return peer->gid == *group || std::ranges::find(others, *group) != others.end();
 }
 
 }  // namespace azr

@@ -6,9 +6,8 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <optional>
 
-#include "job.h"
+#include "broker/job.h"
 
 namespace azr {
 
@@ -23,9 +22,8 @@ class PoolQueue {
     return count;
   }
 
-  void add(std::shared_ptr<Job> job) { clients_[job->client()].push_back(std::move(job)); }
   // Between the jobs that came before and after it, unless it waits here already.
-  void put_back(const std::shared_ptr<Job>& job) {
+  void add(const std::shared_ptr<Job>& job) {
     Jobs& jobs = clients_[job->client()];
     const auto at = std::ranges::lower_bound(jobs, job->number(), {}, &number_of);
     if (at == jobs.end() || *at != job) jobs.insert(at, job);
@@ -41,14 +39,23 @@ class PoolQueue {
     const auto found = clients_.find(client);
     return found == clients_.end() ? nullptr : found->second.front().get();
   }
-  // Of all of a pool's jobs the same: who does their work when no worker of the pool lives.
-  std::optional<size_t> fallback() const {
-    return empty() ? std::nullopt : clients_.begin()->second.front()->fallback();
-  }
   // All of a client's.
   Jobs drop(uint64_t client) {
     const auto node = clients_.extract(client);
     return node ? std::move(node.mapped()) : Jobs();
+  }
+
+  // Everybody's that may go on to another pool.
+  Jobs take_movable() {
+    Jobs taken;
+    for (auto& [client, jobs] : clients_) {
+      const auto movable = std::ranges::stable_partition(
+          jobs, [](const auto& job) { return !job->has_next_pool(); });
+      taken.insert(taken.end(), movable.begin(), movable.end());
+      jobs.erase(movable.begin(), movable.end());
+    }
+    std::erase_if(clients_, [](const auto& entry) { return entry.second.empty(); });
+    return taken;
   }
 
   // Offers the clients' queues in turn to take(client, jobs), until one gave something.

@@ -1,9 +1,9 @@
-#include "pools.h"
+#include "broker/pools.h"
 
 #include <algorithm>
 
-#include "error.h"
-#include "options.h"
+#include "shared/error.h"
+#include "shared/options.h"
 
 namespace azr {
 namespace {
@@ -41,8 +41,9 @@ std::vector<PoolConfig> parse_pools(std::string_view text) {
 
 std::optional<size_t> find_pool(std::span<const PoolConfig> pools, std::string_view name,
                                 Tier tier) {
-  const auto found = std::ranges::find_if(
-      pools, [&](const PoolConfig& pool) { return pool.name == name && pool.tier == tier; });
+  const auto found = std::ranges::find_if(pools, [&](const PoolConfig& pool) {
+    return pool.is_there && pool.name == name && pool.tier == tier;
+  });
   if (found == pools.end()) return std::nullopt;
   return static_cast<size_t>(found - pools.begin());
 }

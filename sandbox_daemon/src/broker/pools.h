@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tier.h"
+#include "shared/tier.h"
 
 namespace azr {
 
@@ -20,6 +20,7 @@ struct PoolConfig {
   size_t zygotes = 0;
   std::string preload;  // comma-separated modules
   Tier tier = Tier::kFork;
+  bool is_there = true;  // some of its zygotes could be started
 };
 
 inline constexpr std::string_view kDefaultPool = "default";
@@ -27,6 +28,7 @@ inline constexpr std::string_view kDefaultPool = "default";
 // Of `NAME=N:A,B NAME=N:C`: named pools beside the default one. Throws StartError.
 std::vector<PoolConfig> parse_pools(std::string_view text);
 
+// Of those that are there.
 std::optional<size_t> find_pool(std::span<const PoolConfig> pools, std::string_view name,
                                 Tier tier = Tier::kFork);
 // Of those that fork.

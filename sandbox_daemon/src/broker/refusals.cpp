@@ -1,8 +1,8 @@
-#include "refusals.h"
+#include "broker/refusals.h"
 
 #include <sys/socket.h>
 
-#include "resp_writer.h"
+#include "resp/resp_writer.h"
 
 namespace azr {
 namespace {
@@ -15,7 +15,7 @@ constexpr Milliseconds kKept{1'000};
 void Refusals::refuse(UniqueFd socket, std::string_view error) {
   RespWriter out(2);
   out.error(error);
-  const std::string line = out.take();
+  const std::string line = out.take().front();
   ::send(socket.get(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   ::shutdown(socket.get(), SHUT_WR);
   if (sockets_.size() == kMaxKept) sockets_.pop_front();

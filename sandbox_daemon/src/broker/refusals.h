@@ -6,8 +6,8 @@
 #include <string_view>
 #include <utility>
 
-#include "event_loop.h"
-#include "unique_fd.h"
+#include "broker/event_loop.h"
+#include "shared/unique_fd.h"
 
 namespace azr {
 

@@ -1,4 +1,4 @@
-#include "scheduler.h"
+#include "broker/scheduler.h"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@ namespace azr {
 
 void Scheduler::submit(std::shared_ptr<Job> job) {
   job->set_number(++submitted_);
-  queues_[job->pool()].add(std::move(job));
+  queues_[job->pool()].add(job);
   pump();
 }
 
@@ -32,55 +32,53 @@ void Scheduler::pump() {
   pump_due_ = true;
   loop_.defer([this] {
     pump_due_ = false;
-    for (size_t slot = 0; slot < workers_.size(); ++slot) {
-      if (workers_[slot].jobs.empty() && workers_[slot].worker->idle()) place_one(slot);
-    }
-    // What no idle worker can run need not wait here.
-    for (size_t slot = 0; slot < workers_.size(); ++slot) {
-      if (workers_[slot].worker->has_room()) place_one(slot);
-    }
+    leave_dead_pools();
+    place();
   });
 }
 
-// In turn with its own pool's jobs, those of a pool of which no worker lives and that fall back to
-// this one: neither waits for the other's end.
+void Scheduler::place() {
+  for (size_t slot = 0; slot < workers_.size(); ++slot) {
+    if (workers_[slot].jobs.empty() && workers_[slot].worker->idle()) place_one(slot);
+  }
+  // What no idle worker can run need not wait here.
+  for (size_t slot = 0; slot < workers_.size(); ++slot) {
+    if (workers_[slot].worker->has_room()) place_one(slot);
+  }
+}
+
 bool Scheduler::place_one(size_t slot) {
-  if (orphans_turn_ && place_orphan(slot)) {
-    orphans_turn_ = false;
-    return true;
-  }
-  if (place_from(workers_[slot].pool, slot)) {
-    orphans_turn_ = true;
-    return true;
-  }
-  return place_orphan(slot);
-}
-
-bool Scheduler::place_orphan(size_t slot) {
-  const size_t own = workers_[slot].pool;
-  return std::ranges::any_of(queues_, [&](const auto& other) {
-    return other.first != own && other.second.fallback() == own && !served(other.first) &&
-           place_from(other.first, slot);
+  return queues_[workers_[slot].pool].serve([&](uint64_t client, PoolQueue::Jobs& jobs) {
+    return start_from(jobs, slot, may_begin_(client));
   });
 }
 
-bool Scheduler::place_from(size_t pool, size_t slot) {
-  return queues_[pool].serve([&](uint64_t client, PoolQueue::Jobs& jobs) {
-    return start_from(jobs, pool, slot, may_begin_(client));
-  });
+// What waits for a pool of which no worker lives, and may go on to another one, does so now.
+void Scheduler::leave_dead_pools() {
+  for (auto& [pool, queue] : queues_) {
+    if (queue.empty() || served(pool)) continue;
+    for (const auto& job : queue.take_movable()) {
+      unwatch(*job);
+      job->move_on();
+      wait_again(job);
+    }
+  }
 }
 
 // One client's jobs of a pool begin in order, save that one waiting for a particular worker lets
 // others by.
-bool Scheduler::start_from(PoolQueue::Jobs& jobs, size_t pool, size_t slot, NewJobs which) {
+bool Scheduler::start_from(PoolQueue::Jobs& jobs, size_t slot, NewJobs which) {
   for (auto at = jobs.begin(); at != jobs.end(); ++at) {
     if (!may_begin(**at, which)) continue;
-    const auto unit = (*at)->next_unit(slot, pool);
-    if (!unit) continue;
+    if (workers_[slot].tier == Tier::kJail && (*at)->has_running_replica()) continue;
+    const auto task = (*at)->next_task(slot);
+    if (!task) continue;
     const std::shared_ptr<Job> job = *at;
-    start(job, *unit, slot);
-    if (!job->waits_in(pool)) jobs.erase(at);
-    if (job->all_started()) unwatch(*job);
+    start(job, *task, slot);
+    if (job->all_started()) {
+      jobs.erase(at);
+      unwatch(*job);
+    }
     return true;
   }
   return false;
@@ -107,42 +105,52 @@ bool Scheduler::served(size_t pool) const {
       workers_, [pool](const Place& place) { return place.pool == pool && place.worker->alive(); });
 }
 
-void Scheduler::start(const std::shared_ptr<Job>& job, size_t unit, size_t slot) {
+void Scheduler::start(const std::shared_ptr<Job>& job, size_t task, size_t slot) {
   workers_[slot].jobs.push_back(job);
-  job->assign(unit, slot, workers_[slot].tier);
-  const auto begin = [this, job] {
-    const TimePoint deadline = job->begin();
-    if (!job->all_started()) watch(job);
+  job->assign(task, slot, workers_[slot].tier);
+  const auto begin = [this, job, task] {
+    const TimePoint deadline = job->begin(task);
+    watch(job);
     return job->forgotten() ? Clock::now() : deadline;
   };
-  workers_[slot].worker->start(job->task(unit), begin, [this, job, unit, slot](Outcome outcome) {
-    on_end(job, unit, slot, std::move(outcome));
+  workers_[slot].worker->start(job->task(task), begin, [this, job, task, slot](Outcome outcome) {
+    on_end(job, task, slot, std::move(outcome));
   });
 }
 
-void Scheduler::on_end(const std::shared_ptr<Job>& job, size_t unit, size_t slot, Outcome outcome) {
+void Scheduler::on_end(const std::shared_ptr<Job>& job, size_t task, size_t slot, Outcome outcome) {
   auto& jobs = workers_[slot].jobs;
   jobs.erase(std::ranges::find(jobs, job));
-  if (outcome.returned || outcome.unserved) {
-    if (outcome.unserved) on_unserved_(*outcome.unserved);
-    wait_again(job, unit, outcome.unserved.has_value());
+  if (outcome.returned) {
+    job->take_back(task);
+    wait_again(job);
+  } else if (!outcome.unserved.empty()) {
+    on_unserved_(outcome.unserved);
+    fall_back(job, task, outcome);
   } else {
-    job->finish(unit, std::move(outcome));
+    job->finish(task, std::move(outcome));
   }
   pump();
 }
 
-void Scheduler::wait_again(const std::shared_ptr<Job>& job, size_t unit, bool falls_back) {
-  if (job->forgotten()) return;
-  const size_t pool = falls_back ? job->fall_back(unit) : job->take_back(unit);
-  queues_[pool].put_back(job);
-  if (job->begun()) watch(job);
+void Scheduler::fall_back(const std::shared_ptr<Job>& job, size_t task, const Outcome& lost) {
+  queues_[job->pool()].remove(job);  // where others of its tasks may wait
+  unwatch(*job);
+  job->fall_back(task, lost);
+  wait_again(job);
 }
 
-// Its deadline holds while a part of it waits.
+void Scheduler::wait_again(const std::shared_ptr<Job>& job) {
+  if (job->forgotten()) return;
+  queues_[job->pool()].add(job);
+  watch(job);
+}
+
+// The deadline holds while a part of it waits.
 void Scheduler::watch(const std::shared_ptr<Job>& job) {
-  if (deadlines_.contains(job.get())) return;
-  deadlines_[job.get()] = loop_.call_at(job->deadline(), [this, job] { expire(job); });
+  const auto deadline = job->deadline();
+  if (!deadline || job->all_started() || deadlines_.contains(job.get())) return;
+  deadlines_[job.get()] = loop_.call_at(*deadline, [this, job] { expire(job); });
 }
 
 // What is not begun by the deadline never will be.

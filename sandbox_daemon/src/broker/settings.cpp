@@ -1,11 +1,11 @@
-#include "settings.h"
+#include "broker/settings.h"
 
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <thread>
 
-#include "error.h"
+#include "shared/error.h"
 
 namespace azr {
 namespace {
@@ -55,8 +55,9 @@ void read_level(BrokerConfig& config, const Options& options, const std::string&
 }
 
 void read_output(BrokerConfig& config, const Options& options, const std::string& option) {
-  config.limits.output = options.number(option, config.limits.output, 0, kMaxOutput);
-  config.limits.values = config.limits.output;
+  config.rules.defaults.output =
+      options.number(option, config.rules.defaults.output, 0, kMaxOutput);
+  config.rules.defaults.values = config.rules.defaults.output;
 }
 
 void read_pools(BrokerConfig& config, const Options& options, const std::string& option) {
@@ -67,8 +68,12 @@ void read_pools(BrokerConfig& config, const Options& options, const std::string&
 constexpr auto kZygotes = [](BrokerConfig& c) -> size_t& { return c.pool.zygotes; };
 constexpr auto kRewind = [](BrokerConfig& c) -> size_t& { return c.rewind; };
 constexpr auto kJail = [](BrokerConfig& c) -> size_t& { return c.jail; };
-constexpr auto kTimeout = [](BrokerConfig& c) -> uint64_t& { return c.limits.timeout_ms; };
-constexpr auto kMemory = [](BrokerConfig& c) -> uint64_t& { return c.limits.memory; };
+constexpr auto kTimeout = [](BrokerConfig& c) -> uint64_t& { return c.rules.defaults.timeout_ms; };
+constexpr auto kMemory = [](BrokerConfig& c) -> uint64_t& { return c.rules.defaults.memory; };
+constexpr auto kMostTime = [](BrokerConfig& c) -> uint64_t& { return c.rules.max_timeout_ms; };
+constexpr auto kMostMemory = [](BrokerConfig& c) -> uint64_t& { return c.rules.max_memory; };
+constexpr auto kMostOutput = [](BrokerConfig& c) -> uint64_t& { return c.rules.max_output; };
+constexpr auto kPatience = [](BrokerConfig& c) -> uint64_t& { return c.clients.patience_ms; };
 constexpr auto kClients = [](BrokerConfig& c) -> uint64_t& { return c.clients.max_clients; };
 constexpr auto kPending = [](BrokerConfig& c) -> uint64_t& { return c.clients.max_pending; };
 constexpr auto kUnread = [](BrokerConfig& c) -> uint64_t& { return c.clients.max_unread; };
@@ -100,13 +105,21 @@ constexpr Setting kSettings[] = {
         "timeout", "MS", "of a program that names no limits: wall clock (2000)", true),
     {"cpu", "MS", "  CPU time (as the wall clock)", true,
      [](BrokerConfig& config, const Options& options, const std::string& option) {
-       config.limits.cpu_ms = options.number(option, config.limits.cpu_ms, 1, kMaxTimeoutMs);
+       config.rules.defaults.cpu_ms =
+           options.number(option, config.rules.defaults.cpu_ms, 1, kMaxTimeoutMs);
      },
-     [](const BrokerConfig& config) { return std::to_string(config.limits.cpu()); }},
+     [](const BrokerConfig& config) { return std::to_string(config.rules.defaults.cpu()); }},
     number<kMemory, kMinMemory, kMaxMemory>(
         "memory", "BYTES", "  address space on top of the warm interpreter (536870912)", true),
     {"output", "BYTES", "  what it writes, and the text of its results (1048576)", true,
-     read_output, [](const BrokerConfig& config) { return std::to_string(config.limits.output); }},
+     read_output,
+     [](const BrokerConfig& config) { return std::to_string(config.rules.defaults.output); }},
+    number<kMostTime, 1, kMaxTimeoutMs>(
+        "max-timeout", "MS", "the most that a job may ask for, of either clock (3600000)", true),
+    number<kMostMemory, kMinMemory, kMaxMemory>(
+        "max-memory", "BYTES", "the most memory that a job may ask for (1099511627776)", true),
+    number<kMostOutput, 0, kMaxOutput>("max-output", "BYTES",
+                                       "the most output that a job may ask for (33554432)", true),
     number<kClients, 1, kMaxCount>("max-clients", "N", "connections at a time (256)", true),
     number<kPending, 1, kMaxCount>(
         "max-pending", "N", "commands of one client not yet answered; more wait unread (256)",
@@ -116,6 +129,9 @@ constexpr Setting kSettings[] = {
                                   true),
     number<kQueued, kMinQueued, kMaxBytes>(
         "max-queued", "BYTES", "jobs of all clients not yet answered; more get -BUSY (268435456)",
+        true),
+    number<kPatience, 1, kMaxTimeoutMs>(
+        "patience", "MS", "for the rest of a request beyond 64 KiB, then it is refused (60000)",
         true),
     text<&BrokerConfig::metrics>("metrics", "PATH",
                                  "rewrite this file every 5 s, in Prometheus text format", true),
@@ -135,6 +151,15 @@ void read_config_file(BrokerConfig& config, const std::string& path) {
   } catch (const StartError& error) {
     throw StartError("--config " + path + ": " + error.what());
   }
+}
+
+// The ceilings hold for what jobs do not name as well.
+void lower_defaults(JobRules& rules) {
+  Limits& limits = rules.defaults;
+  limits.timeout_ms = std::min(limits.timeout_ms, rules.max_timeout_ms);
+  limits.cpu_ms = std::min(limits.cpu_ms, rules.max_timeout_ms);
+  limits.memory = std::min(limits.memory, rules.max_memory);
+  limits.output = limits.values = std::min(limits.output, rules.max_output);
 }
 
 void check_descriptors(const BrokerConfig& config) {
@@ -164,6 +189,7 @@ BrokerConfig load_config(const Options& command_line) {
   const std::string file = command_line.text("--config");
   if (command_line.has("--config")) read_config_file(config, file);
   read_all(config, command_line);
+  lower_defaults(config.rules);
   check_descriptors(config);
   return config;
 }
@@ -176,7 +202,7 @@ std::vector<std::string> adopt(BrokerConfig& current, const BrokerConfig& next) 
     changes.push_back(std::string(setting.name) + " '" + before + "' -> '" + after + "'" +
                       (setting.live ? "" : ": only after a restart"));
   }
-  current.limits = next.limits;
+  current.rules = next.rules;
   current.clients = next.clients;
   current.metrics = next.metrics;
   return changes;

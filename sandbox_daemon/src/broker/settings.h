@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "broker_config.h"
+#include "broker/broker_config.h"
 
 namespace azr {
 

@@ -1,4 +1,4 @@
-#include "spawn.h"
+#include "broker/spawn.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -8,13 +8,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <fstream>
 #include <vector>
 
-#include "channel.h"
-#include "error.h"
-#include "program_limits.h"
+#include "shared/channel.h"
+#include "shared/error.h"
+#include "shared/program_limits.h"
+#include "shared/random.h"
 
 namespace azr {
 namespace {
@@ -85,6 +87,18 @@ struct Launch {
   int go;  // a byte comes when the user map is written
 };
 
+// The clocks that only ever go on have a beginning of their own in each zygote, so that programs
+// which run side by side do not read the same millisecond (time_namespaces(7)); where that cannot
+// be had, replicas that read them more coarsely may agree.
+void begin_clocks_at_random() {
+  constexpr uint32_t kMostDays = 400;
+  const auto drawn = random_value<std::array<uint32_t, 2>>();
+  const std::string offset = " " + std::to_string(drawn[0] % (kMostDays * 86'400)) + " " +
+                             std::to_string(drawn[1] % 1'000'000'000);
+  if (::unshare(CLONE_NEWTIME) != 0) return;
+  write_file("/proc/self/timens_offsets", "monotonic" + offset + "\nboottime" + offset + "\n");
+}
+
 // In the new process, which shares nothing with the broker's loop: only calls that are safe there.
 [[noreturn]] void become_zygote(const Launch& launch) {
   char byte;
@@ -97,7 +111,8 @@ struct Launch {
   static_assert(kRegionFd == kControlFd + 1 && kOutFd == kControlFd + 2 &&
                 kErrFd == kControlFd + 3);
   for (int i = 0; i < 4; ++i) ::dup2(fds[i], kControlFd + i);
-  ::close_range(kErrFd + 1, ~0U, 0);
+  ::close_range(kErrFd + 1, ~0U, 0);  // soon: until then the broker's socket lives on here
+  begin_clocks_at_random();
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

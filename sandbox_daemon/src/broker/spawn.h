@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string>
 
-#include "layers.h"
-#include "tier.h"
-#include "unique_fd.h"
+#include "shared/layers.h"
+#include "shared/tier.h"
+#include "shared/unique_fd.h"
 
 namespace azr {
 

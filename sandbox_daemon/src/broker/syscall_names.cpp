@@ -1,5 +1,5 @@
 // Names of system calls by number, for the broker's replies.
-#include "syscall_names.h"
+#include "broker/syscall_names.h"
 
 #include <sys/syscall.h>
 

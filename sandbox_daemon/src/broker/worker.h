@@ -1,17 +1,17 @@
-// What runs programs, as the scheduler sees it. A zygote that forks is one kind; others can follow.
+// What runs programs, as the scheduler sees it.
 #pragma once
 
 #include <functional>
 #include <string_view>
 
-#include "channel.h"
-#include "event_loop.h"
-#include "outcome.h"
-#include "request.h"
+#include "broker/event_loop.h"
+#include "broker/outcome.h"
+#include "shared/channel.h"
+#include "shared/request.h"
 
 namespace azr {
 
-// One fork's worth of a job. The views must live until the outcome is delivered.
+// What a worker runs of a job, as one program. The views must live until the outcome is delivered.
 struct Task {
   JobKind kind = JobKind::kCall;
   Request request;
@@ -19,6 +19,8 @@ struct Task {
   Limits limits;
   bool has_seed = false;
   int64_t seed = 0;
+  bool falls_back = false;  // the worker may say that its tier cannot serve it
+  uint32_t replica = 0;     // of the job's
 };
 
 class Worker {

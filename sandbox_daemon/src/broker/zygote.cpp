@@ -1,26 +1,21 @@
-#include "zygote.h"
+#include "broker/zygote.h"
 
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include <cassert>
 #include <csignal>
 
-#include "error.h"
-#include "random.h"
+#include "broker/fork_worker.h"
+#include "broker/rewind_worker.h"
+#include "shared/error.h"
+#include "shared/random.h"
 
 namespace azr {
 namespace {
 
-constexpr uint64_t kJailTasks = 72;            // those of the limit on each user, and the zygote
-constexpr uint64_t kJailFolder = 64ull << 20;  // bytes: its size
-constexpr size_t kAhead = 3;                   // jobs that wait for the one that runs
 constexpr Milliseconds kStartPatience{30'000};
 constexpr Milliseconds kEndPatience{5'000};  // beyond a deadline, for the zygote to report the end
-// To try again what could not be started: a rewind zygote most often cannot at all, and others
-// serve.
-constexpr Milliseconds kRetry{1'000}, kRetryRewind{60'000};
 
 }  // namespace
 
@@ -50,62 +45,32 @@ void Zygote::spawn() {
   if (!out_->valid() || !err_->valid()) throw StartError("cannot make a pipe: " + errno_text());
   process_ = spawn_zygote(config_, {region_fd_.get(), out_->write_end(), err_->write_end()});
   state_ = State::kStarting;
-  if (config_.tier == Tier::kJail) make_group();
+  on_spawned();
   loop_.add(process_.control.get(), EPOLLIN, [this](uint32_t) { take_message(); });
   watch(kStartPatience, "zygote: not ready after 30 s");
 }
 
-// Before the zygote has made any process: those are born into its group.
-void Zygote::make_group() {
-  group_ = ControlGroup::make(process_.pid, no_group_);
-  if (!group_ || group_->limit_tasks(kJailTasks)) return;
-  no_group_ = "no limit can be set (" + errno_text() + ")";
-  group_.reset();
-}
-
-Layer Zygote::group_layer() const {
-  if (!group_) return {"cgroup", false, no_group_};
-  return {"cgroup", true, "memory and tasks of each jail in sum"};
-}
-
-// The memory of all its processes together, its folder included.
-bool Zygote::limit_group(const Limits& limits) {
-  return !group_ || group_->limit_memory(memory_before_ + limits.memory + kJailFolder);
-}
-
-// Of programs that are put back: while the present one is quick, and does not look like one that
-// must be waited for.
-bool Zygote::has_room() const {
-  return rewinds() && run_ && run_->is_quick() && !wrote_ && waiting_.size() < kAhead;
-}
-
-void Zygote::start(const Task& task, Begin begin, Deliver deliver) {
-  assert(idle() || has_room());
-  ++jobs_;
-  auto run =
-      std::make_unique<ZygoteRun>(loop_, task, *out_, *err_, std::move(begin), std::move(deliver));
-  const bool sent = rewinds() ? run->send_with_request(process_.control.get()) : send(task, *run);
-  if (idle()) {
-    state_ = State::kBusy;
-    run_ = std::move(run);
-    begin_run();
-  } else {
-    waiting_.push_back(std::move(run));
-  }
-  if (!sent) loop_.defer([this] { on_death("it cannot be reached"); });
-}
-
-// To a process that forks: there a program can change what it shares with the next.
-bool Zygote::send(const Task& task, ZygoteRun& run) {
-  const bool clean = region_->clear(region_fd_.get()) && limit_group(task.limits);
-  out_->reset_flags();
-  err_->reset_flags();
-  return clean && run.send(process_.control.get(), *region_);
+std::unique_ptr<ZygoteRun> Zygote::make_run(const Task& task, Begin begin, Deliver deliver) {
+  ++programs_;
+  return std::make_unique<ZygoteRun>(loop_, task, *out_, *err_, std::move(begin),
+                                     std::move(deliver));
 }
 
 void Zygote::begin_run() {
-  const TimePoint deadline = run_->begin([this] { on_output(); });
+  state_ = State::kBusy;
+  const TimePoint deadline = run_->begin([this] {
+    if (run_) on_output();
+  });
   watch(std::chrono::ceil<Milliseconds>(deadline - Clock::now()) + kEndPatience, "wedged");
+}
+
+void Zygote::expect(bool sent) {
+  if (!sent) loop_.defer([this] { on_death("it cannot be reached"); });
+}
+
+void Zygote::become_idle() {
+  unwatch();
+  state_ = State::kIdle;
 }
 
 void Zygote::cancel() {
@@ -123,99 +88,41 @@ bool Zygote::take_message() {
   return message.has_value();
 }
 
-// Whose output it is shows in what the zygote has said: it tells of a program's end before the next
-// one writes.
-void Zygote::on_output() {
-  while (!waiting_.empty() && take_message()) {
+void Zygote::handle(Message& message) {
+  if (message.type == MessageType::kFailed) {
+    on_death(message.body);
+  } else if (!handle_known(message) && !handle_other(message)) {
+    on_death("it spoke out of turn");
   }
-  if (run_) run_->take_output();
 }
 
-void Zygote::handle(Message& message) {
+// False for what only some kinds of zygotes say, or none at this time.
+bool Zygote::handle_known(Message& message) {
   const auto body = std::string_view(message.body);
   const auto report = from_bytes<DoneReport>(body.substr(0, sizeof(DoneReport)));
-  const auto unserved = from_bytes<Unserved>(message.body);
   if (message.type == MessageType::kReady && state_ == State::kStarting) {
     on_ready(message.body);
-  } else if (message.type == MessageType::kFailed) {
-    on_death(message.body);
   } else if (message.type == MessageType::kStarted && run_ && message.fds.size() == 1) {
     const auto cpu_before = from_bytes<int64_t>(message.body);
     run_->on_started(std::move(message.fds[0]), cpu_before.value_or(0));
   } else if (message.type == MessageType::kDone && run_ && report) {
     on_done(*report, body.substr(sizeof *report));
-  } else if (message.type == MessageType::kUnserved && run_ && unserved) {
-    on_unserved(*unserved);
-  } else if (message.type == MessageType::kReturned && !waiting_.empty()) {
-    on_returned();
   } else {
-    on_death("it spoke out of turn");
+    return false;
   }
+  return true;
 }
 
 void Zygote::on_ready(const std::string& body) {
   Layers layers = parse_layers(body);
-  if (config_.tier == Tier::kJail) layers.push_back(group_layer());
+  on_layers(layers);
   const std::string missing = shortfall(layers, config_.require);
   if (!missing.empty()) return on_death(missing);
-  unwatch();
+  given_up_ = false;
   layers_ = layers;
-  if (group_) memory_before_ = group_->memory_used();
-  state_ = State::kIdle;
+  become_idle();
   events_.on_ready();
   events_.on_idle();
-}
-
-// A process that many programs share ends for the broker's kills alone. Should it end otherwise, a
-// fork shows whether this program was to blame.
-void Zygote::on_done(const DoneReport& report, std::string_view records) {
-  const bool died = WIFSIGNALED(report.wait_status) && !run_->killed();
-  if (rewinds() && died) return on_unserved({.waits = report.waits});
-  end_run(report, records.empty() ? region_->output() : std::span(records), /*died=*/false);
-  go_on(report.waits);
-}
-
-void Zygote::on_unserved(const Unserved& why) {
-  std::exchange(run_, nullptr)->finish_unserved(why, why.waits);
-  go_on(why.waits);
-}
-
-void Zygote::on_returned() {
-  const auto run = std::move(waiting_.front());
-  waiting_.pop_front();
-  run->finish_returned();
-}
-
-void Zygote::end_run(const DoneReport& report, std::span<const char> records, bool died) {
-  const auto run = std::move(run_);
-  const bool killed = WIFSIGNALED(report.wait_status) && WTERMSIG(report.wait_status) == SIGKILL;
-  const bool out_of_memory = killed && group_ && group_->new_memory_kills();
-  const bool owns_pipes = !rewinds() || report.waits || died;
-  run->finish({KillReason::kNone, report, died, out_of_memory}, records, owns_pipes);
-}
-
-// A program has ended, and all that it wrote is taken.
-void Zygote::go_on(bool waits) {
-  unwatch();
-  wrote_ = waits;
-  state_ = State::kIdle;
-  if (!waits && !waiting_.empty()) {
-    state_ = State::kBusy;
-    run_ = std::move(waiting_.front());
-    waiting_.pop_front();
-    begin_run();
-  }
-  if (waits && !send_message(process_.control.get(), MessageType::kGo, {}, {})) {
-    loop_.defer([this] { on_death("it cannot be reached"); });
-  }
-  events_.on_idle();
-}
-
-// Its program is lost with a zygote that forks. From one that rewinds another takes it over: what
-// it has done so far nobody has seen.
-void Zygote::lose_run() {
-  if (!rewinds()) return end_run({}, region_->output(), /*died=*/true);
-  std::exchange(run_, nullptr)->finish_unserved({}, /*owns_pipes=*/false);
 }
 
 void Zygote::on_death(const std::string& why) {
@@ -226,12 +133,10 @@ void Zygote::on_death(const std::string& why) {
   state_ = State::kDead;
   kill_process();  // with its pid namespace every child goes too
   process_ = {};
-  if (run_) lose_run();
-  while (!waiting_.empty()) on_returned();
-  group_.reset();
+  on_died();
   if (was_starting) {
-    events_.on_failed(why.starts_with("it ") ? "zygote: " + why + " before it was ready" : why);
     retry();
+    events_.on_failed(why.starts_with("it ") ? "zygote: " + why + " before it was ready" : why);
   } else {
     if (!why.starts_with("it ")) events_.on_failed(why);
     loop_.defer([this] { respawn(); });
@@ -244,21 +149,22 @@ void Zygote::respawn() {
   try {
     spawn();
   } catch (const StartError& error) {
-    events_.on_failed(error.what());
     retry();
+    events_.on_failed(error.what());
   }
 }
 
 void Zygote::retry() {
-  const bool rewinds = config_.tier == Tier::kRewind;
-  loop_.call_after(rewinds ? kRetryRewind : kRetry, [this] { respawn(); });
+  given_up_ = true;
+  loop_.call_after(retry_delay(), [this] { respawn(); });
 }
 
 void Zygote::kill_process() {
   if (!process_.pidfd) return;
-  run_ ? run_->kill(KillReason::kCancelled) : void();
+  cancel();
   ::syscall(SYS_pidfd_send_signal, process_.pidfd.get(), SIGKILL, nullptr, 0);
   ::waitpid(process_.pid, nullptr, 0);
+  process_.pidfd.reset();
 }
 
 void Zygote::watch(Milliseconds patience, std::string why) {
@@ -272,6 +178,13 @@ void Zygote::watch(Milliseconds patience, std::string why) {
 void Zygote::unwatch() {
   if (watchdog_) loop_.cancel(*watchdog_);
   watchdog_.reset();
+}
+
+std::unique_ptr<Zygote> make_zygote(EventLoop& loop, SpawnConfig config, Zygote::Events events) {
+  if (config.tier == Tier::kRewind) {
+    return std::make_unique<RewindWorker>(loop, std::move(config), std::move(events));
+  }
+  return std::make_unique<ForkWorker>(loop, std::move(config), std::move(events));
 }
 
 }  // namespace azr

@@ -1,14 +1,16 @@
-#include "zygote_run.h"
+#include "broker/zygote_run.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 
-#include "random.h"
+#include "broker/syscall_names.h"
+#include "shared/random.h"
 
 namespace azr {
 namespace {
@@ -25,20 +27,31 @@ Token random_token() {
 }
 
 constexpr size_t kShortRequest = 8192;  // bytes that go with a job
+// What is loaded in one turn of the loop takes well under a millisecond.
+constexpr size_t kPiece = 512 << 10, kClearPiece = 2 << 20;
 
-// Data in a sealed memory file, to be read from its beginning.
+UniqueFd memory_file() { return UniqueFd(::memfd_create("azr", MFD_CLOEXEC | MFD_ALLOW_SEALING)); }
+
+// As much of `data` as was written is taken off it. False when it failed.
+bool write_some(int fd, std::string_view& data, size_t most) {
+  const ssize_t size = ::write(fd, data.data(), std::min(data.size(), most));
+  if (size > 0) data.remove_prefix(static_cast<size_t>(size));
+  return size > 0;
+}
+
+// To be read from its beginning, and never to be changed.
+void seal(const UniqueFd& file) {
+  ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  ::lseek(file.get(), 0, SEEK_SET);
+}
+
 UniqueFd file_with(std::string_view data) {
-  UniqueFd fd(::memfd_create("azr-stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  while (fd && !data.empty()) {
-    const ssize_t size = ::write(fd.get(), data.data(), data.size());
-    if (size <= 0) return {};
-    data.remove_prefix(static_cast<size_t>(size));
+  UniqueFd file = memory_file();
+  while (file && !data.empty()) {
+    if (!write_some(file.get(), data, data.size())) return {};
   }
-  if (fd) {
-    ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
-    ::lseek(fd.get(), 0, SEEK_SET);
-  }
-  return fd;
+  if (file) seal(file);
+  return file;
 }
 
 }  // namespace
@@ -51,10 +64,16 @@ ZygoteRun::ZygoteRun(EventLoop& loop, const Task& task, OutputPipe& out, OutputP
       request_(task.request),
       cases_(task.request.arguments.size()),
       out_(out),
-      err_(err) {
-  if (!task.stdin_data.empty()) stdin_ = file_with(task.stdin_data);
-  header_ = {task.kind,   task.has_seed, random_token(),
-             task.limits, task.seed,     request_bytes(task.request)};
+      err_(err),
+      stdin_left_(task.stdin_data) {
+  header_ = {.kind = task.kind,
+             .has_seed = task.has_seed,
+             .falls_back = task.falls_back,
+             .token = random_token(),
+             .limits = task.limits,
+             .seed = task.seed,
+             .request_bytes = request_bytes(task.request),
+             .replica = task.replica};
 }
 
 ZygoteRun::~ZygoteRun() {
@@ -71,12 +90,35 @@ TimePoint ZygoteRun::begin(const std::function<void()>& on_output) {
   return deadline;
 }
 
-bool ZygoteRun::send(int control, const Region& region) {
-  write_request(request_, region.input());
-  std::vector<int> fds;
-  if (stdin_) fds.push_back(stdin_->get());
-  if (stdin_ && !*stdin_) return false;
-  const bool sent = send_message(control, MessageType::kJob, as_bytes(header_), fds);
+ZygoteRun::Load ZygoteRun::load_stdin(size_t& room) {
+  if (!stdin_) stdin_ = memory_file();
+  const size_t before = stdin_left_.size();
+  if (!stdin_ || !write_some(stdin_.get(), stdin_left_, room)) return Load::kFailed;
+  room -= before - stdin_left_.size();
+  if (!stdin_left_.empty()) return Load::kMore;
+  seal(stdin_);
+  return Load::kWhole;
+}
+
+ZygoteRun::Load ZygoteRun::load(const Region& region, int region_fd) {
+  size_t room = kPiece;
+  if (cleared_ < Region::kAllBytes) {
+    if (!region.clear_some(region_fd, cleared_, kClearPiece)) return Load::kFailed;
+    if (cleared_ < Region::kAllBytes) return Load::kMore;
+  }
+  if (!stdin_left_.empty()) {
+    const Load loaded = load_stdin(room);
+    if (loaded != Load::kWhole) return loaded;
+  }
+  if (!writer_) writer_.emplace(request_, region.input());
+  loaded_ = writer_->write(room);
+  return loaded_ ? Load::kWhole : Load::kMore;
+}
+
+bool ZygoteRun::send(int control) {
+  const int handle = stdin_.get();
+  const bool sent = send_message(control, MessageType::kTask, as_bytes(header_),
+                                 {&handle, stdin_ ? size_t{1} : size_t{0}});
   stdin_.reset();
   return sent;
 }
@@ -85,11 +127,11 @@ bool ZygoteRun::send_with_request(int control) {
   std::string request(header_.request_bytes, '\0');
   write_request(request_, request);
   if (request.size() <= kShortRequest) {
-    return send_message(control, MessageType::kJob, as_bytes(header_), {}, request);
+    return send_message(control, MessageType::kTask, as_bytes(header_), {}, request);
   }
   const UniqueFd file = file_with(request);
   const int handle = file.get();
-  return file && send_message(control, MessageType::kJob, as_bytes(header_), {&handle, 1});
+  return file && send_message(control, MessageType::kTask, as_bytes(header_), {&handle, 1});
 }
 
 void ZygoteRun::on_started(UniqueFd pidfd, int64_t cpu_before) {
@@ -152,7 +194,10 @@ void ZygoteRun::finish_unserved(const Unserved& why, bool owns_pipes) {
   out_.end(/*all_drained=*/!owns_pipes);
   err_.end(/*all_drained=*/!owns_pipes);
   Outcome outcome;
-  outcome.unserved = why;
+  outcome.unserved = why.syscall < 0 ? "signal" : syscall_name(why.syscall);
+  outcome.cpu_us = why.cpu_us;
+  outcome.max_rss_kib = why.max_rss_kib;
+  outcome.faults = why.faults;
   deliver_(std::move(outcome));
 }
 
@@ -163,6 +208,9 @@ void ZygoteRun::finish(Ending ending, std::span<const char> records, bool owns_p
   ending.killed = killed_;
   Outcome outcome = judge({header_.kind, cases_, header_.limits}, ending, records, header_.token);
   outcome.wall_us = std::max<int64_t>(wall.count(), ending.report.wall_us);
+  if (header_.falls_back && outcome.verdict == Verdict::kDenied) {
+    outcome.unserved = outcome.syscall.empty() ? "signal" : outcome.syscall;
+  }
   const size_t cap = header_.limits.output;
   const bool all = !owns_pipes ||
                    (!ending.zygote_died && out_.data().size() <= cap && err_.data().size() <= cap);

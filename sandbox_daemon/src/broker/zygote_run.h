@@ -4,9 +4,9 @@
 #include <memory>
 #include <optional>
 
-#include "output_pipe.h"
-#include "region.h"
-#include "worker.h"
+#include "broker/output_pipe.h"
+#include "broker/worker.h"
+#include "shared/region.h"
 
 namespace azr {
 
@@ -18,9 +18,14 @@ class ZygoteRun {
   ZygoteRun(const ZygoteRun&) = delete;
   ZygoteRun& operator=(const ZygoteRun&) = delete;
 
-  // Sends the job over `control`, its request by way of the region or with it; false and errno when
-  // that failed.
-  bool send(int control, const Region& region);
+  enum class Load { kMore, kWhole, kFailed };
+  // Puts a piece of what the program needs in place: in the region, which is cleared before, its
+  // request; in a file its stdin. `region_fd` is the region's.
+  Load load(const Region& region, int region_fd);
+  bool is_loaded() const { return loaded_; }
+  // Sends the job over `control`, when its request is loaded or together with it; false and errno
+  // when that failed.
+  bool send(int control);
   bool send_with_request(int control);
   // The pipes are this program's from now on; `on_output` runs when something has come. By when it
   // must end.
@@ -39,9 +44,10 @@ class ZygoteRun {
   void kill(KillReason reason);
   bool killed() const { return killed_ != KillReason::kNone; }
 
-  const JobHeader& header() const { return header_; }
+  const TaskHeader& header() const { return header_; }
 
  private:
+  Load load_stdin(size_t& room);
   void check_cpu();
   std::optional<Milliseconds> cpu_time();
 
@@ -49,12 +55,16 @@ class ZygoteRun {
   Worker::Begin begin_;
   Worker::Deliver deliver_;
   Request request_;
-  JobHeader header_;
+  TaskHeader header_;
   size_t cases_;
   TimePoint started_;
   OutputPipe& out_;
   OutputPipe& err_;
-  std::optional<UniqueFd> stdin_;  // nothing: /dev/null
+  size_t cleared_ = 0;           // of the region
+  std::string_view stdin_left_;  // to be loaded
+  UniqueFd stdin_;               // none: /dev/null
+  std::optional<RequestWriter> writer_;
+  bool loaded_ = false;
   UniqueFd pidfd_;
   std::chrono::microseconds cpu_before_{0};
   KillReason killed_ = KillReason::kNone;

@@ -5,8 +5,10 @@
 
 namespace azr {
 
-// Mappings, limits, descriptors with their offsets and flags, signals, capabilities and threads of
-// the process whose folder in /proc is `folder`.
+// Of the process whose folder in /proc is `folder`: mappings, limits, descriptors with their
+// offsets and flags, signals, capabilities, threads and children, timers, name, nice value,
+// scheduling, processors it may use, personality, folders, namespaces. Not what grows as it runs:
+// times, page faults, memory in use, context switches (proc(5)).
 std::string kernel_state(int folder);
 
 }  // namespace azr

@@ -9,8 +9,14 @@
 #include "error.h"
 #include "pagemap.h"
 #include "program_limits.h"
+#include "random.h"
 
 namespace azr {
+namespace {
+
+constexpr size_t kStackStep = 16;  // as the kernel places stacks, which this is none of
+
+}  // namespace
 
 void require_no_swap() {
   std::ifstream swaps("/proc/swaps");
@@ -30,7 +36,7 @@ std::span<char> make_runner_stack() {
   if (area == MAP_FAILED || ::mprotect(stack, kStackBytes, PROT_READ | PROT_WRITE) != 0) {
     throw StartError("rewind: cannot map a stack: " + errno_text());
   }
-  return {stack, kStackBytes};
+  return {stack, kStackBytes - kStackStep * (random_value<uint32_t>() % (kPage / kStackStep))};
 }
 
 void pin_to_core(uint64_t number) {

@@ -1,6 +1,7 @@
 #include "rewind_zygote.h"
 
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <cassert>
 #include <csignal>
 #include <cstring>
+#include <new>
 
 #include "error.h"
 
@@ -21,7 +23,9 @@ constexpr milliseconds kQuick{2};
 constexpr milliseconds kLook{10};  // for jobs that came too late to wait for a quick one
 // Beyond every deadline: the broker, whose they are, must have been stopped.
 constexpr milliseconds kBeyond{10'000};
-constexpr size_t kRecords = 8192;  // bytes that go with a report
+constexpr size_t kRecords = 8192;     // bytes that go with a report
+constexpr int kTries = 3;             // to make a runner
+constexpr size_t kWiped = 128 << 10;  // bytes of the stack: more than what serves a job uses
 
 // It cannot go on as it was, or it has used all the CPU time that a process may.
 bool ends_runner(const Stop& stop) {
@@ -31,6 +35,17 @@ bool ends_runner(const Stop& stop) {
 void tell(MessageType type, std::string_view body, std::span<const int> handles = {},
           std::string_view more = {}) {
   if (!send_message(kControlFd, type, body, handles, more)) ::_exit(0);
+}
+
+[[noreturn]] void end_with(const std::string& fault) {
+  send_message(kControlFd, MessageType::kFailed, fault, {});
+  ::_exit(1);
+}
+
+// What calls that have returned left there.
+__attribute__((noinline)) void wipe_stack_below() {
+  char left[kWiped];
+  ::explicit_bzero(left, sizeof left);
 }
 
 // Whether a program's output is still in its pipes.
@@ -52,18 +67,30 @@ std::string_view short_records(std::span<const char> output) {
 
 }  // namespace
 
+RewindZygote& RewindZygote::make(const SupervisorConfig& config) {
+  const UniqueFd file(::memfd_create("azr-rewind-zygote", MFD_CLOEXEC));
+  if (!file || ::ftruncate(file.get(), sizeof(RewindZygote)) != 0) {
+    throw StartError("rewind: cannot make a memory file: " + errno_text());
+  }
+  static const Area<char> place(sizeof(RewindZygote), file.get());
+  return *new (place.data()) RewindZygote(config);
+}
+
 RewindZygote::RewindZygote(const SupervisorConfig& config) : config_(config) {
   block_stop_signal();
   make_supervisor();
 }
 
 void RewindZygote::make_supervisor() {
-  supervisor_ = std::make_unique<Supervisor>(config_);
-  packet_ = std::make_unique<Area<char>>(kMaxPacket);
+  supervisor_.emplace(config_);
+  packet_.emplace(kMaxPacket);
 }
 
 void RewindZygote::serve() {
-  while (take_message(0) == MessageType::kJob) run();
+  while (take_message(0) == MessageType::kTask) {
+    if (!run()) replace();
+    if (waits_) wait_for_go();
+  }
   ::_exit(0);  // the broker is gone
 }
 
@@ -72,7 +99,7 @@ std::optional<MessageType> RewindZygote::take_message(int flags) {
   long_request_.reset();
   const auto message = receive_into(kControlFd, packet_->span(), long_request_, flags);
   if (!message) return std::nullopt;
-  if (message->type == MessageType::kJob) {
+  if (message->type == MessageType::kTask) {
     assert(message->body.size() >= sizeof job_);
     std::memcpy(&job_, message->body.data(), sizeof job_);
     request_ = message->body.substr(sizeof job_);
@@ -97,21 +124,19 @@ bool RewindZygote::take_request() {
   return true;
 }
 
-// Tells the broker first: what follows is for the next program.
-void RewindZygote::run() {
+// Tells the broker first: what follows is for the next program. False when the runner must be
+// replaced.
+bool RewindZygote::run() {
   before_ = supervisor_->usage();
   begun_ = Clock::now();
   if (!take_request()) ::_exit(1);
-  bool waits;
-  if (supervisor_->begin(job_)) {
-    const Stop stop = wait_for_stop(milliseconds(job_.limits.timeout_ms));
-    waits = report(stop);
-    if (ends_runner(stop) || !supervisor_->rewind()) replace();
-  } else {
-    waits = report_unserved(-1);
-    replace();
+  if (!supervisor_->begin(job_)) {
+    waits_ = report_unserved(-1, before_);
+    return false;
   }
-  if (waits) wait_for_go();
+  const Stop stop = wait_for_stop(milliseconds(job_.limits.timeout_ms));
+  waits_ = report(stop);
+  return !ends_runner(stop) && supervisor_->rewind();
 }
 
 Stop RewindZygote::wait_for_stop(milliseconds timeout) {
@@ -142,11 +167,15 @@ void RewindZygote::return_job() { tell(MessageType::kReturned, {}); }
 bool RewindZygote::report(const Stop& stop) {
   const bool gone = stop.kind == Stop::Kind::kGone;
   if (gone || supervisor_->is_done(stop)) return report_done(stop);
-  return report_unserved(stop.kind == Stop::Kind::kCall ? stop.number : -1);
+  return report_unserved(stop.kind == Stop::Kind::kCall ? stop.number : -1, stop.usage);
 }
 
-bool RewindZygote::report_unserved(int syscall) {
-  const Unserved why{.syscall = syscall, .waits = pipes_hold_output()};
+bool RewindZygote::report_unserved(int syscall, const Usage& usage) {
+  const Unserved why{.syscall = syscall,
+                     .waits = pipes_hold_output(),
+                     .cpu_us = usage.cpu_us - before_.cpu_us,
+                     .max_rss_kib = supervisor_->memory_kib(),
+                     .faults = usage.faults - before_.faults};
   tell(MessageType::kUnserved, as_bytes(why));
   return why.waits;
 }
@@ -165,20 +194,28 @@ bool RewindZygote::report_done(const Stop& stop) {
   return done.waits;
 }
 
-// With a fault nothing that this process served or holds is to be trusted. First all goes of which
-// a new runner must not have a copy.
+// With a fault nothing that this process served or holds is to be trusted. Otherwise the runner
+// alone was at fault, or was killed; a new one may be killed from outside as well, before it is
+// whole.
 void RewindZygote::replace() {
-  if (!supervisor_->fault().empty()) {
-    send_message(kControlFd, MessageType::kFailed, "rewind: " + supervisor_->fault(), {});
-    ::_exit(1);
-  }
-  packet_.reset();
+  if (!supervisor_->fault().empty()) end_with("rewind: " + supervisor_->fault());
+  packet_.reset();  // no runner may have a copy
   supervisor_.reset();
+  wipe_stack_below();
+  std::string fault;
+  for (int left = kTries; left > 0; --left) {
+    if (try_make_supervisor(fault)) return;
+  }
+  end_with(fault);
+}
+
+bool RewindZygote::try_make_supervisor(std::string& fault) {
   try {
     make_supervisor();
+    return true;
   } catch (const StartError& error) {
-    send_message(kControlFd, MessageType::kFailed, error.what(), {});
-    ::_exit(1);
+    fault = error.what();
+    return false;
   }
 }
 

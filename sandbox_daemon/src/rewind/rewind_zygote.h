@@ -6,7 +6,6 @@
 #pragma once
 
 #include <chrono>
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -18,8 +17,9 @@ namespace azr {
 
 class RewindZygote {
  public:
-  // Makes the first runner. Throws StartError.
-  explicit RewindZygote(const SupervisorConfig& config);
+  // Makes the one of this process, and its first runner. It lies in memory of which runners get no
+  // copy, so that programs cannot read there what others did. Throws StartError.
+  static RewindZygote& make(const SupervisorConfig& config);
 
   // Jobs of the broker, until it is gone.
   [[noreturn]] void serve();
@@ -27,29 +27,33 @@ class RewindZygote {
 
  private:
   using Clock = std::chrono::steady_clock;
+  explicit RewindZygote(const SupervisorConfig& config);
   void make_supervisor();
   std::optional<MessageType> take_message(int flags);
   bool take_request();
-  void run();
+  // In a frame of its own, of which nothing is left when a runner is made.
+  __attribute__((noinline)) bool run();
   Stop wait_for_stop(std::chrono::milliseconds timeout);
   void wait_for_go();
   void return_job();
   bool report(const Stop& stop);
-  bool report_unserved(int syscall);
+  bool report_unserved(int syscall, const Usage& usage);
   bool report_done(const Stop& stop);
   void replace();
+  bool try_make_supervisor(std::string& fault);
 
   SupervisorConfig config_;
-  std::unique_ptr<Supervisor> supervisor_;
+  std::optional<Supervisor> supervisor_;
   // The last message; no runner may have a copy of it. Of a job: its request lies there, or in a
   // file.
-  std::unique_ptr<Area<char>> packet_;
-  JobHeader job_;
+  std::optional<Area<char>> packet_;
+  TaskHeader job_;
   std::string_view request_;
   UniqueFd long_request_;
   // Of the program that runs.
   Clock::time_point begun_;
-  Usage before_;  // of the runner
+  Usage before_;        // of the runner
+  bool waits_ = false;  // for the broker to take what it wrote
 };
 
 }  // namespace azr

@@ -12,6 +12,7 @@
 #include "child.h"
 #include "frames.h"
 #include "program.h"
+#include "random.h"
 #include "request.h"
 #include "rewind_rules.h"
 
@@ -20,7 +21,7 @@ namespace {
 
 constexpr int kFailed = 1;  // exit status
 
-JobHeader g_job;
+TaskHeader g_job;
 const RunnerSetup* g_setup = nullptr;
 ucontext_t g_on_own_stack;
 UniqueFd g_pagemap;
@@ -89,6 +90,8 @@ void on_own_stack() {
   if (g_setup->inspectable) ::prctl(PR_SET_DUMPABLE, 1);
   unblock_signals();
   PyOS_AfterFork_Child();
+  PyThreadState_Get()->native_thread_id = 0;  // nothing in memory tells how many were killed
+  set_thread_id(random_value<uint32_t>() >> 10);
   const Region& region = *g_setup->region;
   lock_in();
   serve(region);
@@ -96,7 +99,7 @@ void on_own_stack() {
 
 }  // namespace
 
-JobHeader& runner_job() { return g_job; }
+TaskHeader& runner_job() { return g_job; }
 
 void become_runner(const RunnerSetup& setup) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);

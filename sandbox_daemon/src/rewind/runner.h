@@ -24,8 +24,8 @@ struct RunnerSetup {
   bool inspectable;       // for a checker: the supervisor may look into /proc/PID
 };
 
-// Where a supervisor writes the next job, in the runner's memory; JobHeader{} between programs.
-JobHeader& runner_job();
+// Where a supervisor writes the next job, in the runner's memory; TaskHeader{} between programs.
+TaskHeader& runner_job();
 
 // What the child of fork does.
 [[noreturn]] void become_runner(const RunnerSetup& setup);

@@ -71,8 +71,12 @@ Pagemap Supervisor::make_runner(std::span<const WritableMapping> mappings) {
                           .stack = config_.stack,
                           .supervisor = pair.theirs.get(),
                           .inspectable = config_.paranoid};
-  pid_ = ::fork();
-  if (pid_ == 0) become_runner(setup);
+  // Not by the C library, which keeps the id of the new process in its memory, where programs could
+  // read how many were made; what else its fork does is for several threads.
+  // Where this object lies in memory that no runner has, the new process must not touch it.
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+  if (pid == 0) become_runner(setup);
+  pid_ = pid;
   if (pid_ < 0) throw StartError("rewind: cannot fork: " + errno_text());
   pair.theirs.reset();
   auto message = receive_message(pair.ours.get());
@@ -100,10 +104,11 @@ void Supervisor::bring_to_its_stop() {
 }
 
 void Supervisor::take_snapshot(std::vector<WritableMapping> mappings, Pagemap pagemap) {
-  snapshot_ = std::make_unique<Snapshot>(std::move(mappings), memory_file_, std::move(pagemap));
-  if (config_.paranoid) kernel_state_ = kernel_state(proc_self_.get());
+  snapshot_.emplace(std::move(mappings), memory_file_, std::move(pagemap));
+  if (config_.paranoid) kernel_state_ = state_in_kernel();
   job_ = snapshot_->view(reinterpret_cast<uintptr_t>(&runner_job()));
-  if (!rewind()) throw StartError("rewind: " + fault_);
+  if (rewind()) return;
+  throw StartError("rewind: " + (fault_.empty() ? "cannot restore: " + errno_text() : fault_));
 }
 
 // Of everything there is: for a checker.
@@ -112,13 +117,18 @@ std::string Supervisor::difference() const {
   if (const auto address = snapshot_->first_difference()) {
     return "memory differs at " + std::to_string(*address);
   }
-  if (!traced_->read(now) || !(now == registers_)) return "registers differ";
-  if (kernel_state(proc_self_.get()) != kernel_state_) return "the kernel's state differs";
+  if (!traced_->read(now)) return "";  // it was killed meanwhile
+  if (!(now == registers_)) return "registers differ";
+  if (state_in_kernel() != kernel_state_) return "the kernel's state differs";
   return "";
 }
 
+std::string Supervisor::state_in_kernel() const {
+  return kernel_state(proc_self_.get()) + traced_->kernel_state();
+}
+
 // Not by the runner: its tracking does not tell.
-bool Supervisor::begin(const JobHeader& job) {
+bool Supervisor::begin(const TaskHeader& job) {
   std::memcpy(job_, &job, sizeof job);
   return traced_->resume();
 }
@@ -132,20 +142,13 @@ std::optional<Stop> Supervisor::wait(std::chrono::nanoseconds patience) {
   return stop;
 }
 
-bool Supervisor::fail(std::string fault) {
-  fault_ = std::move(fault);
-  return false;
-}
-
-// A kill that was meant for the program before may arrive when that has just stopped.
+// Killed it may be at any time, also while it is put back: by its deadline, or from outside.
 bool Supervisor::rewind() {
-  static const JobHeader kNone{};
+  static const TaskHeader kNone{};
   std::memcpy(job_, &kNone, sizeof kNone);
-  if (!snapshot_->restore(has_faulted_)) return fail("cannot restore memory: " + errno_text());
+  if (!snapshot_->restore(has_faulted_)) return false;
   has_faulted_ = false;
-  if (!traced_->write(registers_)) {
-    return fail(errno == ESRCH ? "" : "cannot restore registers: " + errno_text());
-  }
+  if (!traced_->write(registers_)) return false;
   if (config_.paranoid) fault_ = difference();
   return fault_.empty();
 }

@@ -4,7 +4,6 @@
 #include <sys/types.h>
 
 #include <chrono>
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -35,16 +34,16 @@ class Supervisor {
   Supervisor& operator=(const Supervisor&) = delete;
 
   // Lets it run the job whose request lies in the region. False when it is gone.
-  bool begin(const JobHeader& job);
+  bool begin(const TaskHeader& job);
   // Nothing while it runs.
   std::optional<Stop> wait(std::chrono::nanoseconds patience);
   // Whether a stop is the runner's word that it is done, rather than a program's.
   bool is_done(const Stop& stop) const {
     return stop.kind == Stop::Kind::kCall && stop.at == registers_.general.rip;
   }
-  // Puts everything back. False when the runner is of no use: it was killed, or something is wrong.
+  // Puts everything back. False when the runner is of no use: it was killed, or cannot be put back.
   bool rewind();
-  // What is wrong; empty: nothing.
+  // What the checker found to differ from what was; empty: nothing.
   const std::string& fault() const { return fault_; }
 
   const Usage& usage() const { return usage_; }  // of the runner until it last stopped
@@ -58,7 +57,7 @@ class Supervisor {
   void bring_to_its_stop();
   void take_snapshot(std::vector<WritableMapping> mappings, Pagemap pagemap);
   std::string difference() const;
-  bool fail(std::string fault);
+  std::string state_in_kernel() const;
 
   const SupervisorConfig config_;
   UniqueFd memory_file_, pidfd_, tracker_;
@@ -67,7 +66,7 @@ class Supervisor {
   Usage usage_;
   bool has_faulted_ = true;  // since it was put back
   std::optional<Traced> traced_;
-  std::unique_ptr<Snapshot> snapshot_;
+  std::optional<Snapshot> snapshot_;
   char* job_ = nullptr;  // in the runner
   Registers registers_;
   std::string kernel_state_;  // when paranoid

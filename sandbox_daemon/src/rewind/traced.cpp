@@ -3,8 +3,10 @@
 #include <elf.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -12,6 +14,12 @@
 
 namespace azr {
 namespace {
+
+// Spelled out because the build machine's headers may be older (linux/ptrace.h of 5.13 and 6.4):
+// PTRACE_GET_RSEQ_CONFIGURATION and PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, and the sizes of their
+// answers.
+constexpr int kGetRseq = 0x420f, kGetDispatch = 0x4211;
+constexpr uintptr_t kRseqBytes = 24, kDispatchBytes = 32;
 
 constexpr int kSeccompStop = SIGTRAP | (PTRACE_EVENT_SECCOMP << 8);
 
@@ -36,7 +44,8 @@ void block_stop_signal() {
 
 bool Stop::can_be_undone() const {
   constexpr uint64_t kIdentification = 1 << 21;
-  return kind != Kind::kGone && static_cast<int64_t>(at) >= 0 && (flags & kIdentification) == 0;
+  return kind != Kind::kGone && in_64_bits && static_cast<int64_t>(at) >= 0 &&
+         (flags & kIdentification) == 0;
 }
 
 bool Registers::operator==(const Registers& other) const {
@@ -61,17 +70,24 @@ std::optional<Stop> Traced::wait(std::chrono::nanoseconds patience) const {
   ::sigtimedwait(&set, nullptr, &time);
   int status = 0;
   rusage usage{};
-  if (::wait4(pid_, &status, WNOHANG | __WALL, &usage) != pid_) return std::nullopt;
+  const pid_t found = ::wait4(pid_, &status, WNOHANG | __WALL, &usage);
+  if (found < 0 && errno == ECHILD) {
+    return Stop{.kind = Stop::Kind::kGone, .number = SIGKILL, .usage = {}};
+  }
+  if (found != pid_) return std::nullopt;
   Stop stop{.kind = Stop::Kind::kGone, .number = status, .usage = usage_of(usage)};
   if (WIFSTOPPED(status) && !look_at(stop)) return std::nullopt;
   return stop;
 }
 
-// What a process that stopped did it for.
+// What a process that stopped did it for. The kernel gives fewer registers of one in 32-bit mode by
+// PTRACE_GETREGSET, but all of them by PTRACE_GETREGS.
 bool Traced::look_at(Stop& stop) const {
   user_regs_struct general{};
   iovec part{&general, sizeof general};
   if (::ptrace(PTRACE_GETREGSET, pid_, NT_PRSTATUS, &part) != 0) return false;
+  stop.in_64_bits = part.iov_len == sizeof general;
+  if (!stop.in_64_bits && ::ptrace(PTRACE_GETREGS, pid_, nullptr, &general) != 0) return false;
   const bool call = stop.number >> 8 == kSeccompStop;
   stop.kind = call ? Stop::Kind::kCall : Stop::Kind::kSignal;
   stop.number = call ? static_cast<int>(general.orig_rax) : WSTOPSIG(stop.number);
@@ -96,6 +112,24 @@ bool Traced::write(const Registers& registers) const {
   iovec extended{const_cast<char*>(registers.extended.data()), registers.extended_bytes};
   return ::ptrace(PTRACE_SETREGSET, pid_, NT_PRSTATUS, &general) == 0 &&
          ::ptrace(PTRACE_SETREGSET, pid_, NT_X86_XSTATE, &extended) == 0;
+}
+
+std::string Traced::kernel_state() const {
+  std::string state;
+  const auto ask = [&](int request, uintptr_t bytes) {
+    std::array<char, 64> answer{};
+    const long result =
+        ::ptrace(static_cast<__ptrace_request>(request), pid_, bytes, answer.data());
+    state += std::to_string(result) + std::string(answer.data(), answer.size());
+  };
+  ask(PTRACE_GETSIGMASK, sizeof(uint64_t));
+  ask(kGetRseq, kRseqBytes);
+  ask(kGetDispatch, kDispatchBytes);
+  const void* robust = nullptr;
+  size_t robust_bytes = 0;
+  const long known = ::syscall(SYS_get_robust_list, pid_, &robust, &robust_bytes);
+  return state + std::to_string(known) + " " + std::to_string(reinterpret_cast<uintptr_t>(robust)) +
+         " " + std::to_string(robust_bytes);
 }
 
 void Traced::skip_call(Registers& registers) {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace azr {
 
@@ -24,11 +25,13 @@ struct Stop {
   int number;          // the system call; the signal; the wait status
   uintptr_t at = 0;    // where it would go on
   uint64_t flags = 0;  // of its processor
+  bool in_64_bits = true;
   Usage usage;
 
   // Whether it can be sent back to another place with other flags, and nothing be left. From the
   // vsyscall page, in the kernel's half of addresses, a process that is sent elsewhere is killed;
-  // and the identification flag, which is 0 at first, is beyond a tracer
+  // the identification flag, which is 0 at first, is beyond a tracer; and of a process that jumped
+  // into 32-bit code a tracer sees and sets the registers of that mode only
   // (arch/x86/kernel/ptrace.c).
   bool can_be_undone() const;
 };
@@ -53,11 +56,16 @@ class Traced {
   // traces and end with its tracer.
   bool adopt() const;
   bool resume() const;
-  // Nothing while it runs on after `patience`, or when a signal came for something else.
+  // Nothing while it runs on after `patience`, or when a signal came for something else. A process
+  // that is no child any longer is gone, as if killed.
   std::optional<Stop> wait(std::chrono::nanoseconds patience) const;
   // Of a stopped process; false when it is gone.
   bool read(Registers& registers) const;
   bool write(const Registers& registers) const;
+  // What the kernel keeps of a stopped process besides its registers and tells its tracer alone:
+  // blocked signals, the list of robust futexes, restartable sequences and the dispatch of system
+  // calls.
+  std::string kernel_state() const;
   // The process will continue at the stop's place without the call.
   static void skip_call(Registers& registers);
 

@@ -91,13 +91,13 @@ std::optional<Message> receive_message(int socket) {
   return message;
 }
 
-bool receive_job(int socket, JobHeader& job, UniqueFd& stdin_fd) {
+bool receive_task(int socket, TaskHeader& task, UniqueFd& stdin_fd) {
   MessageType type{};
-  iovec parts[2] = {{&type, sizeof type}, {&job, sizeof job}};
+  iovec parts[2] = {{&type, sizeof type}, {&task, sizeof task}};
   Packet packet(parts);
   const ssize_t size = retry_receive(socket, &packet.header);
   if (size > 0) take_fds(packet.header, [&](UniqueFd fd) { stdin_fd = std::move(fd); });
-  return size == static_cast<ssize_t>(sizeof type + sizeof job) && type == MessageType::kJob &&
+  return size == static_cast<ssize_t>(sizeof type + sizeof task) && type == MessageType::kTask &&
          !packet.truncated();
 }
 

@@ -24,9 +24,9 @@ inline constexpr int kErrFd = 6;
 enum class MessageType : uint8_t {
   kReady = 'R',   // zygote: warm and locked; body: serialized layers
   kFailed = 'F',  // zygote: could not start; body: one line
-  // broker: JobHeader; descriptor: stdin, if it is not empty. To a rewind zygote, the request
+  // broker: TaskHeader; descriptor: stdin, if it is not empty. To a rewind zygote, the request
   // after it; or a descriptor of it, where it is long.
-  kJob = 'J',
+  kTask = 'J',
   // zygote: the program is not quick; descriptor: its process's pidfd; body: the CPU time that
   // process had used before, int64_t microseconds
   kStarted = 'S',
@@ -34,7 +34,7 @@ enum class MessageType : uint8_t {
   // there is nothing more.
   kDone = 'D',
   kUnserved = 'U',  // rewind zygote: the program needs another tier; Unserved
-  kReturned = 'B',  // rewind zygote: has not begun the job that waited for this one
+  kReturned = 'B',  // rewind zygote: has not begun the task that waited for this one
   kGo = 'G',        // broker: has all that the last program wrote
 };
 
@@ -42,18 +42,21 @@ enum class JobKind : uint8_t { kCall, kRun };
 
 using Token = std::array<uint8_t, 16>;
 
-struct JobHeader {
+struct TaskHeader {
   JobKind kind = JobKind::kCall;
   bool has_seed = false;
+  bool falls_back = false;  // a stronger tier serves what this one would refuse
   Token token{};
   Limits limits;
   int64_t seed = 0;
   uint64_t request_bytes = 0;  // length of the request in the region's input area
+  uint32_t replica = 0;        // which of the job's
 };
 
 struct DoneReport {
   int wait_status = 0;
-  bool waits = false;  // a rewind zygote: for kGo, since there is more in the pipes or the region
+  bool unmade = false;  // there was no room for its process: nothing was run
+  bool waits = false;   // a rewind zygote: for kGo, since there is more in the pipes or the region
   int64_t cpu_us = 0;
   int64_t wall_us = 0;  // of a rewind zygote's: the broker learns of its beginning too late
   int64_t max_rss_kib = 0;
@@ -61,9 +64,13 @@ struct DoneReport {
 };
 
 // Why a rewound process could not serve a program: it asked for something that would leave a trace.
+// And what it had used by then.
 struct Unserved {
   int syscall = -1;    // negative: a signal ended it
   bool waits = false;  // as in DoneReport
+  int64_t cpu_us = 0;
+  int64_t max_rss_kib = 0;
+  int64_t faults = 0;
 };
 
 struct Message {
@@ -72,11 +79,10 @@ struct Message {
   std::vector<UniqueFd> fds;
 };
 
-// Exit statuses of a child that mean something to the broker.
-inline constexpr int kExitDenied = 159;        // a forbidden system call; a record says which
-inline constexpr int kExitLimitsFailed = 151;  // a layer could not be put on: nothing was run
+// Exit statuses of a child that mean something to the broker, with an end note that says so.
+inline constexpr int kExitBySignal = 159;      // the end note says which, and which call if any
+inline constexpr int kExitLimitsFailed = 151;  // so does it: a layer could not be put on
 inline constexpr int kExitFilterFailed = 152;
-inline constexpr int kExitForkFailed = 153;
 
 inline constexpr size_t kMaxPacket = 16384;
 
@@ -86,9 +92,9 @@ bool send_message(int socket, MessageType type, std::string_view body, std::span
 // Nothing at end of file, on a malformed packet and on errors (errno; EAGAIN when none waits).
 std::optional<Message> receive_message(int socket);
 
-// A zygote's way to wait for a job and, if the job has one, its stdin. False where receive_message
+// A zygote's way to wait for a task and, if it has one, its stdin. False where receive_message
 // has nothing, and for any other message. Writes to the stack only.
-bool receive_job(int socket, JobHeader& job, UniqueFd& stdin_fd);
+bool receive_task(int socket, TaskHeader& task, UniqueFd& stdin_fd);
 
 struct MessageView {
   MessageType type;

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "end_note.h"
+
 namespace azr {
 namespace {
 
@@ -17,7 +19,8 @@ struct Head {
   Token token;
   RecordKind kind;
   Verdict verdict;
-  uint16_t zero;
+  uint8_t ours;
+  uint8_t zero;
   int32_t line;
   int32_t number;
   uint32_t type_bytes;
@@ -31,13 +34,14 @@ uint64_t body_bytes(const Head& head) {
 
 bool plausible(const Head& head, const Token& token) {
   return head.token == token && head.kind <= RecordKind::kDone &&
-         head.verdict < Verdict::kNondeterministic && head.zero == 0 && head.line >= 0 &&
-         head.type_bytes <= kMaxType && head.message_bytes <= kMaxMessage;
+         head.verdict < Verdict::kNondeterministic && head.ours <= 1 && head.zero == 0 &&
+         head.line >= 0 && head.type_bytes <= kMaxType && head.message_bytes <= kMaxMessage;
 }
 
 }  // namespace
 
-RecordWriter::RecordWriter(std::span<char> area, const Token& token) : area_(area), token_(token) {}
+RecordWriter::RecordWriter(std::span<char> area, const Token& token)
+    : area_(area.first(area.size() - sizeof(EndNote))), token_(token) {}
 
 bool RecordWriter::append(const Record& record) noexcept {
   uint64_t used;
@@ -45,13 +49,14 @@ bool RecordWriter::append(const Record& record) noexcept {
   const Head head{token_,
                   record.kind,
                   record.verdict,
+                  record.ours,
                   0,
                   record.line,
                   record.number,
                   static_cast<uint32_t>(record.type.size()),
                   static_cast<uint32_t>(record.message.size()),
                   static_cast<uint32_t>(record.value.size())};
-  const bool last = record.kind == RecordKind::kDenied || record.kind == RecordKind::kDone;
+  const bool last = record.kind == RecordKind::kDone;
   const uint64_t limit = area_.size() - kHeaderBytes - (last ? 0 : kReserve);
   const uint64_t size = sizeof head + body_bytes(head);
   if (used > limit || size > limit - used) return false;
@@ -78,7 +83,7 @@ std::optional<std::vector<Record>> read_records(std::span<const char> area, cons
     std::memcpy(&head, rest.data(), sizeof head);
     rest.remove_prefix(sizeof head);
     if (!plausible(head, token) || body_bytes(head) > rest.size()) return std::nullopt;
-    Record record{head.kind, head.verdict, head.line, head.number, {}, {}, {}};
+    Record record{head.kind, head.verdict, head.line, head.number, {}, {}, {}, head.ours == 1};
     for (auto [text, size] : {std::pair{&record.type, head.type_bytes},
                               {&record.message, head.message_bytes},
                               {&record.value, head.value_bytes}}) {

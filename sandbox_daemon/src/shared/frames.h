@@ -16,11 +16,10 @@
 namespace azr {
 
 enum class RecordKind : uint8_t {
-  kLoad,    // the program's body ran, or why not
-  kCase,    // one call of the entry function
-  kExit,    // a script's end; number: exit status
-  kDenied,  // a forbidden system call; number: which
-  kDone,    // everything above is complete
+  kLoad,  // the program's body ran, or why not
+  kCase,  // one call of the entry function
+  kExit,  // a script's end; number: exit status
+  kDone,  // everything above is complete
 };
 
 // What one record may carry, whoever wrote it; values have the job's own limit.
@@ -32,9 +31,10 @@ struct Record {
   Verdict verdict = Verdict::kOk;
   int32_t line = 0;  // 0: none
   int32_t number = 0;
-  std::string_view type;
+  std::string_view type;  // of the exception that the program raised
   std::string_view message;
   std::string_view value;
+  bool ours = false;  // `type` is no exception but a reason of ours, and `message` is ours too
 };
 
 class RecordWriter {

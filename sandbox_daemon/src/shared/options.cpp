@@ -1,10 +1,10 @@
-#include "options.h"
+#include "shared/options.h"
 
 #include <algorithm>
 #include <charconv>
 #include <fstream>
 
-#include "error.h"
+#include "shared/error.h"
 
 namespace azr {
 

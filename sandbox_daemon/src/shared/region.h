@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -49,14 +50,26 @@ class Region {
   // Back to zeros, whatever was written anywhere in it. `fd` is the region's. The pages that every
   // program needs are kept, as long as there are no others: the file's size tells.
   bool clear(int fd) const {
+    size_t at = 0;
+    while (at < kAllBytes) {
+      if (!clear_some(fd, at, kAllBytes)) return false;
+    }
+    return true;
+  }
+  // The same in pieces of `bytes`, `at` being how far it came: kAllBytes in the end.
+  bool clear_some(int fd, size_t& at, size_t bytes) const {
     std::memset(input().data(), 0, kKeptBytes);
     std::memset(output().data(), 0, kKeptBytes);
     struct stat info{};
     if (::fstat(fd, &info) != 0) return false;
-    if (info.st_blocks * kBlockBytes == 2 * kKeptBytes) return true;
-    return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-                       kInputBytes + kOutputBytes) == 0;
+    if (info.st_blocks * kBlockBytes == 2 * kKeptBytes) return at = kAllBytes, true;
+    bytes = std::min(bytes, kAllBytes - at);
+    const bool done = ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                  static_cast<off_t>(at), static_cast<off_t>(bytes)) == 0;
+    at += bytes;
+    return done;
   }
+  static constexpr size_t kAllBytes = kInputBytes + kOutputBytes;
 
  private:
   static constexpr size_t kKeptBytes = 16 << 10;  // at the beginning of each area

@@ -18,17 +18,13 @@ struct Jail {
 };
 
 struct ChildSetup {
-  const JobHeader* job;
+  const TaskHeader* job;
   const Region* region;
   SyscallFilter* filter;  // to install; null: inherited
   uint64_t base_bytes;    // address space of the zygote
   int stdin_fd;           // -1: /dev/null
   const Jail* jail;       // to enter; null: none
 };
-
-// Makes refused calls end the process with kExitDenied; inherited by children. Call once, when
-// warm.
-void install_refusal_handler();
 
 // Makes `stdin_fd` (-1: /dev/null) and the output pipes the standard streams and closes all others.
 // The control socket is among those: a program must not run beside one left open.

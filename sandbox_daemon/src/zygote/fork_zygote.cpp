@@ -88,13 +88,13 @@ ForkZygote::ForkZygote(const ChildSetup& setup) : setup_(setup), is_init_(::getp
 // wrote to is split for good, and the next forks copy its 512 entries.
 void ForkZygote::serve() {
   block_sigchld();
-  JobHeader job;
+  TaskHeader job;
   UniqueFd stdin_fd;
-  while (receive_job(kControlFd, job, stdin_fd)) run(job, std::exchange(stdin_fd, UniqueFd()));
+  while (receive_task(kControlFd, job, stdin_fd)) run(job, std::exchange(stdin_fd, UniqueFd()));
   ::_exit(0);  // the broker is gone
 }
 
-void ForkZygote::run(const JobHeader& job, UniqueFd stdin_fd) {
+void ForkZygote::run(const TaskHeader& job, UniqueFd stdin_fd) {
   const pid_t pid = setup_.jail != nullptr ? fork_jailed() : ::fork();
   if (pid == 0) {
     setup_.job = &job;
@@ -102,7 +102,7 @@ void ForkZygote::run(const JobHeader& job, UniqueFd stdin_fd) {
     run_child(setup_);
   }
   stdin_fd.reset();
-  if (pid < 0) return report({.wait_status = kExitForkFailed << 8});
+  if (pid < 0) return report({.unmade = true});
   Ending ending;
   if (!reap_quickly(pid, ending)) {
     announce(pid);

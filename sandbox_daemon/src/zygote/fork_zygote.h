@@ -16,7 +16,7 @@ class ForkZygote {
   [[noreturn]] void serve();
 
  private:
-  void run(const JobHeader& job, UniqueFd stdin_fd);
+  void run(const TaskHeader& job, UniqueFd stdin_fd);
 
   ChildSetup setup_;
   bool is_init_;

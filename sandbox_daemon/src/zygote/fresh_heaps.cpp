@@ -6,11 +6,12 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "python_pools.h"
+#include "random_heap.h"
+
 namespace azr {
 namespace {
 
-// Of CPython's allocator (Objects/obmalloc.c): blocks of 16 to 512 bytes in pools of 16 KiB.
-constexpr size_t kBlockStep = 16, kLargestBlock = 512, kPoolBytes = 16384;
 constexpr size_t kLargestChunk = 64 << 10;  // larger ones are the C library's to map
 
 // A pool's first block: the holes of the pools before it are full.
@@ -45,9 +46,13 @@ void fill_c_heap() {
 
 }  // namespace
 
-void fill_heap_holes() {
+void make_heaps_fresh() {
+  PyGC_Collect();  // and Python's types give back the free objects that they keep
   fill_python_pools();
+  shuffle_small_blocks();
   fill_c_heap();
+  space_large_blocks();
+  spread_reference_counts();
 }
 
 }  // namespace azr

@@ -4,7 +4,7 @@
 namespace azr {
 
 // Fills the holes for good, of Python's allocator and of the C library's, so that what a child
-// allocates lies side by side. Call when warm.
-void fill_heap_holes();
+// allocates lies side by side, in an order of this zygote's own. Call when warm, once.
+void make_heaps_fresh();
 
 }  // namespace azr

@@ -9,7 +9,10 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "random.h"
 
 namespace azr {
 namespace {
@@ -31,6 +34,7 @@ struct Mapping {
   uintptr_t begin = 0, end = 0;
   int protection = 0;
   bool movable = false, is_heap = false;
+  bool is_read_only() const { return (protection & PROT_WRITE) == 0; }
 };
 
 Mapping parse(const std::string& line) {
@@ -50,14 +54,39 @@ Mapping parse(const std::string& line) {
   return mapping;
 }
 
-std::vector<Run> movable_runs() {
-  std::vector<Run> runs;
+// Calls visit(mapping) for each of the process.
+template <typename Visit>
+void for_each_mapping(Visit visit) {
   std::ifstream maps("/proc/self/maps");
-  uintptr_t last_end = 0;  // of the mapping before
-  bool open = false;       // the last run may grow
   for (std::string line; std::getline(maps, line);) {
     const Mapping mapping = parse(line);
-    if (mapping.end == 0) continue;
+    if (mapping.end != 0) visit(mapping);
+  }
+}
+
+// Between two that are only read, what would keep both from having a whole huge page: then they are
+// neighbours that move together.
+void fill_small_gaps() {
+  std::vector<std::pair<uintptr_t, uintptr_t>> gaps;
+  Mapping before;
+  for_each_mapping([&](const Mapping& mapping) {
+    const bool both =
+        before.movable && mapping.movable && before.is_read_only() && mapping.is_read_only();
+    const uintptr_t gap = mapping.begin - before.end;
+    if (both && gap > 0 && gap < kHugePage) gaps.emplace_back(before.end, mapping.begin);
+    before = mapping;
+  });
+  for (const auto& [begin, end] : gaps) {
+    ::mmap(reinterpret_cast<void*>(begin), end - begin, PROT_READ,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  }
+}
+
+std::vector<Run> movable_runs() {
+  std::vector<Run> runs;
+  uintptr_t last_end = 0;  // of the mapping before
+  bool open = false;       // the last run may grow
+  for_each_mapping([&](const Mapping& mapping) {
     if (!runs.empty() && runs.back().end == last_end) runs.back().free_above = mapping.begin;
     if (mapping.movable && open && runs.back().end == mapping.begin) {
       runs.back().end = mapping.end;
@@ -68,7 +97,7 @@ std::vector<Run> movable_runs() {
     }
     open = mapping.movable;
     last_end = mapping.end;
-  }
+  });
   return runs;
 }
 
@@ -123,7 +152,20 @@ void round_up_program_break() {
 
 void move_to_huge_pages() {
   round_up_program_break();
+  fill_small_gaps();
   for (const Run& run : movable_runs()) move(run);
+}
+
+// Large mappings are put below what is there: room that nobody may use comes in between.
+void begin_mappings_at_any_page() {
+  constexpr size_t kPage = 4096, kProbe = kHugePage / 2;
+  const size_t room = kPage * (1 + random_value<uint32_t>() % (kHugePage / kPage - 1));
+  void* const probe =
+      ::mmap(nullptr, kProbe, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (probe == MAP_FAILED) return;
+  ::munmap(probe, kProbe);
+  ::mmap(static_cast<char*>(probe) + kProbe - room, room, PROT_NONE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
 }  // namespace azr

@@ -8,4 +8,7 @@ namespace azr {
 // was: that costs speed and nothing else.
 void move_to_huge_pages();
 
+// What is mapped after this lies at any page, not below a whole number of huge pages. Call last.
+void begin_mappings_at_any_page();
+
 }  // namespace azr

@@ -8,7 +8,9 @@
 #include <filesystem>
 
 #include "error.h"
+#include "generators.h"
 #include "python_error.h"
+#include "random_heap.h"
 #include "unique_fd.h"
 #include "values.h"
 
@@ -67,6 +69,7 @@ void initialize(const InterpreterConfig& settings) {
     status = PyConfig_SetBytesString(&config, &config.home, AZR_PYTHON_HOME);
   }
   if (PyStatus_Exception(status)) throw StartError(std::string("interpreter: ") + status.err_msg);
+  shuffle_small_blocks();  // of what is warm later; what programs get is another order
   new py::scoped_interpreter(&config, 0, nullptr, false);  // lives as long as the process
 }
 
@@ -91,8 +94,8 @@ void add_site_builtins() {
 }
 
 // What modules would do in each child, they are not told of: locks are free and threads are one,
-// since the zygote is alone; and `random` gets its seed from us (program.cpp), with a hundredth of
-// the bytes.
+// since the zygote is alone; and generators of random numbers get their state from us
+// (generators.h).
 class WithoutForkHooks {
  public:
   WithoutForkHooks() : os_(py::module_::import("os")), original_(os_.attr("register_at_fork")) {
@@ -145,6 +148,7 @@ void check_one_thread() {
 void preload(const std::string& names) {
   const WithoutForkHooks no_hooks;
   const OneThreadAsked one_thread;
+  const UnseededWatch unseeded;
   for (size_t begin = 0; begin < names.size();) {
     const size_t end = std::min(names.find(',', begin), names.size());
     const std::string name = names.substr(begin, end - begin);
@@ -171,6 +175,7 @@ void start_interpreter(const InterpreterConfig& config) {
     add_site_builtins();
     extend_path(config.path);
     preload(config.preload);
+    find_generators();
     check_one_thread();
     AnyNumberOfDigits::prepare();
     const auto gc = py::module_::import("gc");

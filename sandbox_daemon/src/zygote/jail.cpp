@@ -10,6 +10,7 @@
 
 #include <csignal>
 
+#include "channel.h"
 #include "error.h"
 #include "landlock.h"
 #include "privileges.h"
@@ -45,6 +46,10 @@ const char* fault_inside() {
 }
 
 }  // namespace
+
+void open_output_to_all() {
+  for (const int pipe : {kOutFd, kErrFd}) ::fchmod(pipe, 0622);
+}
 
 pid_t fork_jailed() {
   // Not by the C library, whose fork takes no flags. What it does besides is for several threads,

@@ -13,6 +13,13 @@ namespace azr {
 inline constexpr const char* kJailFolder = "/tmp";  // a file system of the program's own
 inline constexpr const char* kJailFolderOptions = "size=64m,nr_inodes=4096,mode=700";
 
+// The folder of its processes, by which /dev/fd leads to a program's own descriptors.
+inline constexpr const char* kJailProc = "/.proc";
+
+// Lets other users write to the pipes of output, when these are opened anew by their names. To be
+// called as the user who made them.
+void open_output_to_all();
+
 // As fork(2), the child as init of a new pid namespace, in new mount and ipc namespaces.
 pid_t fork_jailed();
 

@@ -5,9 +5,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 
 #include "error.h"
+#include "jail.h"
 #include "unique_fd.h"
 
 namespace azr {
@@ -59,6 +61,13 @@ bool allow(int ruleset, const std::string& path, uint64_t access) {
   return parent && allow(ruleset, parent.get(), access);
 }
 
+// The folder below which a program may write, and the lists of its own descriptors where there are
+// any.
+bool allow_jail(int ruleset, const char* folder, uint64_t everything) {
+  return allow(ruleset, folder, everything) &&
+         (allow(ruleset, kJailProc, kReadDir) || errno == ENOENT);
+}
+
 }  // namespace
 
 Layer probe_landlock() {
@@ -80,10 +89,11 @@ Layer enter_landlock(const std::vector<std::string>& readable, const char* writa
     }
   }
   const uint64_t write = kWriteFile | (attribute.handled_fs & kTruncate);
-  if (!allow(ruleset.get(), "/dev/null", kReadFile | write)) {
-    return {"landlock", false, "cannot allow /dev/null: " + errno_text()};
+  const char* devices = writable == nullptr ? "/dev/null" : "/dev";
+  if (!allow(ruleset.get(), devices, kReadFile | kReadDir | write)) {
+    return {"landlock", false, std::string("cannot allow ") + devices + ": " + errno_text()};
   }
-  if (writable != nullptr && !allow(ruleset.get(), writable, attribute.handled_fs)) {
+  if (writable != nullptr && !allow_jail(ruleset.get(), writable, attribute.handled_fs)) {
     return {"landlock", false, std::string("cannot allow ") + writable + ": " + errno_text()};
   }
   if (proc >= 0 && !allow(ruleset.get(), proc, kReadFile)) {

@@ -12,8 +12,8 @@ namespace azr {
 Layer probe_landlock();
 
 // Confines this process and its children to reading `readable`, to /dev/null, to everything below
-// `writable`, if it is not null, and to reading files below the descriptor `proc`, if there is one.
-// Needs no_new_privs.
+// the folder `writable` of a jail and to its devices, if it is not null, and to reading files below
+// the descriptor `proc`, if there is one. Needs no_new_privs.
 Layer enter_landlock(const std::vector<std::string>& readable, const char* writable = nullptr,
                      int proc = -1);
 

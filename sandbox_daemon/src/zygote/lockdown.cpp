@@ -70,7 +70,7 @@ void prove_root(const Layers& layers) {
 
 // Without them programs in a jail would not be kept from the zygote, or from the machine.
 void expect_jailable(const Layers& layers) {
-  for (const char* needed : {"user_ns", "mount_ns", "pid_ns", "ipc_ns", "root"}) {
+  for (const char* needed : {"user_ns", "mount_ns", "pid_ns", "net_ns", "ipc_ns", "root"}) {
     if (!is_on(layers, needed)) {
       throw StartError(std::string("jail: needs ") + needed +
                        ", see --check: start without --jail");
@@ -136,6 +136,7 @@ Layers lock_down(const LockdownConfig& config) {
     [[maybe_unused]] const int named = ::sethostname("sandbox", 7);
   }
   layers.push_back(enter_root(config, readable));
+  if (config.jail) open_output_to_all();
   const std::string probe = config.import_paths.empty() ? "/" : config.import_paths.back();
   drop_bounding_set();
   layers.push_back(config.drop_to != 0 ? drop_user(config.drop_to, probe)

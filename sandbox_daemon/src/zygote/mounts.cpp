@@ -13,6 +13,7 @@
 
 #include "error.h"
 #include "jail.h"
+#include "landlock.h"
 #include "unique_fd.h"
 
 // Declared here: <sys/mount.h> and <linux/mount.h> cannot be included together on some systems.
@@ -92,11 +93,36 @@ std::string cover_packages(const std::string& folder,
   return "";
 }
 
+bool link(const std::string& target, const char* name) {
+  return ::symlink(target.c_str(), (kStage + std::string("/dev/") + name).c_str()) == 0;
+}
+
+// By these a program opens its own descriptors anew. Nothing else of /proc is there, and of the
+// processes in it a program sees its own; Landlock keeps it from reading their files, so there must
+// be one. Where the machine's own /proc is covered in part the kernel gives no other.
+void make_own_descriptors() {
+  const std::string folder = std::string(kStage) + kJailProc;
+  if (!probe_landlock().on || ::mkdir(folder.c_str(), 0555) != 0 ||
+      ::mount("proc", folder.c_str(), "proc", kNosuid | kNoexec, "subset=pid,hidepid=ptraceable") !=
+          0) {
+    return;
+  }
+  const std::string own = std::string(kJailProc) + "/self/fd";
+  link(own, "fd") && link(own + "/0", "stdin") && link(own + "/1", "stdout") &&
+      link(own + "/2", "stderr");
+}
+
 // The C library keeps named semaphores and shared memory in /dev/shm.
 bool make_jail_folder() {
-  const std::string stage(kStage);
-  return ::mkdir((stage + kJailFolder).c_str(), 0700) == 0 &&
-         ::symlink(kJailFolder, (stage + "/dev/shm").c_str()) == 0;
+  make_own_descriptors();
+  return ::mkdir((std::string(kStage) + kJailFolder).c_str(), 0700) == 0 &&
+         link(kJailFolder, "shm");
+}
+
+std::vector<std::string> devices(bool jail) {
+  std::vector<std::string> paths = {"/dev/null"};
+  if (jail) paths.insert(paths.end(), {"/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"});
+  return paths;
 }
 
 bool seal() {
@@ -138,7 +164,7 @@ std::string enter_minimal_root(const std::vector<std::string>& readable,
   }
   std::vector<Source> sources;
   for (const auto& path : readable) sources.push_back({path, clone_tree(path)});
-  sources.push_back({"/dev/null", clone_tree("/dev/null")});
+  for (const auto& path : devices(jail)) sources.push_back({path, clone_tree(path)});
   for (const auto& source : sources) {
     if (!source.tree) return "cannot copy the mount of " + source.path + ": " + errno_text();
   }

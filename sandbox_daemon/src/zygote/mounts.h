@@ -11,8 +11,9 @@ namespace azr {
 std::vector<std::string> readable_paths(const std::vector<std::string>& import_paths);
 
 // In a mount namespace of its own, makes `readable` the whole file system, without the packages in
-// it that are not in `import_paths`. With `jail` there is an empty /tmp besides, and /dev/shm leads
-// there. Empty on success, else which step failed; the old root is then still there.
+// it that are not in `import_paths`. With `jail` there are the usual devices besides /dev/null, an
+// empty /tmp to which /dev/shm leads, and where that can be had /dev/fd, stdin, stdout and stderr.
+// Empty on success, else which step failed; the old root is then still there.
 std::string enter_minimal_root(const std::vector<std::string>& readable,
                                const std::vector<std::string>& import_paths, bool jail);
 

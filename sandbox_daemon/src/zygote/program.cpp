@@ -3,9 +3,15 @@
 #include <pybind11/pybind11.h>
 #include <unistd.h>
 
+#include <array>
+
+#include "generators.h"
+#include "memory_refusals.h"
+#include "other_ids.h"
 #include "python_error.h"
 #include "random.h"
-#include "random_state.h"
+#include "random_heap.h"
+#include "replica_clock.h"
 #include "utf8_cut.h"
 #include "values.h"
 
@@ -15,11 +21,10 @@ namespace azr {
 namespace {
 
 struct Warm {
-  PyObject* seed;  // random.seed
   PyObject* stdout_;
   PyObject* stderr_;
   PyObject* run_exit_functions;  // atexit._run_exitfuncs
-  RandomState random;
+  PyObject* main_thread;         // of `threading`; null where that is not imported
 };
 Warm g_warm{};
 
@@ -28,28 +33,30 @@ Record record_of(RecordKind kind, const PythonError& error) {
   return {kind, error.verdict, error.line, 0, error.type, error.message, {}};
 }
 
-// Anew where the job gives no seed: all children of a zygote would draw the same random numbers.
-// False with an exception set when it could not be.
-bool seed_random(const JobHeader& job) {
-  if (!job.has_seed && g_warm.random.is_known()) {
-    g_warm.random.fill(random_value<uint64_t>());
-    return true;
-  }
-  const auto seed = py::int_(job.has_seed ? job.seed : random_value<int64_t>());
-  return static_cast<bool>(
-      py::reinterpret_steal<py::object>(PyObject_CallOneArg(g_warm.seed, seed.ptr())));
+// What no exception of the program says.
+Record reason_of(RecordKind kind, Verdict verdict, std::string_view reason,
+                 std::string_view message) {
+  return {kind, verdict, 0, 0, reason, message, {}, /*ours=*/true};
 }
 
 class ProgramRun {
  public:
-  ProgramRun(const JobHeader& job, const Request& request, RecordWriter& records)
-      : job_(job), request_(request), records_(records), output_left_(job.limits.values) {}
+  // `random`: what its random numbers follow where the job gives no seed.
+  ProgramRun(const TaskHeader& job, const Request& request, RecordWriter& records, pid_t owner,
+             uint64_t random)
+      : job_(job),
+        request_(request),
+        records_(records),
+        owner_(owner),
+        random_(random),
+        output_left_(job.limits.values) {}
   // Never throws.
   void all();
 
  private:
   void call();
   void script();
+  bool seed_generators() const;
   bool execute(const char* module_name);
   py::object compile();
   py::object find_entry();
@@ -61,10 +68,11 @@ class ProgramRun {
   void report_error(RecordKind kind, const PythonError& error) { report(record_of(kind, error)); }
   void flush();
 
-  const JobHeader& job_;
+  const TaskHeader& job_;
   const Request& request_;
   RecordWriter& records_;
-  const pid_t owner_ = ::getpid();
+  const pid_t owner_;
+  const uint64_t random_;
   py::object namespace_;
   size_t output_left_;
   bool reported_ = false;  // how the program's body went, or how the script ended
@@ -72,7 +80,7 @@ class ProgramRun {
 
 // A process that the program made, in a jail, ran on into our code: it has nothing to say.
 void ProgramRun::leave_to_owner() const {
-  if (::getpid() != owner_) ::_exit(0);
+  if (owner_ != 0 && true_process_id() != owner_) ::_exit(0);
 }
 
 // The broker takes no longer texts.
@@ -110,6 +118,12 @@ py::object ProgramRun::compile() {
       std::string(request_.program).c_str(), kProgramFile, Py_file_input, &flags, -1));
 }
 
+// Anew where the job gives no seed: all children of a zygote would draw the same random numbers.
+// False with an exception set when it could not be.
+bool ProgramRun::seed_generators() const {
+  return job_.has_seed ? azr::seed_generators(job_.seed) : reseed_generators(random_);
+}
+
 // Runs the program's body in a fresh module. False with an exception set when it raised.
 bool ProgramRun::execute(const char* module_name) {
   const auto module = py::reinterpret_steal<py::object>(PyModule_New(module_name));
@@ -120,30 +134,33 @@ bool ProgramRun::execute(const char* module_name) {
       PyDict_SetItemString(PyImport_GetModuleDict(), module_name, module.ptr()) != 0) {
     return false;
   }
-  if (!seed_random(job_)) return false;
+  if (!seed_generators()) return false;
   const py::object code = compile();
   if (!code) return false;
   return static_cast<bool>(
       py::reinterpret_steal<py::object>(PyEval_EvalCode(code.ptr(), globals, globals)));
 }
 
+// Nothing, and a report of why, where the program has no such function.
 py::object ProgramRun::find_entry() {
-  const std::string name(request_.entry);
-  PyObject* entry = PyDict_GetItemString(namespace_.ptr(), name.c_str());
-  if (entry == nullptr) {
-    PyErr_Format(PyExc_NameError, "the program defines no '%s'", name.c_str());
-  } else if (!PyCallable_Check(entry)) {
-    PyErr_Format(PyExc_TypeError, "'%s' is not callable", name.c_str());
-    entry = nullptr;
+  const auto name = py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(
+      request_.entry.data(), static_cast<Py_ssize_t>(request_.entry.size()), "replace"));
+  if (!name) throw py::error_already_set();  // no memory
+  PyObject* entry = PyDict_GetItem(namespace_.ptr(), name.ptr());
+  if (entry != nullptr && PyCallable_Check(entry)) {
+    return py::reinterpret_borrow<py::object>(entry);
   }
-  return py::reinterpret_borrow<py::object>(entry);
+  const std::string quoted = "'" + std::string(name) + "'";
+  const std::string fault =
+      entry == nullptr ? "the program defines no " + quoted : quoted + " is not callable";
+  report(reason_of(RecordKind::kLoad, Verdict::kError, "NoEntry", fault));
+  return {};
 }
 
 void ProgramRun::call() {
-  const py::object entry = execute("program") ? find_entry() : py::object();
-  if (!entry) {
+  if (!execute("program")) {
     report_error(RecordKind::kLoad, take_python_error());
-  } else {
+  } else if (const py::object entry = find_entry()) {
     report({RecordKind::kLoad, Verdict::kOk, 0, 0, {}, {}, {}});
     for (const auto arguments : request_.arguments) run_case(entry.ptr(), arguments);
   }
@@ -157,11 +174,13 @@ void ProgramRun::run_case(PyObject* entry, std::string_view arguments) {
     try_case(entry, arguments);
   } catch (...) {  // bad_alloc, or pybind11's errors where Python had no memory
     PyErr_Clear();
-    report({RecordKind::kCase, Verdict::kMemory, 0, 0, "MemoryError", {}, {}});
+    const Verdict verdict = memory_was_refused() ? Verdict::kMemory : Verdict::kError;
+    report({RecordKind::kCase, verdict, 0, 0, "MemoryError", {}, {}});
   }
 }
 
 void ProgramRun::try_case(PyObject* entry, std::string_view arguments) {
+  forget_refused_memory();
   try {
     const py::tuple values = decode_arguments(arguments);
     const auto result =
@@ -169,10 +188,10 @@ void ProgramRun::try_case(PyObject* entry, std::string_view arguments) {
     if (!result) throw PythonRaised();
     report_value(result.ptr());
   } catch (const BadLiteral& bad) {
-    report({RecordKind::kCase, Verdict::kError, 0, 0, "BadArgument", bad.message, {}});
+    report(reason_of(RecordKind::kCase, Verdict::kError, "BadArgument", bad.message));
   } catch (const Unencodable& odd) {
-    const char* type = odd.verdict == Verdict::kError ? "NotPlainValue" : "";
-    report({RecordKind::kCase, odd.verdict, 0, 0, type, odd.message, {}});
+    const char* reason = odd.verdict == Verdict::kError ? "NotPlainValue" : "";
+    report(reason_of(RecordKind::kCase, odd.verdict, reason, odd.message));
   } catch (const PythonRaised&) {
     report_error(RecordKind::kCase, take_python_error());
   }
@@ -214,16 +233,27 @@ void ProgramRun::all() {
 }  // namespace
 
 void prepare_programs() {
+  // It looks once at what each signal does: before a handler of ours is there.
+  py::module_::import("_signal");
   const auto keep = [](const char* module, const char* name) {
     return py::object(py::module_::import(module).attr(name)).release().ptr();
   };
-  g_warm = {keep("random", "seed"), keep("sys", "stdout"), keep("sys", "stderr"),
-            keep("atexit", "_run_exitfuncs"),
-            RandomState(py::module_::import("random").attr("_inst"))};
+  const bool has_threads = py::module_::import("sys").attr("modules").contains("threading");
+  g_warm = {keep("sys", "stdout"), keep("sys", "stderr"), keep("atexit", "_run_exitfuncs"),
+            has_threads ? keep("threading", "_main_thread") : nullptr};
 }
 
-void run_program(const JobHeader& job, const Request& request, RecordWriter& records) {
-  ProgramRun(job, request, records).all();
+void set_thread_id(unsigned long id) {
+  if (g_warm.main_thread == nullptr) return;
+  py::handle(g_warm.main_thread).attr("_native_id") = py::int_(id);
+}
+
+void run_program(const TaskHeader& job, const Request& request, RecordWriter& records,
+                 pid_t owner) {
+  const auto drawn = random_value<std::array<uint64_t, 2>>();
+  turn_heap(drawn[0]);
+  become_replica(job.replica);
+  ProgramRun(job, request, records, owner, drawn[1]).all();
   records.append({RecordKind::kDone, Verdict::kOk, 0, 0, {}, {}, {}});
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "memory_refusals.h"
 #include "utf8_cut.h"
 
 namespace py = pybind11;
@@ -108,7 +109,9 @@ PythonError take_python_error(bool print) {
   PyObject* raised = exception.ptr();
   error.type = type_name(raised);
   error.line = line_of(raised);
-  if (PyErr_GivenExceptionMatches(raised, PyExc_MemoryError)) error.verdict = Verdict::kMemory;
+  if (memory_was_refused() && PyErr_GivenExceptionMatches(raised, PyExc_MemoryError)) {
+    error.verdict = Verdict::kMemory;
+  }
   if (PyErr_GivenExceptionMatches(raised, PyExc_SystemExit)) {
     error.is_exit = true;
     error.exit_status = exit_status_of(raised, print);

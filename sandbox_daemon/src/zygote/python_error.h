@@ -11,7 +11,7 @@ namespace azr {
 inline constexpr const char* kProgramFile = "<program>";
 
 struct PythonError {
-  Verdict verdict = Verdict::kError;  // kMemory for MemoryError
+  Verdict verdict = Verdict::kError;  // kMemory: a MemoryError, and memory was refused
   std::string type;
   std::string message;
   int line = 0;  // 0: none

@@ -1,6 +1,6 @@
 #include "random_state.h"
 
-#include <algorithm>
+#include <string>
 
 namespace py = pybind11;
 
@@ -16,41 +16,62 @@ uint64_t mixed(uint64_t counter) {
   return counter ^ (counter >> 31);
 }
 
-}  // namespace
-
 // RandomObject of CPython's Modules/_randommodule.c, which no header tells.
-struct RandomState::State {
+struct PythonState {
   PyObject head;
-  int index;  // of the next word; kWords: all are used up
+  int index;  // kWords: all are used up
   uint32_t words[kWords];
 };
 
-// Known is what looks as it should with the one state that we can tell: that of a seed.
-RandomState::RandomState(py::handle generator) {
+// mt19937_state of numpy's random/src/mt19937/mt19937.h.
+struct NumpyState {
+  uint32_t words[kWords];
+  int index;
+};
+
+}  // namespace
+
+// A generator is known that looks as it should with the one state that we can tell: that of a seed.
+bool RandomState::holds(py::handle words, int index) const {
+  if (index != *index_) return false;
+  for (int i = 0; i < kWords; ++i) {
+    if (words[py::int_(i)].cast<uint32_t>() != words_[i]) return false;
+  }
+  return true;
+}
+
+RandomState RandomState::of_random(py::handle generator) {
   const auto type = py::module_::import("_random").attr("Random");
   generator.attr("seed")(0);
   const py::tuple expected = generator.attr("getstate")()[py::int_(1)];
-  if (reinterpret_cast<PyTypeObject*>(type.ptr())->tp_basicsize != sizeof(State) ||
+  if (reinterpret_cast<PyTypeObject*>(type.ptr())->tp_basicsize != sizeof(PythonState) ||
       !py::isinstance(generator, type) || expected.size() != kWords + 1) {
-    return;
+    return {};
   }
-  auto* const state = reinterpret_cast<State*>(generator.ptr());
-  const auto is_next = [at = expected.begin()](uint32_t word) mutable {
-    return (*at++).cast<uint32_t>() == word;
-  };
-  if (std::ranges::all_of(state->words, is_next) && expected[kWords].cast<int>() == state->index) {
-    state_ = state;
-  }
+  auto* const state = reinterpret_cast<PythonState*>(generator.ptr());
+  const RandomState found(state->words, &state->index);
+  return found.holds(expected, expected[kWords].cast<int>()) ? found : RandomState();
+}
+
+RandomState RandomState::of_numpy(py::handle bits, py::handle seed) {
+  seed(0);
+  const py::object state = bits.attr("state");
+  if (state["bit_generator"].cast<std::string>() != "MT19937") return {};
+  const auto address = bits.attr("ctypes").attr("state_address").cast<uintptr_t>();
+  auto* const there = reinterpret_cast<NumpyState*>(address);
+  const RandomState found(there->words, &there->index);
+  const py::object expected = state["state"];
+  return found.holds(expected["key"], expected["pos"].cast<int>()) ? found : RandomState();
 }
 
 void RandomState::fill(uint64_t seed) const {
   constexpr uint64_t kStep = 0x9e3779b97f4a7c15;
   for (int i = 0; i < kWords; i += 2) {
     const uint64_t two = mixed(seed += kStep);
-    state_->words[i] = static_cast<uint32_t>(two);
-    state_->words[i + 1] = static_cast<uint32_t>(two >> 32);
+    words_[i] = static_cast<uint32_t>(two);
+    words_[i + 1] = static_cast<uint32_t>(two >> 32);
   }
-  state_->index = kWords;
+  *index_ = kWords;
 }
 
 }  // namespace azr

@@ -62,47 +62,54 @@ struct Interval {
 
 Interval plain(uint32_t first, SyscallAction action) { return {first, {give(action)}, {}}; }
 
-// The leaf of a rule with a test: load the argument, compare, return.
-Interval tested(const SyscallRule& rule) {
-  const ArgumentTest& test = rule.test;
-  Interval interval{rule.number, {load(low_word(test.index))}, {}};
-  auto& code = interval.leaf;
-  const auto end = [&](SyscallAction first, SyscallAction second) {
-    code.push_back(give(first));
-    code.push_back(give(second));
-  };
-  switch (test.kind) {
-    case ArgumentTest::Kind::kOneOf: {
-      auto left = static_cast<uint8_t>(test.values.size());
-      for (const uint32_t value : test.values) code.push_back(jump(BPF_JEQ, value, left--, 0));
-      end(test.otherwise, rule.action);
-      break;
-    }
-    case ArgumentTest::Kind::kNotEqual:
-      code.push_back(jump(BPF_JEQ, test.values[0], 0, 1));
-      end(test.otherwise, rule.action);
-      break;
-    case ArgumentTest::Kind::kMaskZero:
-      code.push_back(jump(BPF_JSET, test.values[0], 0, 1));
-      end(test.otherwise, rule.action);
-      break;
-    case ArgumentTest::Kind::kNull:
-      code.push_back(jump(BPF_JEQ, 0, 0, 2));
-      code.push_back(load(low_word(test.index) + 4));
-      code.push_back(jump(BPF_JEQ, 0, 1, 0));
-      end(test.otherwise, rule.action);
-      break;
-    case ArgumentTest::Kind::kNotInit:
-      code.push_back(jump(BPF_JGE, 2, 0, 1));
-      code.push_back(jump(BPF_JSET, 1u << 31, 0, 1));
-      end(test.otherwise, rule.action);
-      break;
-    default:
-      assert(test.kind == ArgumentTest::Kind::kOwnPid);
-      interval.pid_at.push_back(code.size());
-      code.push_back(jump(BPF_JEQ, 0, 1, 0));
-      end(test.otherwise, rule.action);
+// A jump that goes on at the next instruction when `passes` is how the comparison ends, else passes
+// over it.
+sock_filter must(bool passes, uint16_t test, uint32_t value) {
+  return jump(test, value, passes ? 0 : 1, passes ? 1 : 0);
+}
+
+// The same for whether the value is one of several, or none of them.
+void compare_with_all(std::vector<sock_filter>& code, const ArgumentTest& test) {
+  const bool one_of = test.kind == ArgumentTest::Kind::kOneOf;
+  size_t after = test.values.size() - 1;  // comparisons that follow
+  for (const uint32_t value : test.values) {
+    const auto found = static_cast<uint8_t>(one_of ? after : after + 1);
+    const bool last = after-- == 0;
+    code.push_back(jump(BPF_JEQ, value, found, one_of && last ? 1 : 0));
   }
+}
+
+// One test: it comes to the instruction after it when it passes, else jumps over that one.
+void append_test(Interval& interval, const ArgumentTest& test) {
+  auto& code = interval.leaf;
+  code.push_back(load(low_word(test.index)));
+  switch (test.kind) {
+    case ArgumentTest::Kind::kOneOf:
+    case ArgumentTest::Kind::kNoneOf:
+      return compare_with_all(code, test);
+    case ArgumentTest::Kind::kMaskZero:
+      return code.push_back(must(false, BPF_JSET, test.values[0]));
+    case ArgumentTest::Kind::kMaskSet:
+      return code.push_back(must(true, BPF_JSET, test.values[0]));
+    case ArgumentTest::Kind::kBelow:
+      return code.push_back(must(false, BPF_JGE, test.values[0]));
+    case ArgumentTest::Kind::kNotInit:
+      code.push_back(jump(BPF_JGE, 2, 0, 2));
+      return code.push_back(must(false, BPF_JSET, 1u << 31));
+    case ArgumentTest::Kind::kOwnPid:
+      interval.pid_at.push_back(code.size());
+      return code.push_back(must(true, BPF_JEQ, 0));
+  }
+}
+
+// The leaf of a rule with tests: each is followed by the rule's action.
+Interval tested(const SyscallRule& rule) {
+  Interval interval{rule.number, {}, {}};
+  for (const ArgumentTest& test : rule.any_of) {
+    append_test(interval, test);
+    interval.leaf.push_back(give(rule.action));
+  }
+  interval.leaf.push_back(give(rule.otherwise));
   return interval;
 }
 
@@ -116,8 +123,7 @@ std::vector<Interval> intervals_of(std::vector<SyscallRule> rules, SyscallAction
     if (!same) intervals.push_back(std::move(next));
   };
   for (const auto& rule : rules) {
-    const bool bare = rule.test.kind == ArgumentTest::Kind::kNone;
-    begin_at(bare ? plain(rule.number, rule.action) : tested(rule));
+    begin_at(rule.any_of.empty() ? plain(rule.number, rule.action) : tested(rule));
     begin_at(plain(rule.number + 1, others));
   }
   return intervals;

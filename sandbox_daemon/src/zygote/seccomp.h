@@ -24,20 +24,21 @@ enum class SyscallAction : uint8_t {
   kPretend
 };
 
-// A condition on one argument's low (or, for pointers, whole) value.
+// A condition on the low word of one argument: what the kernel looks at where an argument is an
+// int.
 struct ArgumentTest {
   // kOwnPid: the pid the filter is bound to. kNotInit: a pid above 1, so neither init nor a group.
-  enum class Kind : uint8_t { kNone, kOneOf, kNotEqual, kMaskZero, kNull, kOwnPid, kNotInit };
-  Kind kind = Kind::kNone;
-  uint8_t index = 0;
-  std::vector<uint32_t> values;                    // kOneOf: the values; else values[0]
-  SyscallAction otherwise = SyscallAction::kTrap;  // when the test fails
+  enum class Kind : uint8_t { kOneOf, kNoneOf, kMaskZero, kMaskSet, kBelow, kOwnPid, kNotInit };
+  Kind kind;
+  uint8_t index;
+  std::vector<uint32_t> values = {};  // kOneOf, kNoneOf: all of them; kMask…, kBelow: values[0]
 };
 
 struct SyscallRule {
   uint32_t number;
   SyscallAction action;
-  ArgumentTest test;  // the action holds when the test passes
+  std::vector<ArgumentTest> any_of = {};  // the action holds when one test passes, or there is none
+  SyscallAction otherwise = SyscallAction::kTrap;
 };
 
 struct FilterUse {

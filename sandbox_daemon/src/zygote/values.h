@@ -14,7 +14,7 @@ namespace azr {
 inline constexpr int kMaxDepth =
     64;  // containers within containers; a scalar has depth 0, [] has 1
 
-// A value that has no text: verdict kError with type NotPlainValue, or kOutput for too large or
+// A value that has no text: verdict kError with reason NotPlainValue, or kOutput for too large or
 // deep.
 struct Unencodable {
   Verdict verdict;

@@ -13,13 +13,16 @@
 
 #include "channel.h"
 #include "child.h"
+#include "end_handler.h"
 #include "error.h"
+#include "first_pid.h"
 #include "fork_zygote.h"
 #include "fresh_heaps.h"
 #include "huge_memory.h"
 #include "interpreter.h"
 #include "jail.h"
 #include "lockdown.h"
+#include "memory_refusals.h"
 #include "mounts.h"
 #include "options.h"
 #include "program.h"
@@ -75,13 +78,16 @@ bool take_filter(const Layers& layers) {
 
 // What both kinds of zygote are before they are locked in.
 void warm_up(const Options& options) {
-  ::signal(SIGPIPE, SIG_IGN);
+  begin_process_ids_at_random();
+  for (const int ignored : {SIGPIPE, SIGXFSZ}) ::signal(ignored, SIG_IGN);  // as CPython's own
+  watch_arenas();
   start_interpreter({static_cast<uint32_t>(options.number("--seed", 0, 0, UINT32_MAX)),
                      options.text("--preload", kDefaultPreload), options.text("--path")});
   prepare_programs();
+  forget_refused_memory();
   PyOS_BeforeFork();  // once for all forks: from here on Python runs in children only
   ::malloc_trim(0);   // merges free blocks now, once, rather than in every child
-  fill_heap_holes();
+  make_heaps_fresh();
 }
 
 void check(const Region& region) {
@@ -89,12 +95,13 @@ void check(const Region& region) {
 }
 
 [[noreturn]] void start_forking(const Options& options) {
-  install_refusal_handler();
   warm_up(options);
-  move_to_huge_pages();            // while there is a /proc
+  move_to_huge_pages();  // while there is a /proc
+  begin_mappings_at_any_page();
   const Region region(kRegionFd);  // now: it would have stood between what moves together
   check(region);
   ::close(kRegionFd);
+  const bool sealed = install_end_handler(region, tier_of(options) == Tier::kJail);
   const uint64_t base_bytes = address_space_bytes();
   const Layer oom_score = offer_to_oom_killer();
   const LockdownConfig config = lockdown_config(options);
@@ -103,6 +110,10 @@ void check(const Region& region) {
   SyscallFilter filter(
       program_rules({.writes_by_mount = is_on(layers, "root"), .jail = config.jail}));
   layers.push_back(probe_filter(filter));
+  if (layers.back().on) {
+    prove_end_handler(filter, region, config.jail);
+    layers.back().why += sealed ? "; handler sealed" : "; handler not sealed (Linux 6.10)";
+  }
   layers.push_back(probe_limits());
   layers.push_back(oom_score);
   const bool inherited = !config.jail && take_filter(layers);
@@ -138,11 +149,11 @@ void check(const Region& region) {
   layers.push_back(oom_score);
   SyscallFilter own(supervisor_rules(), SyscallAction::kTrace);
   if (!own.install(::getpid())) throw StartError("rewind: the kernel refuses a filter");
-  RewindZygote zygote({.proc = proc.get(),
-                       .region = &region,
-                       .filter = &filter,
-                       .stack = stack,
-                       .paranoid = options.has("--paranoid")});
+  RewindZygote& zygote = RewindZygote::make({.proc = proc.get(),
+                                             .region = &region,
+                                             .filter = &filter,
+                                             .stack = stack,
+                                             .paranoid = options.has("--paranoid")});
   layers.push_back(
       {"rewind", true, "a snapshot of " + std::to_string(zygote.saved_pages()) + " pages"});
   send_message(kControlFd, MessageType::kReady, serialize_layers(layers), {});

@@ -15,7 +15,9 @@ from . import (
     persistence,
     process,
     raising,
+    sharing,
     time,
+    verdicts,
 )
 from .attack import PLACES, Attack
 
@@ -33,6 +35,8 @@ FAMILIES: dict[str, dict[str, Attack]] = {
     "raising": raising.ATTACKS,
     "forging": forging.ATTACKS,
     "disguises": disguises.ATTACKS,
+    "sharing": sharing.ATTACKS,
+    "verdicts": verdicts.ATTACKS,
 }
 ATTACKS: dict[str, Attack] = {
     f"{family}/{name}": attack

@@ -19,7 +19,7 @@ class Attack:
     program: str
     verdicts: tuple[str, ...]
     value: str | None = None  # the canonical text of what it returns
-    types: tuple[str | None, ...] | None = None  # of the exception
+    types: tuple[str | None, ...] | None = None  # of the exception, or the daemon's reason
     syscalls: tuple[str | None, ...] | None = None  # None: all signals were blocked
     signal: int | None = None
     script: bool = False  # RUN it; otherwise CALL its function f

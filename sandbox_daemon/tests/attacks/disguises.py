@@ -54,9 +54,9 @@ ATTACKS: dict[str, Attack] = {
     "coroutine": error("async def f(): return 42", "NotPlainValue"),
     "proxy": error("import types\ndef f(): return types.MappingProxyType({})", "NotPlainValue"),
     "entry_is_a_class": error("class f: pass", "NotPlainValue"),
-    "entry_is_no_function": error("f = 42", "TypeError"),
-    "entry_is_missing": error("g = 42", "NameError"),
-    "entry_from_getattr": error("def __getattr__(name): return lambda: 42", "NameError"),
+    "entry_is_no_function": error("f = 42", "NoEntry"),
+    "entry_is_missing": error("g = 42", "NoEntry"),
+    "entry_from_getattr": error("def __getattr__(name): return lambda: 42", "NoEntry"),
     "length_forged_in_memory": any_of(
         """
         import ctypes

@@ -1,9 +1,10 @@
 """Serve SandboxFusion's `POST /run_code` over HTTP, for clients that speak it, such as verl.
 
-Runs Python scripts without files; other languages, `files` and `fetch_files` are answered
-SandboxError with the name of what is not served. GET /v1/ping is the health check. A request may
-ask for less than --timeout and --memory, not for more. Who can reach HOST:PORT can run programs:
-there is no password. Ctrl-C or SIGTERM answers what was accepted, a second one ends it at once.
+Runs Python scripts; other languages, `files` and `fetch_files` are answered SandboxError with the
+name of what is not served. GET /v1/ping is the health check. A request may ask for less than
+--timeout and --memory, not for more. Who can reach HOST:PORT can run programs: there is no
+password. A request must be whole within 30 s. Ctrl-C or SIGTERM answers what was accepted, a second
+one ends it at once.
 
   azr-fast sandbox gateway --http 127.0.0.1:8080
   SANDBOX_FUSION_ENDPOINT=http://127.0.0.1:8080 python train.py   # uses sandbox-fusion
@@ -12,17 +13,24 @@ there is no password. Ctrl-C or SIGTERM answers what was accepted, a second one 
 from __future__ import annotations
 
 import argparse
+import resource
 import signal
 import socket
 from typing import NamedTuple
 
-from azr_fast.cli.sandbox.options import add_daemon_options, add_limit_options, limits_of, opened
+from azr_fast.cli.sandbox.options import (
+    add_daemon_options,
+    add_limit_options,
+    add_tier_option,
+    limits_of,
+    opened,
+)
 from azr_fast.cli.stop import stop_on_signals
 from azr_fast.errors import UserError
 from azr_fast.threads import usable_cores
 
 _BACKLOG = 1024
-_MOST_IN_FLIGHT = 1000
+_MOST_AT_ONCE = 1000
 
 
 class Address(NamedTuple):
@@ -44,11 +52,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--in-flight",
         metavar="N",
-        type=in_flight,
+        type=count,
         default=4 * usable_cores(),
         help="programs handed to the sandbox at once, others wait (default: 4 per core)",
     )
+    parser.add_argument(
+        "--per-client",
+        metavar="N",
+        type=count,
+        default=500,
+        help="connections of one address; one more ends the oldest that has not sent its whole "
+        "request, or is answered 503 (default: %(default)s)",
+    )
     add_limit_options(parser, timeout="60000", memory="1G", output="1M")
+    add_tier_option(parser)
     add_daemon_options(parser)
     parser.set_defaults(run=serve)
 
@@ -58,8 +75,10 @@ def serve(space: argparse.Namespace) -> int:
     from azr_fast.sandbox.gateway import application, make_server  # the extra `gateway`
 
     most = limits_of(space)
-    with _listener(space.http) as listener, opened(space) as client:
-        server = make_server(application(client.path, most, space.in_flight), most)
+    _raise_descriptor_limit()
+    with _listener(space.http) as listener, opened(space, jails=2 * usable_cores()) as client:
+        app = application(client.path, most, space.in_flight, space.tier)
+        server = make_server(app, most, space.per_client)
 
         def stop() -> None:
             server.should_exit = True
@@ -80,11 +99,17 @@ def address(text: str) -> Address:
     return Address(host.removeprefix("[").removesuffix("]"), int(port))
 
 
-def in_flight(text: str) -> int:
+def count(text: str) -> int:
     """How many at once."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_IN_FLIGHT):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {_MOST_IN_FLIGHT}")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_AT_ONCE):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {_MOST_AT_ONCE}")
     return int(text)
+
+
+def _raise_descriptor_limit() -> None:
+    """Each connection is a descriptor: as many as may be had without asking anybody."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _listener(at: Address) -> socket.socket:

@@ -14,7 +14,7 @@ import redis
 from azr_fast.errors import UserError
 from azr_fast.sandbox.client import Client, SandboxLost
 from azr_fast.sandbox.launcher import LEVELS, open_client
-from azr_fast.sandbox.messages import LARGEST_WORD, Limits
+from azr_fast.sandbox.messages import LARGEST_WORD, TIERS, Limits
 
 STDIN = Path("-")
 _LONGEST_MS = 3_600_000  # as the daemon
@@ -36,6 +36,16 @@ def add_daemon_options(parser: argparse.ArgumentParser) -> None:
         choices=LEVELS[1:],
         default="seccomp",
         help="refuse a sandbox that isolates less (default: %(default)s)",
+    )
+
+
+def add_tier_option(parser: argparse.ArgumentParser) -> None:
+    """--tier."""
+    parser.add_argument(
+        "--tier",
+        choices=TIERS,
+        default="",
+        help="the least isolation that will do (default: the fastest that the program can do with)",
     )
 
 
@@ -92,10 +102,11 @@ def limits_of(space: argparse.Namespace) -> Limits:
 
 
 @contextmanager
-def opened(space: argparse.Namespace, zygotes: int = 0) -> Iterator[Client]:
+def opened(space: argparse.Namespace, zygotes: int = 0, jails: int = 0) -> Iterator[Client]:
     """A client of the daemon at --socket, or of one that ends with the context."""
+    limits = limits_of(space)
     try:
-        with open_client(space.socket, limits_of(space), space.require, zygotes) as client:
+        with open_client(space.socket, limits, space.require, zygotes, jails=jails) as client:
             yield client
     except SandboxLost as error:
         raise UserError(f"{error}: start it again") from error

@@ -2,7 +2,8 @@
 
 Its stdout and stderr are passed on as they are; the last line on stderr is the verdict. The exit
 status is the script's; 124 when its time was up, 128 and the signal when it was killed (159: for
-a forbidden system call), 2 when it could not be run.
+a forbidden system call), 2 when it could not be run. A script that makes threads, processes, Unix
+sockets or files is run in a jail, where files go below /tmp, if this machine can have one.
 
   azr-fast sandbox run script.py
   azr-fast sandbox run script.py --stdin input.txt --timeout 500 --memory 64M
@@ -19,6 +20,7 @@ from azr_fast.cli.sandbox.options import (
     STDIN,
     add_daemon_options,
     add_limit_options,
+    add_tier_option,
     opened,
     read_bytes,
     read_source,
@@ -38,6 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--stdin", metavar="FILE", type=Path, help="what it reads; - for our stdin (default: empty)"
     )
     add_limit_options(parser, timeout="2000", memory="512M", output="1M")
+    add_tier_option(parser)
     add_daemon_options(parser)
     parser.set_defaults(run=run_script)
 
@@ -48,8 +51,8 @@ def run_script(space: argparse.Namespace) -> int:
         raise UserError("FILE and --stdin are both -: only one of them can be our stdin")
     script = read_source(space.file)
     stdin = read_bytes(space.stdin) if space.stdin else b""
-    with opened(space, zygotes=1) as client:
-        reply = client.run(script, stdin)
+    with opened(space, zygotes=1, jails=1) as client:
+        reply = client.run(script, stdin, tier=space.tier)
     sys.stdout.buffer.write(reply.stdout or b"")
     pass_on(reply, verdict_too=True)
     return exit_status(reply)

@@ -9,7 +9,7 @@ from azr_fast.sandbox.messages import CallReply, Result, RunReply
 
 def describe(outcome: RunReply | CallReply | Result) -> str:
     """A verdict with what is known about it, on one line."""
-    parts = [outcome.verdict, outcome.type, outcome.message]
+    parts = [outcome.verdict, outcome.type, outcome.reason, outcome.message]
     if outcome.line:
         parts.append(f"line {outcome.line}")
     if not isinstance(outcome, Result) and outcome.syscall:
@@ -25,6 +25,7 @@ def usage(reply: RunReply | CallReply) -> str:
     used = (
         (reply.cpu_us, 1000, "ms cpu"),
         (reply.wall_us, 1000, "ms"),
+        (reply.lost_us or None, 1000, "ms of it lost"),
         (reply.max_rss_kib, 1024, "MiB"),
     )
     return ", ".join(f"{n / unit:.1f} {name}" for n, unit, name in used if n is not None)

@@ -11,7 +11,8 @@ from azr_fast.sandbox import values
 from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.messages import CallReply, Result
 
-# Codes of ours for what the daemon reports as a type of the verdict `error`.
+# Codes of ours for the daemon's own reasons of the verdict `error`: a class of a program may have
+# the same name.
 _ERROR_CODES = {"NotPlainValue": "not_plain", "BadArgument": "bad_input"}
 
 
@@ -57,8 +58,8 @@ def check_length(canonical: str, limit: int) -> None:
 
 def _failure(outcome: CallReply | Result) -> Failed:
     code = outcome.verdict
-    if code == "error" and outcome.type is not None:
-        code = _ERROR_CODES.get(outcome.type, code)
+    if code == "error" and outcome.reason is not None:
+        code = _ERROR_CODES.get(outcome.reason, code)
     where = f" (line {outcome.line})" if outcome.line else ""
-    told = [part for part in (outcome.type, outcome.message) if part]
+    told = [part for part in (outcome.type, outcome.reason, outcome.message) if part]
     return Failed(code, ": ".join(told) + where)

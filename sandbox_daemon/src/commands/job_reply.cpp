@@ -1,9 +1,9 @@
-#include "job_reply.h"
-
-#include "resp_writer.h"
+#include "commands/job_reply.h"
 
 namespace azr {
 namespace {
+
+constexpr size_t kReplyBytes = 512, kCaseBytes = 128;  // of one with short values
 
 std::optional<int64_t> if_nonzero(int64_t value) {
   return value == 0 ? std::nullopt : std::optional(value);
@@ -16,47 +16,54 @@ void write_usage(RespWriter& out, const Outcome& outcome) {
   out.field("faults", std::optional(outcome.faults));
 }
 
-// 8 pairs.
-void write_ending(RespWriter& out, const Outcome& outcome) {
+// 9 pairs.
+void write_ending(RespWriter& out, Outcome& outcome) {
   out.field("verdict", verdict_name(outcome.verdict));
   out.text_or_null("type", outcome.type);
+  out.text_or_null("reason", outcome.reason);
   out.text_or_null("message", outcome.message);
   out.field("line", if_nonzero(outcome.line));
   out.text_or_null("syscall", outcome.syscall);
   out.field("signal", if_nonzero(outcome.signal));
-  out.field("stdout", std::string_view(outcome.out));
-  out.field("stderr", std::string_view(outcome.err));
+  out.long_field("stdout", std::move(outcome.out));
+  out.long_field("stderr", std::move(outcome.err));
 }
 
-void write_case(RespWriter& out, const CaseResult& result) {
-  out.map(5);
+void write_case(RespWriter& out, CaseResult& result) {
+  out.map(6);
   out.field("verdict", verdict_name(result.verdict));
-  out.field("value", result.value ? std::optional<std::string_view>(*result.value) : std::nullopt);
+  if (result.value) {
+    out.long_field("value", std::move(*result.value));
+  } else {
+    out.text_or_null("value", "");
+  }
   out.text_or_null("type", result.type);
+  out.text_or_null("reason", result.reason);
   out.text_or_null("message", result.message);
   out.field("line", if_nonzero(result.line));
 }
 
-void write_replicas(RespWriter& out, const JobResult& result) {
+void write_replicas(RespWriter& out, JobResult& result) {
   out.bulk("replicas");
   if (result.replicas.empty()) return out.null();
   out.array(result.replicas.size());
-  for (const auto& texts : result.replicas) {
+  for (auto& texts : result.replicas) {
     out.array(texts.size());
-    for (const auto& text : texts) out.bulk(text);
+    for (std::string& text : texts) out.long_bulk(std::move(text));
   }
 }
 
 }  // namespace
 
-std::string job_reply(const JobSpec& spec, const JobResult& result, int version) {
-  RespWriter out(version);
-  const Outcome& outcome = result.outcome;
-  const bool call = spec.kind == JobKind::kCall;
-  out.map(call ? 15 : 14);
+Reply job_reply(JobKind kind, JobResult result, int version) {
+  RespWriter out(version, kReplyBytes + kCaseBytes * result.outcome.cases.size());
+  Outcome& outcome = result.outcome;
+  const bool call = kind == JobKind::kCall;
+  out.map(call ? 17 : 16);
   write_ending(out, outcome);
   write_usage(out, outcome);
   out.field("tier", tier_name(result.tier));
+  out.field("lost_us", std::optional(result.lost_us));
   if (!call) {
     out.field("exit", outcome.exit ? std::optional<int64_t>(*outcome.exit) : std::nullopt);
     return out.take();
@@ -64,7 +71,7 @@ std::string job_reply(const JobSpec& spec, const JobResult& result, int version)
   write_replicas(out, result);
   out.bulk("results");
   out.array(outcome.cases.size());
-  for (const auto& one : outcome.cases) write_case(out, one);
+  for (CaseResult& one : outcome.cases) write_case(out, one);
   return out.take();
 }
 

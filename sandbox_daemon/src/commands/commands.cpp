@@ -1,23 +1,29 @@
-#include "commands.h"
+#include "commands/commands.h"
 
 #include <fnmatch.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 
-#include "call_command.h"
-#include "info.h"
-#include "resp_writer.h"
-#include "settings.h"
+#include "broker/settings.h"
+#include "commands/call_command.h"
+#include "commands/info.h"
+#include "commands/job_reply.h"
+#include "resp/resp_writer.h"
 
 namespace azr {
 namespace {
 
+// What a command that is no job may have: it can ask for many names at once, but needs no long
+// text.
+constexpr RequestBounds kSmall{1024, 128u << 10};
+constexpr size_t kMaxClientName = 256;
+constexpr size_t kMaxPattern = 64;
+
 struct Context {
   Broker& broker;
   Client& client;
-  const Command& words;
+  Command& words;
   RespWriter out{client.version};
 
   void answer() { client.reply(out.take()); }
@@ -28,6 +34,7 @@ struct CommandEntry {
   int arity;  // as in Redis: negative means at least
   std::string_view summary;
   void (*run)(Context&);
+  RequestBounds bounds = kSmall;
 };
 
 void ping(Context& c) {
@@ -39,13 +46,21 @@ void ping(Context& c) {
   c.answer();
 }
 
+void set_name(Context& c, std::string& name) {
+  if (name.size() > kMaxClientName) {
+    throw CommandError{"ERR a client's name has at most " + std::to_string(kMaxClientName) +
+                       " bytes"};
+  }
+  c.client.name = std::move(name);
+}
+
 // HELLO [protover [AUTH user password] [SETNAME name]]
 void read_hello_options(Context& c) {
   for (size_t i = 2; i < c.words.size(); i += 2) {
     if (upper(c.words[i]) != "SETNAME" || i + 1 == c.words.size()) {
-      throw CommandError{"ERR unknown option '" + c.words[i] + "' of HELLO"};
+      throw CommandError{"ERR unknown option '" + shown(c.words[i]) + "' of HELLO"};
     }
-    c.client.name = c.words[i + 1];
+    set_name(c, c.words[i + 1]);
   }
 }
 
@@ -76,15 +91,28 @@ void info(Context& c) {
 }
 
 void call(Context& c) {
-  c.broker.submit(c.client, parse_call(c.words, c.broker.config().limits, c.broker.pools()));
+  const Broker& broker = c.broker;
+  c.broker.submit(c.client, parse_call(std::move(c.words), broker.config().rules, broker.pools()),
+                  job_reply);
 }
 
 void run(Context& c) {
-  c.broker.submit(c.client, parse_run(c.words, c.broker.config().limits, c.broker.pools()));
+  const Broker& broker = c.broker;
+  c.broker.submit(c.client, parse_run(std::move(c.words), broker.config().rules, broker.pools()),
+                  job_reply);
+}
+
+// What concerns everybody is not for the members of --group.
+void expect_owner(const Context& c) {
+  if (c.client.is_owner()) return;
+  throw CommandError{"NOPERM this command is for the daemon's own user and root"};
 }
 
 // As in Redis, success has no reply: the connection ends with the daemon.
-void shutdown(Context& c) { c.broker.drain(); }
+void shutdown(Context& c) {
+  expect_owner(c);
+  c.broker.drain();
+}
 
 void quit(Context& c) {
   c.out.simple("OK");
@@ -99,13 +127,13 @@ void client(Context& c) {
   } else if (what == "GETNAME") {
     c.out.bulk(c.client.name);
   } else if (what == "SETNAME" && c.words.size() == 3) {
-    c.client.name = c.words[2];
+    set_name(c, c.words[2]);
     c.out.simple("OK");
   } else if (what == "SETINFO" && c.words.size() == 4) {
     c.out.simple("OK");
   } else {
-    throw CommandError{"ERR unknown subcommand or wrong number of words for 'client|" + c.words[1] +
-                       "'"};
+    throw CommandError{"ERR unknown subcommand or wrong number of words for 'client|" +
+                       shown(c.words[1]) + "'"};
   }
   c.answer();
 }
@@ -117,9 +145,13 @@ constexpr std::pair<std::string_view, std::string_view> kRedisSettings[] = {{"sa
                                                                             {"appendonly", "no"}};
 
 void config(Context& c) {
+  expect_owner(c);
   if (upper(c.words[1]) != "GET" || c.words.size() != 3) {
     throw CommandError{
         "ERR only CONFIG GET pattern is known: settings change by --config and SIGHUP"};
+  }
+  if (c.words[2].size() > kMaxPattern) {
+    throw CommandError{"ERR a pattern has at most " + std::to_string(kMaxPattern) + " bytes"};
   }
   std::vector<std::pair<std::string_view, std::string>> matching;
   const auto add = [&](std::string_view name, std::string value) {
@@ -144,8 +176,8 @@ constexpr CommandEntry kCommands[] = {
     {"ECHO", 2, "ECHO message", echo},
     {"HELLO", -1, "HELLO [2|3 [SETNAME name]]", hello},
     {"INFO", -1, "INFO [server|security|clients|zygotes|stats|rewind|latency]", info},
-    {"CALL", -4, "CALL program entry ncases args... [option value]...", call},
-    {"RUN", -2, "RUN script [option value]...", run},
+    {"CALL", -4, "CALL program entry ncases args... [option value]...", call, RespParser::kMost},
+    {"RUN", -2, "RUN script [option value]...", run, RespParser::kMost},
     {"CLIENT", -2, "CLIENT ID|GETNAME|SETNAME name|SETINFO name value", client},
     {"COMMAND", -1, "COMMAND [DOCS [name...]|INFO [name...]|COUNT]", command},
     {"CONFIG", -3, "CONFIG GET pattern", config},
@@ -214,22 +246,25 @@ void command(Context& c) {
   } else if (what == "COUNT") {
     c.out.integer(std::size(kCommands));
   } else {
-    throw CommandError{"ERR unknown subcommand 'command|" + c.words[1] + "'"};
+    throw CommandError{"ERR unknown subcommand 'command|" + shown(c.words[1]) + "'"};
   }
   c.answer();
 }
 
 const CommandEntry& find_command(const Command& words) {
   const CommandEntry* entry = find_entry(words[0]);
-  if (entry == nullptr) throw CommandError{"ERR unknown command '" + words[0].substr(0, 128) + "'"};
+  if (entry == nullptr) throw CommandError{"ERR unknown command '" + shown(words[0]) + "'"};
   const auto count = static_cast<int>(words.size());
   if (entry->arity >= 0 ? count == entry->arity : count >= -entry->arity) return *entry;
   throw CommandError{"ERR wrong number of arguments for '" + lower(entry->name) + "' command"};
 }
 
-}  // namespace
+RequestBounds bounds_of(std::string_view name) {
+  const CommandEntry* entry = find_entry(name);
+  return entry == nullptr ? kSmall : entry->bounds;
+}
 
-void run_command(Broker& broker, Client& client, const Command& words) {
+void run_command(Broker& broker, Client& client, Command words) {
   Context context{broker, client, words};
   try {
     find_command(words).run(context);
@@ -239,5 +274,9 @@ void run_command(Broker& broker, Client& client, const Command& words) {
     client.reply(out.take());
   }
 }
+
+}  // namespace
+
+CommandSet commands() { return {bounds_of, run_command}; }
 
 }  // namespace azr

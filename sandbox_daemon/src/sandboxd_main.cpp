@@ -1,4 +1,5 @@
 // azr-sandboxd: runs untrusted Python programs for clients on a Unix socket.
+#include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -11,11 +12,12 @@
 #include <string_view>
 #include <utility>
 
-#include "broker.h"
-#include "check.h"
-#include "error.h"
-#include "options.h"
-#include "settings.h"
+#include "broker/broker.h"
+#include "broker/check.h"
+#include "broker/settings.h"
+#include "commands/commands.h"
+#include "shared/error.h"
+#include "shared/options.h"
 
 namespace azr {
 namespace {
@@ -26,6 +28,7 @@ constexpr std::string_view kHelp =
 
 constexpr std::pair<std::string_view, std::string_view> kOtherOptions[] = {
     {"config FILE", "lines of `option value`, without the dashes; options here win"},
+    {"jail-optional", "serve without jails where there can be none"},
     {"parent-death", "end when the process that started this one ends"},
     {"paranoid",
      "compare all of a rewound process with its snapshot after every program: for tests"},
@@ -68,6 +71,14 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Long requests and replies come and go: giving their pages back to the kernel and asking for
+// others takes milliseconds, in which nobody is served.
+void keep_freed_memory() {
+  constexpr int kKept = 64 << 20;
+  ::mallopt(M_MMAP_THRESHOLD, kKept);
+  ::mallopt(M_TRIM_THRESHOLD, kKept);
+}
+
 struct SchedulingAttributes {  // struct sched_attr (sched_setattr(2)), as it was at first
   uint32_t size, policy;
   uint64_t flags;
@@ -91,28 +102,31 @@ void take_short_turns() {
 
 int check(BrokerConfig config) {
   const Level wanted = config.require;
-  const Layers layers = Broker(std::move(config)).check();
+  const Layers layers = Broker(std::move(config), commands()).check();
   std::fputs(check_report(layers).c_str(), stdout);
   return level_of(layers) >= wanted ? 0 : 2;
 }
 
 int run(int argc, char** argv) {
   const pid_t parent = ::getppid();  // first of all: it may be about to die
-  const Options options(argc, argv,
-                        {"--check", "--paranoid", "--parent-death", "--version", "--help"},
-                        valued_options());
+  const Options options(
+      argc, argv,
+      {"--check", "--jail-optional", "--paranoid", "--parent-death", "--version", "--help"},
+      valued_options());
   if (options.has("--help")) return std::fputs(help().c_str(), stdout), 0;
   if (options.has("--version")) return std::puts("azr-sandboxd " AZR_VERSION), 0;
   BrokerConfig config = load_config(options);
   config.zygote_executable = zygote_executable();
   config.paranoid = options.has("--paranoid");
+  config.jail_optional = options.has("--jail-optional");
   if (options.has("--check")) return check(std::move(config));
   if (options.has("--parent-death")) config.end_with = parent;
   raise_descriptor_limit();
   take_short_turns();
+  keep_freed_memory();
   Broker::Reread reread;
   if (options.has("--config")) reread = [&options] { return load_config(options); };
-  Broker(std::move(config), std::move(reread)).serve();
+  Broker(std::move(config), commands(), std::move(reread)).serve();
   return 0;
 }
 

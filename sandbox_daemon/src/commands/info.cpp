@@ -1,9 +1,9 @@
-#include "info.h"
+#include "commands/info.h"
 
 #include <unistd.h>
 
-#include "broker.h"
-#include "call_command.h"
+#include "broker/broker.h"
+#include "commands/call_command.h"
 
 namespace azr {
 namespace {
@@ -59,7 +59,7 @@ std::string zygotes_section(const Broker& broker) {
     line(out, "zygote" + std::to_string(i),
          "pool=" + pool.name + ",tier=" + std::string(tier_name(pool.tier)) +
              ",pid=" + std::to_string(zygote.pid()) + ",state=" + std::string(zygote.state_name()) +
-             ",programs=" + std::to_string(zygote.jobs()) +
+             ",programs=" + std::to_string(zygote.programs()) +
              ",restarts=" + std::to_string(zygote.restarts()));
   }
   return out;
@@ -121,6 +121,8 @@ std::string latency_section(const Broker& broker) {
   std::string out = "# Latency\r\n";
   histogram_lines(out, "job_us", broker.stats().job_time);
   histogram_lines(out, "queue_us", broker.stats().queue_time);
+  histogram_lines(out, "lost_us", broker.stats().lost_time);
+  histogram_lines(out, "turn_us", broker.stats().turn_time);
   return out;
 }
 
@@ -134,7 +136,7 @@ constexpr std::pair<std::string_view, std::string (*)(const Broker&)> kSections[
 
 std::string info_text(const Broker& broker, std::string_view section) {
   const std::string wanted = upper(section);
-  const bool every = wanted.empty() || wanted == "ALL" || wanted == "DEFAULT";
+  const bool every = section.empty() || wanted == "ALL" || wanted == "DEFAULT";
   std::string out;
   for (const auto& [name, write] : kSections) {
     if (!every && wanted != name) continue;

@@ -5,33 +5,42 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace azr {
 
+// In pieces, so that a long text in it need not be copied.
+using Reply = std::vector<std::string>;
+
 class RespWriter {
  public:
-  explicit RespWriter(int version) : version_(version) {}
+  // `bytes`: about how long the reply will be, without long texts.
+  explicit RespWriter(int version, size_t bytes = 0) : version_(version) { out_.reserve(bytes); }
 
   void simple(std::string_view text) { line('+', text); }
   void error(std::string_view text);  // one line: line ends become spaces
   void bulk(std::string_view text);
-  void integer(int64_t value) { line(':', std::to_string(value)); }
+  void long_bulk(std::string text);  // which is taken over rather than copied
+  void integer(int64_t value) { number(':', value); }
   void null() { out_ += version_ >= 3 ? "_\r\n" : "$-1\r\n"; }
-  void array(size_t items) { line('*', std::to_string(items)); }
+  void array(size_t items) { number('*', static_cast<int64_t>(items)); }
   void map(size_t pairs);
 
   // A pair of a map; an absent value is null.
   void field(std::string_view name, std::optional<std::string_view> value);
   void field(std::string_view name, std::optional<int64_t> value);
+  void long_field(std::string_view name, std::string value);
   void text_or_null(std::string_view name, std::string_view value);  // empty: null
 
-  std::string take() { return std::move(out_); }
+  Reply take();
 
  private:
   void line(char type, std::string_view text);
+  void number(char type, int64_t value);
 
   int version_;
-  std::string out_;
+  Reply done_;       // before `out_`
+  std::string out_;  // what is being written
 };
 
 }  // namespace azr
