@@ -1,0 +1,1 @@
+"""Reinforcement learning in which a language model poses its own problems and solves them."""
