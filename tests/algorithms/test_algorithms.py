@@ -4,6 +4,7 @@ import json
 import math
 from collections import defaultdict
 from statistics import fmean, pstdev
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,16 @@ BATCHES = st.lists(
     ),
     max_size=24,
 )
+
+
+@pytest.mark.parametrize(
+    "estimator", get_args(AdvantageConfig.model_fields["estimator"].annotation)
+)
+def test_every_estimator_that_the_config_offers_takes_a_batch_of_anything(estimator):
+    algorithm = open_algorithm(AdvantageConfig(estimator=estimator))
+    assert algorithm.advantages([]) == []
+    batch = [solve("x", 1.0), solve("x", 0.0), proposal(1, 2.0)]
+    assert len(algorithm.advantages(batch)) == 3
 
 
 def test_a_baseline_per_task_is_scaled_by_type_and_role():

@@ -2,7 +2,6 @@
 the output is full of nan before the call."""
 
 import math
-import typing
 from collections import defaultdict
 from dataclasses import asdict
 from fractions import Fraction
@@ -10,7 +9,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from azr_fast.config.schema import AdvantageConfig
+from azr_fast.algorithms import GROUPED
 from azr_fast.ops.group_advantage import ESTIMATORS, cpu_launch, group_advantage, torch_launch
 
 KERNEL = "azr_fast.triton_kernels.group_advantage"
@@ -158,12 +157,8 @@ def test_two_runs_are_bitwise_equal(advantages, generator):
     assert torch.equal(advantages(*case, "trr++", True), advantages(*case, "trr++", True))
 
 
-OFFERED = typing.get_args(AdvantageConfig.model_fields["estimator"].annotation)
-
-
-def test_every_estimator_of_the_trainer_is_there():
-    assert OFFERED
-    assert set(OFFERED) <= set(ESTIMATORS)
+def test_every_arithmetic_of_an_algorithm_is_there():
+    assert {algorithm.arithmetic for algorithm in GROUPED.values()} == set(ESTIMATORS)
 
 
 def test_no_sequences_and_no_tokens():
