@@ -133,10 +133,10 @@ def test_a_game_that_lacks_a_method_cannot_be_opened():
         Half()
 
 
-def test_it_plays_trains_and_reports(azr_fast, tmp_path, model_name):
+def test_it_plays_trains_and_reports(azr_fast, tmp_path, tiny_chat_model):
     run = tmp_path / "runs" / "words"
     keys = {
-        "preset": "words", "model.name": model_name, "model.dtype": "float32", "run.name": "words",
+        "preset": "words", "model.name": tiny_chat_model, "model.dtype": "float32", "run.name": "words",
         "run.steps": 2, "play.proposals": 6, "play.solves": 4, "play.price_samples": 3,
         "seeding.tasks": 0, "rollout.engine": "transformers", "rollout.max_prompt_tokens": 128,
         "rollout.max_new_tokens": 16, "update.pack_tokens": 512,
