@@ -9,7 +9,7 @@ from azr_fast.types import Episode, Role
 
 
 class Algorithm(Protocol):
-    """From the rewards of a step to one number per episode. Its class is its definition.
+    """An algorithm turns the rewards of a step into one number per episode.
 
     Whoever names this class as a base inherits that nothing is remembered between steps.
     """

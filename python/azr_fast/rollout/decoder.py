@@ -100,7 +100,7 @@ class Decoder:
             self._changed.set()
 
     async def _decode_while(self, play: Coroutine[Any, Any, T]) -> T:
-        """Both to the end of `play`, or to the first exception of either."""
+        """Run both until `play` ends, or until the first exception of either."""
         await _end_others()  # of a play that an interrupt tore apart
         self._open = 0
         self._waiting: dict[tuple[int, ...], asyncio.Future[Completion]] = {}

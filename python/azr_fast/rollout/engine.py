@@ -33,8 +33,8 @@ class Completion:
 
     id: tuple[int, ...]
     token_ids: tuple[int, ...]  # sampled tokens; the end token is included when it was sampled
-    # Of token_ids, under the distribution they were sampled from: temperature and nucleus applied.
-    # At temperature 0, of the distribution at temperature 1.
+    # They are of token_ids, under the distribution that was sampled from: after temperature and
+    # nucleus. At temperature 0 both count as 1.
     logprobs: tuple[float, ...]
     stop: Stop
 

@@ -83,7 +83,7 @@ class _Probe:
 
     @property
     def turn_head(self) -> str:
-        """From the end of a user's message to the answer."""
+        """The text between a user's message and the answer."""
         return self.history.partition(ASK)[2].partition(SAY)[0]
 
     @cached_property
@@ -94,7 +94,7 @@ class _Probe:
 
     @cached_property
     def between(self) -> str:
-        """From the end of an answer to the text of the user's next message."""
+        """The text between an answer and the user's next message."""
         return self.history.partition(SAY)[2].partition(NEXT)[0]
 
     @cached_property

@@ -145,7 +145,7 @@ class Renderer:
 
 
 def _first_ids(tokenizer: Any) -> list[int]:
-    """What the tokenizer puts before a text that no template has written, its bos say."""
+    """The ids that the tokenizer puts before a text which no template has written, such as bos."""
     whole = list(tokenizer("x").input_ids)
     (first, *_) = tokenizer("x", add_special_tokens=False).input_ids
     return whole[: whole.index(first)]

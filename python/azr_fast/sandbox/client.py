@@ -125,7 +125,7 @@ class AsyncClient:
         isolate: bool = False,
         tier: str = "",
     ) -> CallReply:
-        """As `Client.call`, with the limits of this client."""
+        """Do what `Client.call` does, with the limits of this client."""
         modes: dict[str, Any] = {"replicas": replicas, "isolate": isolate, "tier": tier}
         words = call_words(program, entry, arguments, self._most, **modes)
         return call_reply(await self._ask(words))

@@ -39,7 +39,7 @@ _ORDER = 'ALTER TABLE tasks ADD COLUMN "order" INTEGER NOT NULL DEFAULT 1'
 
 
 class TaskBuffer:
-    """Task windows over one SQLite file. One thread writes; any thread may ask `known`."""
+    """Task windows over one SQLite file. It belongs to the thread that opened it."""
 
     def __init__(self, path: Path | str, capacity: int) -> None:
         assert capacity > 0

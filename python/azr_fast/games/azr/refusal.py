@@ -1,4 +1,4 @@
-"""Why an answer did not pass. Raised where it is found, made a Judgement in one place (game.py)."""
+"""Why an answer did not pass. Raised where it is found, made a Verdict in one place (game.py)."""
 
 from __future__ import annotations
 
