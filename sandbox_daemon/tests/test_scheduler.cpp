@@ -1,90 +1,12 @@
 // Jobs wait for workers, and each goes where it is served first.
-#include <thread>
-
-#include "broker/job.h"
-#include "broker/scheduler.h"
 #include "commands/call_command.h"
 #include "expect.h"
-#include "job_cases.h"
+#include "scheduler_cases.h"
 #include "shared/error.h"
 
 namespace {
 
 using namespace azr;
-
-// After 1 ms of CPU time.
-Outcome unserved() {
-  Outcome outcome;
-  outcome.unserved = "mmap";
-  outcome.cpu_us = 1000;
-  return outcome;
-}
-
-class NeverIdle : public Worker {
- public:
-  explicit NeverIdle(bool once, bool alive = true) : idle_(once), alive_(alive) {}
-  bool idle() const override { return idle_; }
-  bool has_room() const override { return false; }
-  bool alive() const override { return alive_; }
-  void start(const Task&, Begin begin, Deliver deliver) override {
-    begin();
-    idle_ = false;
-    deliver_ = std::move(deliver);
-  }
-  void cancel() override {}
-  Deliver deliver_;
-
- private:
-  bool idle_, alive_;
-};
-
-// Takes tasks while others run, and begins and ends them as the test says.
-class Roomy : public Worker {
- public:
-  explicit Roomy(size_t room) : room_(room) {}
-  bool idle() const override { return tasks_.empty(); }
-  bool has_room() const override { return !idle() && tasks_.size() < room_; }
-  bool alive() const override { return true; }
-  void start(const Task& task, Begin begin, Deliver deliver) override {
-    if (idle()) begin();
-    tasks_.push_back({std::string(task.request.program), std::move(begin), std::move(deliver)});
-  }
-  void cancel() override { ++cancelled_; }
-
-  std::vector<std::string> programs() const {
-    std::vector<std::string> names;
-    for (const auto& task : tasks_) names.push_back(task.program);
-    return names;
-  }
-  // The first task, and the next begins.
-  void end() {
-    const Given first = take(0);
-    first.deliver(with_value("1"));
-    if (!tasks_.empty()) tasks_.front().begin();
-  }
-  // Another tier must run the first task.
-  void refuse() { take(0).deliver(unserved()); }
-  void give_back(size_t index) {
-    Outcome outcome;
-    outcome.returned = true;
-    take(index).deliver(outcome);
-  }
-  int cancelled_ = 0;
-
- private:
-  struct Given {
-    std::string program;
-    Begin begin;
-    Deliver deliver;
-  };
-  Given take(size_t index) {
-    const Given given = tasks_[index];
-    tasks_.erase(tasks_.begin() + static_cast<ptrdiff_t>(index));
-    return given;
-  }
-  size_t room_;
-  std::vector<Given> tasks_;
-};
 
 std::string pools_refusal(std::string_view text) {
   try {
@@ -110,12 +32,6 @@ void pools() {
   }
 }
 
-// What is due now, without waiting for anything else.
-void turn(EventLoop& loop) {
-  loop.call_after(Milliseconds(0), [] {});
-  loop.run_once();
-}
-
 // One replica has run; the other's zygote never comes back.
 void deadline_of_what_waits() {
   EventLoop loop;
@@ -138,37 +54,6 @@ void deadline_of_what_waits() {
   EXPECT(result && result->replicas[1][0] == "timeout");
   EXPECT(scheduler.idle());
 }
-
-// What the first tier cannot serve the fallback's worker does, also when nobody of the first lives.
-void falling_back() {
-  for (const bool alive : {true, false}) {
-    EventLoop loop;
-    Scheduler scheduler(loop);
-    NeverIdle rewinding(alive, alive), forking(true);
-    scheduler.add_worker(rewinding, 1, Tier::kRewind);
-    scheduler.add_worker(forking, 0, Tier::kFork);
-    int told = 0;
-    scheduler.on_unserved([&](const std::string& what) { told += what == "mmap" ? 1 : 100; });
-    JobSpec spec;
-    spec.arguments = {"1"};
-    spec.pools = {1, 0};
-    std::optional<JobResult> result;
-    scheduler.submit(std::make_shared<Job>(
-        spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); }));
-    turn(loop);
-    EXPECT(alive == !!rewinding.deliver_ && alive == !forking.deliver_);
-    if (alive) rewinding.deliver_(unserved());
-    turn(loop);
-    EXPECT(!scheduler.idle() && !result && forking.deliver_);
-    if (!forking.deliver_) return;
-    forking.deliver_(with_value("1"));
-    EXPECT(result && result->tier == Tier::kFork && result->outcome.verdict == Verdict::kOk);
-    EXPECT(result && result->outcome.cpu_us == (alive ? 1000 : 0));
-    EXPECT(told == (alive ? 1 : 0) && scheduler.idle());
-  }
-}
-
-using Names = std::vector<std::string>;
 
 struct Ahead {
   explicit Ahead(size_t room) : first(room), second(room) {
@@ -268,14 +153,6 @@ void clients_take_turns() {
   EXPECT((ahead.done == Names{"a1", "a2", "b2"}));
 }
 
-std::shared_ptr<Job> job_of(const char* name, uint64_t client, size_t pool) {
-  JobSpec spec;
-  spec.program = name;
-  spec.pools = {pool};
-  if (pool == 1) spec.pools.push_back(0);
-  return std::make_shared<Job>(spec, client, [](const JobSpec&, JobResult) {});
-}
-
 // Jobs of a pool that has died take turns with those of the pool that does its work.
 void orphans_take_turns() {
   EventLoop loop;
@@ -293,17 +170,6 @@ void orphans_take_turns() {
   }
   EXPECT(scheduler.idle());
 }
-
-// A worker that rewinds, with room for some jobs, and one that does its work when it cannot.
-struct TwoTiers {
-  explicit TwoTiers(size_t room) : rewinding(room), forking(1) {
-    scheduler.add_worker(rewinding, 1, Tier::kRewind);
-    scheduler.add_worker(forking, 0, Tier::kFork);
-  }
-  Roomy rewinding, forking;
-  EventLoop loop;
-  Scheduler scheduler{loop};
-};
 
 // Of a client that is behind because replies wait for an older one, that one's job begins.
 void the_oldest_begins() {
@@ -330,131 +196,16 @@ void the_oldest_begins() {
   EXPECT(forking.programs() == Names{"younger"});
 }
 
-// What falls back goes before its client's younger jobs, whichever fell back first.
-void fallen_back_in_order() {
-  TwoTiers tiers(2);
-  auto& [rewinding, forking, loop, scheduler] = tiers;
-  scheduler.submit(job_of("first", 1, 0));
-  for (const char* name : {"a", "b"}) scheduler.submit(job_of(name, 1, 1));
-  scheduler.submit(job_of("last", 1, 0));
-  turn(loop);
-  turn(loop);
-  EXPECT((rewinding.programs() == Names{"a", "b"}));
-  rewinding.refuse();
-  rewinding.refuse();
-  for (const char* next : {"first", "a", "b", "last"}) {
-    EXPECT(forking.programs() == Names{next});
-    forking.end();
-    turn(loop);
-  }
-  EXPECT(scheduler.idle());
-}
-
-PoolConfig pool_of(Tier tier) { return {std::string(kDefaultPool), 2, "", tier}; }
-
-using Pools = std::vector<size_t>;
-
-// A job begins in the fastest tier that will do.
-void tiers() {
-  const std::vector<PoolConfig> both = {pool_of(Tier::kFork), pool_of(Tier::kRewind)};
-  const auto parsed = [&both](const Command& command) { return parse_call(command, {}, both); };
-  const JobSpec plain = parsed({"CALL", "p", "f", "0"});
-  EXPECT((plain.pools == Pools{1, 0}) && plain.not_rewound.empty());
-  EXPECT((parsed({"CALL", "p", "f", "0", "TIER", "rewind"}).pools == Pools{1, 0}));
-  const JobSpec forked = parsed({"CALL", "p", "f", "0", "TIER", "fork"});
-  EXPECT(forked.pools == Pools{0} && forked.not_rewound.empty());
-  EXPECT(parsed({"CALL", "p", "f", "0", "MEMORY", "99999999"}).not_rewound == "memory_limit");
-  EXPECT(parsed({"CALL", std::string(1 << 21, '#'), "f", "0"}).not_rewound == "long_request");
-  EXPECT(parse_run({"RUN", "p", "STDIN", "x"}, {}, both).not_rewound == "stdin");
-  const JobSpec alone = parse_call({"CALL", "p", "f", "0"}, {}, std::span(both).first(1));
-  EXPECT(alone.pools == Pools{0} && alone.not_rewound.empty());
-}
-
-// A script that names no tier goes on to the jail; nothing runs with less than it asks for.
-void scripts_may_come_to_the_jail() {
-  std::vector<PoolConfig> all = {pool_of(Tier::kFork), pool_of(Tier::kRewind),
-                                 pool_of(Tier::kJail)};
-  const auto pools = [&all](const Command& command) {
-    return command[0] == "RUN" ? parse_run(command, {}, all).pools
-                               : parse_call(command, {}, all).pools;
-  };
-  EXPECT((pools({"RUN", "p"}) == Pools{1, 0, 2}));
-  EXPECT((pools({"RUN", "p", "STDIN", "x"}) == Pools{0, 2}));
-  EXPECT((pools({"RUN", "p", "TIER", "rewind"}) == Pools{1, 0}));
-  EXPECT((pools({"RUN", "p", "TIER", "fork"}) == Pools{0}));
-  EXPECT((pools({"RUN", "p", "TIER", "jail"}) == Pools{2}));
-  EXPECT((pools({"CALL", "p", "f", "0"}) == Pools{1, 0}));
-  EXPECT((pools({"CALL", "p", "f", "0", "TIER", "jail"}) == Pools{2}));
-  all[2].is_there = false;
-  EXPECT((pools({"RUN", "p"}) == Pools{1, 0}));
-}
-
-// In each tier a job's clock starts anew; all that it used is told.
-void budgets() {
-  TwoTiers tiers(1);
-  auto& [rewinding, forking, loop, scheduler] = tiers;
-  JobSpec spec;
-  spec.pools = {1, 0};
-  spec.limits.timeout_ms = 1'000;
-  std::optional<JobResult> result;
-  const auto job = std::make_shared<Job>(
-      spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); });
-  scheduler.submit(job);
-  turn(loop);
-  const TimePoint first = *job->deadline();
-  std::this_thread::sleep_for(Milliseconds(20));
-  rewinding.refuse();
-  EXPECT(!job->deadline());  // it waits without a clock
-  std::this_thread::sleep_for(Milliseconds(20));
-  turn(loop);
-  EXPECT(*job->deadline() - first >= Milliseconds(40));
-  forking.end();
-  EXPECT(result && result->lost_us >= 40'000 && result->outcome.wall_us >= result->lost_us);
-  EXPECT(result && result->outcome.cpu_us == 1'000);
-}
-
-// When one task falls back, so do those that have not started; one that a worker gives back later
-// joins them. Their deadline is the new tier's.
-void tasks_fall_back_together() {
-  TwoTiers tiers(2);
-  auto& [rewinding, forking, loop, scheduler] = tiers;
-  JobSpec spec;
-  spec.pools = {1, 0};
-  spec.arguments = {"1", "2", "3"};
-  spec.isolate = true;
-  std::optional<JobResult> result;
-  scheduler.submit(std::make_shared<Job>(
-      spec, 1, [&](const JobSpec&, JobResult done) { result = std::move(done); }));
-  turn(loop);
-  turn(loop);
-  EXPECT(rewinding.programs().size() == 2);
-  rewinding.refuse();
-  rewinding.give_back(0);
-  for (int i = 0; i < 3; ++i) {
-    turn(loop);
-    EXPECT(rewinding.idle() && forking.programs().size() == 1);
-    forking.end();
-  }
-  EXPECT(result && result->outcome.cases.size() == 3 && result->tier == Tier::kFork);
-  EXPECT(scheduler.idle());
-}
-
 }  // namespace
 
 int main() {
   deadline_of_what_waits();
   pools();
-  falling_back();
   waiting_at_a_worker();
   given_back();
   a_client_leaves();
   clients_take_turns();
   orphans_take_turns();
   the_oldest_begins();
-  fallen_back_in_order();
-  tiers();
-  scripts_may_come_to_the_jail();
-  budgets();
-  tasks_fall_back_together();
   return test_result();
 }

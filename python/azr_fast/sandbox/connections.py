@@ -25,7 +25,7 @@ class Crowd:
         self._all: dict[Connection, None] = {}
 
     def admit(self, newcomer: Connection) -> bool:
-        """Whether there is a place for it, which others may lose by that."""
+        """Take it in, which may end another; False where there is no place."""
         own = [one for one in self._all if one.address == newcomer.address]
         if len(own) >= self._per_client and not _end_oldest(own):
             return False

@@ -38,7 +38,7 @@ class Turns:
             raise
 
     def _give(self) -> None:
-        """To the next who still waits, whose client then waits behind all others."""
+        """Give the place to the next who still waits; its client then waits behind all others."""
         while self._waiting:
             client = next(iter(self._waiting))
             queue = self._waiting.pop(client)
