@@ -2,14 +2,13 @@
 
 import asyncio
 import random
-import shutil
 from contextlib import suppress
 
 import pytest
 
 from azr_fast.config.schema import ModelConfig, RolloutConfig
 from azr_fast.errors import NotFinite
-from azr_fast.policy.models import ModelFiles, resolve_model
+from azr_fast.policy.models import ModelFiles
 from azr_fast.rollout.chat import turn_seed
 from azr_fast.rollout.decoder import Decoder, Interrupted
 from azr_fast.rollout.engine import EngineDied
@@ -23,29 +22,11 @@ OK = Verdict(Status.PASSED, "ok")
 
 
 @pytest.fixture(scope="module")
-def engine_and_renderer(tmp_path_factory):
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    folder = tmp_path_factory.mktemp("tiny")
-    source = resolve_model("smollm2-135m").folder
-    for path in source.iterdir():
-        if path.suffix != ".safetensors" and path.name != "config.json":
-            shutil.copy(path, folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=49152,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    renderer = load_renderer(ModelFiles(folder, "tiny"))
+def engine_and_renderer(tiny_chat_model):
+    files = ModelFiles(tiny_chat_model, "tiny")
+    renderer = load_renderer(files)
     rollout = RolloutConfig(max_prompt_tokens=128, max_new_tokens=8, concurrency=4)
-    model = ModelConfig(dtype="float32")
-    engine = TransformersEngine(rollout, ModelFiles(folder, "tiny"), renderer.stops, model)
+    engine = TransformersEngine(rollout, files, renderer.stops, ModelConfig(dtype="float32"))
     yield engine, renderer
     engine.close()
 
