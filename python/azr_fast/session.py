@@ -27,7 +27,7 @@ from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import check_socket_path, open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.loop import Parts, Trainer
-from azr_fast.types import Sampling
+from azr_fast.types import Role, Sampling
 
 
 def check_start(run: RunFolder) -> ModelFiles:
@@ -75,7 +75,8 @@ def open_trainer(
         game = game_of(config).open(config, client, programs)
         renderer = load_renderer(files)
         # The policy first: its refusal of a model names the layer.
-        policy = Policy(files, config.model, config.update, config.rollout.temperature)
+        policies = open_policies(config, files)
+        policy = policies[Role.SOLVER]
         engine = stack.enter_context(
             closing(open_engine(config.rollout, files, renderer, config.model, config.run.seed))
         )
@@ -87,8 +88,15 @@ def open_trainer(
         episodes = Episodes(
             decoder, renderer, sampling(config.rollout), config.rollout.max_prompt_tokens
         )
-        parts = Parts(game, buffer, policy, engine, episodes)
+        parts = Parts(game, buffer, policies, engine, episodes)
         yield Trainer(config, parts, run, observer, should_stop)
+
+
+def open_policies(config: Config, files: ModelFiles) -> dict[Role, Policy]:
+    """The policy of each role: one for all, or a whole one each. Raises UserError where the model
+    that the run began with is needed and gone."""
+    reference = load_reference(first_model(config), config.model, config.update) if config.update.kl else None
+    ...
 
 
 def sampling(config: RolloutConfig) -> Sampling:
