@@ -178,7 +178,8 @@ class Trainer:
         families = self.episodes.decoder.run(step_round.play())
         for family in families:
             for task in self.game.follow_ups(family):
-                self.buffer.add(task, step)
+                self.buffer.add(task, step, family.episodes[0])
+        self.buffer.record_solves(families, step)
         return families
 
     def credit(self, families: Sequence[Family]) -> list[Episode]:

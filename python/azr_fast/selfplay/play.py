@@ -46,7 +46,10 @@ class Round:
         await gather(*map(self._propose, families))
         for family in families:
             if (task := family.task) and family.proposal:
-                added = [self.buffer.add(seed, self.step) for seed in self.game.seeds_from(task)]
+                added = [
+                    self.buffer.add(seed, self.step, family.proposal)
+                    for seed in self.game.seeds_from(task)
+                ]
                 family.proposal.facts["new"] = any(added)
         return families
 
@@ -123,7 +126,7 @@ class Round:
             if (task := family.task) and family.proposal:
                 new = family.proposal.facts["new"] = not self.buffer.known(task.key)
                 priced = new or self.game.prices_known_tasks
-                if self.buffer.add(task, self.step) and priced:
+                if self.buffer.add(task, self.step, family.proposal) and priced:
                     fresh.append(task)
         return fresh
 
