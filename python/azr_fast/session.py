@@ -6,18 +6,16 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from pathlib import Path
 
 from azr_fast.algorithms import check_groups
 from azr_fast.config.games import game_of
 from azr_fast.config.schema import Config, RolloutConfig
-from azr_fast.errors import UserError
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.memory import check_memory
-from azr_fast.policy.models import ModelFiles, resolve_model
-from azr_fast.policy.policy import MODEL_FOLDER, Policy
+from azr_fast.policy.models import ModelFiles
+from azr_fast.policy.policy import Policy
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.decoder import Decoder, RolloutStats
 from azr_fast.rollout.episodes import Episodes
@@ -27,6 +25,7 @@ from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import check_socket_path, open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.loop import Parts, Trainer
+from azr_fast.selfplay.recovery import model_files
 from azr_fast.types import Sampling
 
 
@@ -34,8 +33,7 @@ def check_start(run: RunFolder) -> ModelFiles:
     """What can be refused before anything slow: the device, memory that is too small, the socket's
     path, the model's files.
 
-    Raises UserError; returns those files. A checkpoint holds a whole model with its tokenizer, so
-    going on from one needs nothing else.
+    Raises UserError; returns those files.
     """
     config = run.config
     check_groups(config, game_of(config).siblings(config))
@@ -43,16 +41,7 @@ def check_start(run: RunFolder) -> ModelFiles:
     check_memory(config, device.type)
     if config.sandbox.socket:
         check_socket_path(config.sandbox.socket)
-    name = config.model.name
-    step = run.latest_checkpoint()
-    if step:  # that of step 0 holds tasks alone
-        return ModelFiles((run.checkpoint(step) / MODEL_FOLDER).resolve(), name)
-    if run.resumed and Path(name).is_absolute() and not Path(name).exists():
-        raise UserError(
-            f"the run's model {name} is gone and no checkpoint of the run holds it: put it back, "
-            "or start a new run"
-        )
-    return resolve_model(name)
+    return model_files(run)
 
 
 @contextmanager
@@ -87,7 +76,7 @@ def open_trainer(
         episodes = Episodes(
             decoder, renderer, sampling(config.rollout), config.rollout.max_prompt_tokens
         )
-        parts = Parts(game, buffer, policy, engine, episodes)
+        parts = Parts(game, buffer, policy, engine, episodes, client)
         yield Trainer(config, parts, run, observer, should_stop)
 
 

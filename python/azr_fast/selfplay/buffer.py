@@ -108,6 +108,7 @@ class TaskBuffer:
 
         Raises UserError when the database ends before it: it is not the one of the checkpoint.
         """
+        self._db.rollback()  # needs no room on the disk
         tasks, solves = (watermark, 0) if isinstance(watermark, int) else watermark
         newest, _ = self._newest()
         if newest < tasks:
@@ -117,7 +118,7 @@ class TaskBuffer:
             )
         self._db.execute("DELETE FROM solves WHERE id > ?", (solves,))
         self._db.execute("DELETE FROM tasks WHERE id > ?", (tasks,))
-        self._db.commit()
+        self._db.commit()  # writes nothing where nothing was deleted
         self._load()
 
     def close(self) -> None:

@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from azr_fast.algorithms import open_algorithm
 from azr_fast.algorithms.weights import token_weights
 from azr_fast.config.schema import Config
 from azr_fast.errors import NotFinite, UserError
 from azr_fast.games.game import Game
+from azr_fast.observe.files import read_lines
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
-from azr_fast.policy.checkpoint import prune_checkpoints, write_checkpoint
 from azr_fast.policy.packing import TrainSequence
-from azr_fast.policy.policy import MODEL_FOLDER, Policy
+from azr_fast.policy.policy import Policy
+from azr_fast.policy.snapshot import MODEL_FOLDER
 from azr_fast.policy.stats import UpdateStats
 from azr_fast.rollout.decoder import Interrupted
-from azr_fast.rollout.engine import Engine
+from azr_fast.rollout.engine import Engine, EngineDied
 from azr_fast.rollout.episodes import Episodes
-from azr_fast.rollout.parity import ParityError, check_gap, send_weights
+from azr_fast.rollout.parity import check_gap, send_weights
+from azr_fast.sandbox.client import Client, SandboxLost
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.entropy import entropy_shares, entropy_weights
 from azr_fast.selfplay.guard import Guard, fruitless, warning
 from azr_fast.selfplay.journal import Journal, StepRecord
+from azr_fast.selfplay.monitor import Monitor
 from azr_fast.selfplay.play import Round
+from azr_fast.selfplay.recovery import model_files, play_whole
+from azr_fast.selfplay.saving import STATE_FILE, Checkpoints
 from azr_fast.selfplay.seeding import seed_buffers
 from azr_fast.types import Episode, Family
-
-STATE_FILE = "state.json"  # in a checkpoint: the step, and how far the task buffers had got
 
 
 @dataclass(slots=True)
@@ -45,6 +49,7 @@ class Parts:
     policy: Policy
     engine: Engine
     episodes: Episodes
+    sandbox: Client | None = None  # where the game runs programs
 
 
 class Trainer:
@@ -64,16 +69,18 @@ class Trainer:
         self.policy = parts.policy
         self.engine = parts.engine
         self.episodes = parts.episodes
+        self.sandbox = parts.sandbox
         self.run = run
         self.observer = observer
         self.should_stop = should_stop
         self.journal = Journal(run, observer, config)
         self.algorithm = open_algorithm(config.advantage)
         self.guard = Guard()
+        self.monitor = Monitor(config)
+        self.checkpoints = Checkpoints(run, observer.note)
         self.synced = True  # whether the engine holds the policy's weights
         self.done = 0  # steps that are whole
         self.whole = True  # whether the policy is that of those steps
-        self.saved: int | None = None  # the step of the newest checkpoint
 
     def train(self) -> None:
         """Steps until the run's length, its time limit or a request to stop; then a checkpoint.
@@ -89,16 +96,20 @@ class Trainer:
         except NotFinite as error:  # nothing is saved over what was good
             raise UserError(f"{error} since step {self.done}: {self._from_before()}") from error
         except Exception:
-            with suppress(UserError, NotFinite):  # of the two faults the first is to be told
-                self.save()
+            with suppress(UserError, NotFinite, OSError, sqlite3.Error):
+                self.save()  # of the two faults the first is to be told
+                self.checkpoints.wait()
             raise
         self.save()
+        self.checkpoints.wait()
 
     def _from_before(self) -> str:
         """What to do about a ruined model."""
-        if not self.saved:
+        self.checkpoints.wait()
+        saved = self.run.latest_checkpoint()
+        if not saved:
             return "start a new run with a lower update.lr"
-        good = self.run.checkpoint(self.saved) / MODEL_FOLDER
+        good = self.run.checkpoint(saved) / MODEL_FOLDER
         return f"start a new run with a lower update.lr, from --model.name {good}"
 
     def steps(self, started: float) -> None:
@@ -109,6 +120,7 @@ class Trainer:
             if time.monotonic() - started >= limit:
                 break
             self.attempt(self.done + 1)
+            self.checkpoints.check()
             if self.done % self.config.run.checkpoint_every == 0:
                 self.save()
 
@@ -117,24 +129,34 @@ class Trainer:
         step = self.run.latest_checkpoint()
         self.journal.open()
         if step is None:
-            self.seed()
+            play_whole("the seeding", self.seed, self.mend, self.observer.note)
         else:
             self.restore(step)
 
     def seed(self) -> None:
         """Fill the buffers with the untrained model; a checkpoint without a model keeps them."""
         self.observer.phase("seed", None)
-        seed_buffers(self.game, self.buffer, self.episodes, self.config, self._show_seeds)
-        self.write(0, self._write_tasks)
+        mark = self.buffer.watermark()
+        try:
+            self.sync()
+            seed_buffers(self.game, self.buffer, self.episodes, self.config, self._show_seeds)
+        except BaseException:
+            self.buffer.rewind(mark)
+            raise
+        self.checkpoints.write(0, self._state(), None)
 
     def attempt(self, step: int) -> None:
-        """A step; once more, with the weights sent anew, where what the engine says is wrong."""
-        try:
-            self.step(step)
-        except (ParityError, NotFinite) as alarm:
-            self.observer.note(f"{alarm}: sending the weights again, playing step {step} again")
-            self.synced = False
-            self.step(step)
+        """A step, played again where something died or what the engine says is wrong."""
+        play_whole(f"step {step}", lambda: self.step(step), self.mend, self.observer.note)
+
+    def mend(self, failure: Exception) -> None:
+        """Start anew what died; the engine gets the weights again."""
+        self.synced = False
+        if isinstance(failure, EngineDied):
+            self.checkpoints.wait()  # the model may come from the newest
+            self.engine.restart(model_files(self.run))
+        if isinstance(failure, SandboxLost) and self.sandbox:
+            self.sandbox.restart()
 
     def step(self, step: int) -> None:
         """Sync, propose, solve, reward, learn: all of it, or nothing that stays."""
@@ -142,6 +164,7 @@ class Trainer:
         record = StepRecord(step)
         try:
             self.sync()
+            self.game.verification()  # what ran before is not of this step
             record.lap("sync")
             families = self.play(step)
             record.lap("play")
@@ -158,11 +181,12 @@ class Trainer:
         episodes = [episode for family in families for episode in family.episodes]
         record.fruitless = fruitless(episodes, record.update)
         stats = self.episodes.decoder.stats
-        self.journal.write(record, episodes, batch, stats, self._buffer_counts())
+        line = self.journal.write(record, episodes, batch, stats, self._buffer_counts())
         self.done, self.whole = step, True
         if told := warning(episodes):
             self.observer.note(told)
         self.guard.after(record.fruitless)
+        self.monitor.after(line, self.observer.note)
 
     def sync(self) -> None:
         """Give the engine the policy's weights, if it lacks them. Raises ParityError."""
@@ -226,30 +250,19 @@ class Trainer:
 
         Raises NotFinite, and writes none, when the model's numbers are not finite.
         """
-        if not self.done or self.saved == self.done or not self.whole:
+        if not self.done or self.checkpoints.newest == self.done or not self.whole:
             return
         self.policy.check_finite()
         self.observer.phase("checkpoint", None)
-        self.write(self.done, self._write_all)
+        self.checkpoints.write(self.done, self._state(), self.policy.snapshot())
 
-    def write(self, step: int, content: Callable[[Path], None]) -> None:
-        """Write the checkpoint of a step; old ones make room for it."""
-        folder = self.run.checkpoint(step)
-        write_checkpoint(folder, content)
-        prune_checkpoints(folder.parent, self.config.run.keep_checkpoints)
-        self.saved = step
-
-    def _write_tasks(self, folder: Path) -> None:
-        state = {
+    def _state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the policy; the tasks it names are on the disk."""
+        return {
             "step": self.done,
             "watermark": self.buffer.watermark(),
             "algorithm": self.algorithm.state(),
         }
-        (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
-
-    def _write_all(self, folder: Path) -> None:
-        self._write_tasks(folder)
-        self.policy.save(folder)
 
     def restore(self, step: int) -> None:
         """Take up the state after `step` updates; after none the model is the untrained one."""
@@ -261,7 +274,10 @@ class Trainer:
         if step:
             self.policy.load(folder)
             self.synced = False
-        self.done = self.saved = step
+        self.done = self.checkpoints.newest = step
+        lines = list(read_lines(self.run.metrics))
+        self.guard.recall(bool(line["fruitless"]) for line in lines)
+        self.monitor.recall(lines)
 
     def _buffer_counts(self) -> dict[str, int]:
         return {kind: self.buffer.count(kind) for kind in self.game.kinds}
