@@ -20,12 +20,6 @@ class RolesConfig(Section):
         "own, with an optimizer of its own; lora: an adapter of its own (not built yet)",
     )
     solver: Weights = Field(default="shared", description="the same for the solver")
-    learn: tuple[Literal["proposer", "solver"], ...] = Field(
-        default=("proposer", "solver"),
-        min_length=1,
-        description="roles that learn; the others keep the weights that they began with, or those "
-        "that they share",
-    )
 
     @property
     def apart(self) -> bool:

@@ -31,6 +31,14 @@ class RunConfig(Section):
     )
     checkpoint_every: PositiveInt = Field(default=25, description="steps between checkpoints")
     keep_checkpoints: PositiveInt = Field(default=2, description="newest checkpoints to keep")
+    keep_every: int = Field(
+        default=0, ge=0, description="keep checkpoints of every so many steps besides; 0: none"
+    )
+    keep_best: str = Field(
+        default="",
+        description="keep the checkpoint besides that is highest in this number of metrics.jsonl, "
+        "such as solver.solve_rate or groups.deduction/solver.reward; empty: none",
+    )
     sample_every: PositiveInt = Field(
         default=1, description="steps between saved samples of answers"
     )
@@ -69,11 +77,16 @@ class PlayConfig(Section):
     price_samples: PositiveInt = Field(
         default=8, description="n: Monte-Carlo solutions per valid proposal"
     )
+    solve_samples: PositiveInt = Field(
+        default=1, description="solutions of each task that is solved but not priced"
+    )
     train_on_priced_answers: bool = Field(
         default=True, description="train on the Monte-Carlo solutions too; they count as solves"
     )
-    solve_samples: PositiveInt = Field(
-        default=1, description="solutions of each task that is solved but not priced"
+    learners: tuple[Literal["proposer", "solver"], ...] = Field(
+        default=("proposer", "solver"),
+        min_length=1,
+        description="roles that the update learns from; solver alone: the proposer only poses",
     )
 
 
@@ -220,6 +233,53 @@ class ParityConfig(Section):
     )
 
 
+MonitorName = Literal[
+    "entropy", "distinct", "new", "valid", "gradient", "drift", "length", "repetition", "parity",
+    "memory",
+]  # fmt: skip
+
+
+class MonitorConfig(Section):
+    """Signs of a run that goes wrong: bounds on numbers of each step. A least share of 0 and a
+    largest share of 1 watch nothing."""
+
+    entropy: NonNegative = Field(
+        default=0.05, description="least surprisal of what is sampled, nats a token"
+    )
+    distinct: Fraction = Field(
+        default=0.2, description="least share of different tasks among valid proposals"
+    )
+    new: Fraction = Field(default=0.0, description="least share of proposals valid and new")
+    valid: Fraction = Field(default=0.0, description="least share of valid proposals")
+    gradient: Fraction = Field(
+        default=0.05, description="least share of trained episodes with an advantage"
+    )
+    drift: NonNegative = Field(
+        default=0.5,
+        description="most that the proposer's mean reward may gain on the accuracy on the fixed "
+        "probe since the probe was first measured; watched where steps are probed",
+    )
+    length: Fraction = Field(
+        default=0.9, description="longest mean answer, as a share of rollout.max_new_tokens"
+    )
+    repetition: Fraction = Field(
+        default=0.5, description="largest share of an answer's 4-token runs that it said before"
+    )
+    parity: Fraction = Field(
+        default=0.8, description="largest gap of engine and trainer, as a share of parity.max_gap"
+    )
+    memory: Fraction = Field(
+        default=0.95, description="most memory in use, as a share of what the run could have"
+    )
+    patience: PositiveInt = Field(
+        default=3, description="steps in a row beyond a bound before it is said"
+    )
+    stop: tuple[MonitorName, ...] = Field(
+        default=(),
+        description="monitors that stop the run, after a checkpoint; the others only warn",
+    )
+
+
 class SandboxConfig(Section):
     """Limits of one program in azr-sandboxd."""
 
@@ -258,4 +318,5 @@ class Config(Section):
     advantage: AdvantageConfig = AdvantageConfig()
     update: UpdateConfig = UpdateConfig()
     parity: ParityConfig = ParityConfig()
+    monitor: MonitorConfig = MonitorConfig()
     sandbox: SandboxConfig = SandboxConfig()

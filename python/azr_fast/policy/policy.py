@@ -23,10 +23,9 @@ from azr_fast.policy.objective import objective
 from azr_fast.policy.optimizer import MasterAdamW
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
 from azr_fast.policy.proof import prove
+from azr_fast.policy.snapshot import OPTIMIZER_FILE, Snapshot
 from azr_fast.policy.stats import Clock, Sums, UpdateStats, share_with_gradient
 
-MODEL_FOLDER = "model"  # in a saved folder: what transformers and vLLM load
-OPTIMIZER_FILE = "optimizer.safetensors"  # beside it: vLLM reads every such file of a model folder
 # A step is previewed on the first answers of the batch only, which often share a prompt, so that
 # it costs little beside the update.
 PREVIEWED_ANSWERS = 8
@@ -223,14 +222,12 @@ class Policy:
 
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder `model` with tokenizer, and beside it what `load` needs."""
-        model = folder / MODEL_FOLDER
-        model.mkdir(parents=True, exist_ok=True)
-        self._model.save_pretrained(model)
-        for name, content in self._beside_weights.items():
-            if not (model / name).exists():
-                (model / name).write_bytes(content)
+        self.snapshot().write(folder)
+
+    def snapshot(self) -> Snapshot:
+        """The present state; its tensors change with the policy until they are copied."""
         state = self._optimizer.state() | {"torch_rng": torch.get_rng_state()}
-        safetensors.torch.save_file(state, folder / OPTIMIZER_FILE)
+        return Snapshot(self._model, self._model.state_dict(), state, self._beside_weights)
 
     def load(self, folder: Path) -> None:
         """Take up what `save` wrote: weights, optimizer and torch's random state.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from azr_fast.config.schema import Config
 from azr_fast.games.game import Game
 from azr_fast.rollout.episodes import Episodes
-from azr_fast.selfplay.buffer import BUFFERS, TaskBuffer
+from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.types import UNJUDGED, Episode, EpisodeId, Family, Role, Source, Task
 
 
@@ -32,7 +32,7 @@ class Round:
     config: Config
     step: int
     turn: int = 0
-    pool: int = BUFFERS  # the iteration whose pool it is
+    pool: int | None = None  # the iteration whose pool it is; None: the buffers
     place: int = 0  # of the step among those that draw from the pool
 
     async def play(self) -> list[Family]:
@@ -73,7 +73,10 @@ class Round:
         await gather(*map(self._propose, families))
         for family in families:
             if (task := family.task) and family.proposal:
-                added = [self.buffer.add(seed, self.step) for seed in self.game.seeds_from(task)]
+                added = [
+                    self.buffer.add(seed, self.step, family.proposal)
+                    for seed in self.game.seeds_from(task)
+                ]
                 family.proposal.facts["new"] = any(added)
         return families
 
@@ -136,7 +139,7 @@ class Round:
 
     def _draw(self, kind: str, count: int) -> list[Task]:
         """Known tasks, at random from the buffers; those of a pool all in turn, shuffled."""
-        if not self.pool:
+        if self.pool is None:
             return self.buffer.draw([kind], count, self._rng("solve", kind))
         tasks = self.buffer.pool(kind, self.pool)
         random.Random(f"{self.config.run.seed}/pool {self.pool}/{kind}").shuffle(tasks)
@@ -150,7 +153,7 @@ class Round:
             if (task := family.task) and family.proposal:
                 new = family.proposal.facts["new"] = not self.buffer.known(task.key)
                 priced = new or self.game.prices_known_tasks
-                if self.buffer.add(task, self.step) and priced:
+                if self.buffer.add(task, self.step, family.proposal) and priced:
                     fresh.append(task)
         return fresh
 

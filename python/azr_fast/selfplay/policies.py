@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from azr_fast.config.schema import Config
+from azr_fast.policy.models import ModelFiles
+from azr_fast.policy.network import load_reference
 from azr_fast.policy.packing import TrainSequence
 from azr_fast.policy.policy import Policy
+from azr_fast.policy.snapshot import Snapshots
 from azr_fast.policy.stats import UpdateStats
 from azr_fast.rollout.engine import Engine
 from azr_fast.rollout.parity import send_weights
 from azr_fast.types import Episode, Role
 
+PROPOSER_FOLDER = "proposer"  # in a checkpoint, where the proposer has weights of its own
 Lessons = Sequence[TrainSequence]
 Accept = Callable[[UpdateStats], None]
 
@@ -91,9 +96,31 @@ class Policies:
             self._speaking = None
         return {"+".join(self.roles()[first]): stats} | done
 
-    def folders(self, checkpoint: Path) -> list[tuple[Policy, Path]]:
-        """Where each policy is saved: the solver's in the checkpoint itself, since it is the run's
-        product, and a proposer's own one beside it."""
+    def snapshots(self) -> Snapshots:
+        """The present state of all. The solver's lies in a checkpoint itself, since it is the run's
+        product, that of a proposer of its own beside it."""
+        return Snapshots({place: policy.snapshot() for place, policy in self._places()})
+
+    def load(self, checkpoint: Path) -> None:
+        """Take up what `snapshots` wrote."""
+        self._speaking = None
+        for place, policy in self._places():
+            policy.load(checkpoint / place)
+
+    def _places(self) -> list[tuple[str, Policy]]:
         solver, proposer = self.of_role[Role.SOLVER], self.of_role[Role.PROPOSER]
-        apart = [] if self.shared else [(proposer, checkpoint / "proposer")]
-        return [(solver, checkpoint), *apart]
+        return [("", solver)] if self.shared else [("", solver), (PROPOSER_FOLDER, proposer)]
+
+
+def open_policies(
+    config: Config, files: ModelFiles, reference: ModelFiles | None
+) -> dict[Role, Policy]:
+    """The policy of each role from one base model: one for all, or a whole one each. All are pulled
+    towards the same reference, where there is one."""
+    frozen = load_reference(reference, config.model, config.update) if reference else None
+
+    def policy() -> Policy:
+        return Policy(files, config.model, config.update, config.rollout.temperature, frozen)
+
+    solver = policy()
+    return {Role.PROPOSER: policy() if config.roles.apart else solver, Role.SOLVER: solver}

@@ -92,7 +92,7 @@ class Joint(Schedule):
 
     def __init__(self, config: Config) -> None:
         self.steps = config.run.steps
-        self.phases = [_phase("joint", config, config.play, self.steps)]
+        self.phases = [_phase("joint", config.play, self.steps)]
 
     def phase(self, step: int) -> Phase:
         """The same for every step."""
@@ -108,15 +108,15 @@ class Alternate(Schedule):
     """
 
     def __init__(self, config: Config) -> None:
-        keys, play, learn = config.schedule, config.play, config.roles.learn
+        keys, play = config.schedule, config.play
         posing = play.model_copy(update={"solves": 0})
         pool = posing.model_copy(update={"proposals": keys.pool_proposals})
         solving = play.model_copy(update={"proposals": 0})
-        solver_steps = keys.solver_steps if "solver" in learn else 0
+        solver_steps = keys.solver_steps if "solver" in play.learners else 0
         phases = [
-            _phase("proposer", config, posing, keys.proposer_steps if "proposer" in learn else 0),
-            _phase("pool", config, pool, keys.pool_steps if solver_steps else 0),
-            _phase("solver", config, solving, solver_steps),
+            _phase("proposer", posing, keys.proposer_steps if "proposer" in play.learners else 0),
+            _phase("pool", pool, keys.pool_steps if solver_steps else 0),
+            _phase("solver", solving, solver_steps),
         ]
         self.phases = [phase for phase in phases if phase.steps]
         self._length = sum(phase.steps for phase in self.phases)
@@ -139,14 +139,14 @@ def open_schedule(config: Config) -> Schedule:
     schedule = Alternate(config)
     if not schedule.phases:
         raise UserError(
-            "nobody would learn: roles.learn names no role that has steps in the schedule; raise "
+            "nobody would learn: play.learners names no role that has steps in the schedule; raise "
             "schedule.proposer_steps or schedule.solver_steps, or add the role"
         )
     return schedule
 
 
-def _phase(name: str, config: Config, play: PlayConfig, steps: int) -> Phase:
-    learners = {Role(role) for role in config.roles.learn} & LEARNERS[name]
+def _phase(name: str, play: PlayConfig, steps: int) -> Phase:
+    learners = {Role(role) for role in play.learners} & LEARNERS[name]
     return Phase(name, frozenset(learners), play, steps)
 
 
