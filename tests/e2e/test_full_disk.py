@@ -18,7 +18,7 @@ KIB = 1024
 SIZES = range(200, 2600, 100)
 ENDINGS = (
     r"the disk is full: free some space: .* are free on the disk of .*--resume",
-    r"cannot write checkpoint .*: No space left on device; earlier checkpoints are intact: free",
+    r"cannot write checkpoint .*No space left on device.*earlier checkpoints are intact: free disk",
     r"cannot (make|write in) run folder .*: No space left on device",
 )
 

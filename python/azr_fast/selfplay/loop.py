@@ -274,7 +274,8 @@ class Trainer:
         if step:
             self.policy.load(folder)
             self.synced = False
-        self.done = self.checkpoints.newest = step
+        self.done = step
+        self.checkpoints.found(step)
         lines = list(read_lines(self.run.metrics))
         self.guard.recall(bool(line["fruitless"]) for line in lines)
         self.monitor.recall(lines)
