@@ -34,7 +34,7 @@ from azr_fast.selfplay.guard import Guard, fruitless, warning
 from azr_fast.selfplay.journal import Journal, StepRecord
 from azr_fast.selfplay.monitor import Monitor
 from azr_fast.selfplay.play import Round
-from azr_fast.selfplay.recovery import model_files, play_whole
+from azr_fast.selfplay.recovery import play_whole, restart_engine
 from azr_fast.selfplay.saving import STATE_FILE, Checkpoints
 from azr_fast.selfplay.seeding import seed_buffers
 from azr_fast.types import Episode, Family
@@ -154,7 +154,7 @@ class Trainer:
         self.synced = False
         if isinstance(failure, EngineDied):
             self.checkpoints.wait()  # the model may come from the newest
-            self.engine.restart(model_files(self.run))
+            restart_engine(self.engine, self.run)
         if isinstance(failure, SandboxLost) and self.sandbox:
             self.sandbox.restart()
 
