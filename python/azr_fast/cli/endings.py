@@ -15,9 +15,8 @@ from azr_fast.rollout.engine import EngineDied
 from azr_fast.rollout.parity import ParityError
 from azr_fast.sandbox.client import SandboxLost
 
-
-# SQLite's codes where a file cannot grow: for want of space, at a limit on the size of files, and for
-# the file that it shares between processes.
+# SQLite's codes where a file cannot grow: for want of space, at a limit on the size of files, and
+# for the file that it shares between processes.
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 
 
