@@ -15,7 +15,6 @@ from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.memory import check_memory
 from azr_fast.policy.models import ModelFiles
-from azr_fast.policy.policy import Policy
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.decoder import Decoder, RolloutStats
 from azr_fast.rollout.episodes import Episodes
@@ -24,9 +23,12 @@ from azr_fast.rollout.parity import prove_engine
 from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import check_socket_path, open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.selfplay.loop import Parts, Trainer
-from azr_fast.selfplay.recovery import model_files
-from azr_fast.types import Sampling
+from azr_fast.selfplay.loop import Trainer
+from azr_fast.selfplay.player import Parts
+from azr_fast.selfplay.policies import open_policies
+from azr_fast.selfplay.recovery import model_files, reference_files
+from azr_fast.selfplay.schedule import open_schedule
+from azr_fast.types import Role, Sampling
 
 
 def check_start(run: RunFolder) -> ModelFiles:
@@ -36,6 +38,7 @@ def check_start(run: RunFolder) -> ModelFiles:
     Raises UserError; returns those files.
     """
     config = run.config
+    open_schedule(config)
     check_groups(config, game_of(config).siblings(config))
     device = resolve_device(config.model.device)
     check_memory(config, device.type)
@@ -54,7 +57,7 @@ def open_trainer(
     all of that before the folder of a new run appears or that of a resumed one changes.
     """
     with ExitStack() as stack:
-        files = check_start(run)
+        files, first = check_start(run), reference_files(run)
         observer.start(run.path, config, run.latest_checkpoint() or 0)
         observer.phase("load", None)
         client = stack.enter_context(open_sandbox(config.sandbox))
@@ -64,11 +67,11 @@ def open_trainer(
         game = game_of(config).open(config, client, programs)
         renderer = load_renderer(files)
         # The policy first: its refusal of a model names the layer.
-        policy = Policy(files, config.model, config.update, config.rollout.temperature)
+        policies = open_policies(config, files, first)
         engine = stack.enter_context(
             closing(open_engine(config.rollout, files, renderer, config.model, config.run.seed))
         )
-        prove_engine(engine, policy, renderer, config)
+        prove_engine(engine, policies[Role.SOLVER], renderer, config)
         if note := run.settle():
             observer.note(note)
         buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))
@@ -76,7 +79,7 @@ def open_trainer(
         episodes = Episodes(
             decoder, renderer, sampling(config.rollout), config.rollout.max_prompt_tokens
         )
-        parts = Parts(game, buffer, policy, engine, episodes, client)
+        parts = Parts(game, buffer, policies, engine, episodes, client)
         yield Trainer(config, parts, run, observer, should_stop)
 
 

@@ -5,26 +5,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from azr_fast.config.roles import RolesConfig, ScheduleConfig
+from azr_fast.config.section import Decay, Fraction, NonNegative, Section
 from azr_fast.hardware import fastest_dtype
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
-
-
-class Section(BaseModel):
-    """A table of the TOML file. Unknown keys and changes after loading are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+__all__ = ["NonNegative", "Section"]  # the sections of games use them, too
 
 
 class RunConfig(Section):
@@ -33,7 +20,10 @@ class RunConfig(Section):
     dir: str = Field(default="runs", description="folder that holds run folders")
     name: str = Field(default="", description="name of the run folder; empty: date and time")
     seed: int = Field(default=0, ge=0, description="seed of every random choice of the run")
-    steps: PositiveInt = Field(default=500, description="policy updates to make")
+    steps: PositiveInt = Field(
+        default=500,
+        description="steps to make; with schedule.name alternate its iterations may end before",
+    )
     time_limit_minutes: NonNegative = Field(
         default=0.0,
         description="stop cleanly this many minutes after each start, seeding included, loading "
@@ -87,8 +77,16 @@ class PlayConfig(Section):
     price_samples: PositiveInt = Field(
         default=8, description="n: Monte-Carlo solutions per valid proposal"
     )
+    solve_samples: PositiveInt = Field(
+        default=1, description="solutions of each task that is solved but not priced"
+    )
     train_on_priced_answers: bool = Field(
         default=True, description="train on the Monte-Carlo solutions too; they count as solves"
+    )
+    learners: tuple[Literal["proposer", "solver"], ...] = Field(
+        default=("proposer", "solver"),
+        min_length=1,
+        description="roles that the update learns from; solver alone: the proposer only poses",
     )
 
 
@@ -177,6 +175,34 @@ class UpdateConfig(Section):
     weight_decay: NonNegative = Field(default=0.01, description="AdamW weight decay")
     grad_clip: PositiveFloat = Field(default=1.0, description="largest gradient norm")
     entropy: float = Field(default=0.001, description="coefficient of the entropy bonus")
+    kl: NonNegative = Field(
+        default=0.0,
+        description="coefficient of the k3 estimate of the KL divergence to the model that the run "
+        "began with, of which a copy is kept in memory; 0: neither",
+    )
+    epochs: PositiveInt = Field(
+        default=1, description="times that a step learns from each answer; more need a correction"
+    )
+    minibatches: PositiveInt = Field(
+        default=1,
+        description="optimizer steps of an epoch, each with its part of the answers; more need a "
+        "correction",
+    )
+    correction: Literal["none", "clip", "truncate"] = Field(
+        default="none",
+        description="of weights that have moved since sampling: clip: PPO's clipped ratio; "
+        "truncate: importance weights, cut at truncate_at",
+    )
+    clip_low: Fraction = Field(default=0.2, description="with clip: ratios count from 1 - this")
+    clip_high: NonNegative = Field(default=0.2, description="with clip: ratios count to 1 + this")
+    dual_clip: Annotated[float, Field(gt=1.0)] | None = Field(
+        default=None,
+        description="with clip: most times that a bad answer counts, whatever its ratio (dual "
+        "clip); unset: no bound",
+    )
+    truncate_at: PositiveFloat = Field(
+        default=2.0, description="with truncate: the largest importance weight"
+    )
     pack_tokens: PositiveInt = Field(
         default=16384, description="most tokens in one packed sequence"
     )
@@ -184,6 +210,17 @@ class UpdateConfig(Section):
         default="auto", description="implementation of the one-pass policy loss"
     )
     recompute: bool = Field(default=False, description="recompute activations in the backward pass")
+
+    @model_validator(mode="after")
+    def _corrections_fit(self) -> Self:
+        if self.correction == "none" and self.epochs * self.minibatches > 1:
+            raise ValueError(
+                "epochs and minibatches above 1 learn from answers of weights that have moved: set "
+                "correction to clip or truncate"
+            )
+        if self.dual_clip is not None and self.correction != "clip":
+            raise ValueError("dual_clip bounds a clipped ratio: set correction = clip, or unset it")
+        return self
 
 
 class ParityConfig(Section):
@@ -272,6 +309,8 @@ class Config(Section):
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
     game: GameSection = GameSection()
+    roles: RolesConfig = RolesConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
     play: PlayConfig = PlayConfig()
     seeding: SeedingConfig = SeedingConfig()
     buffer: BufferConfig = BufferConfig()

@@ -50,6 +50,27 @@ class Snapshot:
         safetensors.torch.save_file(self.optimizer, folder / OPTIMIZER_FILE)
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """Those of several policies, by the folder of each in a checkpoint; "" is the checkpoint."""
+
+    of_place: Mapping[str, Snapshot]
+
+    @property
+    def bytes(self) -> int:
+        """Memory that copies take."""
+        return sum(one.bytes for one in self.of_place.values())
+
+    def copied(self) -> Snapshots:
+        """The same in memory of their own."""
+        return Snapshots({place: one.copied() for place, one in self.of_place.items()})
+
+    def write(self, folder: Path) -> None:
+        """Write each in its place."""
+        for place, one in self.of_place.items():
+            one.write(folder / place)
+
+
 def _place(tensor: torch.Tensor) -> tuple[Any, ...]:
     """What tells tensors apart that do not share their numbers; tied weights do."""
     return tensor.device, tensor.data_ptr(), tensor.shape

@@ -8,17 +8,19 @@ rows after a watermark restores any earlier state.
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from azr_fast.errors import UserError
-from azr_fast.selfplay.manifest import prepare, row_of, tasks_of
+from azr_fast.selfplay.manifest import pools_of, prepare, row_of, tasks_of
 from azr_fast.types import Episode, Family, Task
 
-# The newest rows of `tasks` and `solves`, or, in the checkpoints of older runs, of `tasks` alone.
+# The newest rows of `tasks`, `solves` and `pools`; in the checkpoints of older runs of fewer.
 Watermark = Sequence[int] | int
 
 
@@ -41,6 +43,9 @@ class TaskBuffer:
         self._known: set[str] = set()
         for row, task in tasks_of(self._db):
             self._remember(row, task)
+        self._pools: dict[tuple[str, int], list[Task]] = {}
+        for pool, task in pools_of(self._db):
+            self._pools.setdefault((task.kind, pool), []).append(task)
 
     def _remember(self, row: int, task: Task) -> None:
         self._rows[task.kind, task.key] = row
@@ -69,6 +74,25 @@ class TaskBuffer:
         """Up to `count` tasks of the given types, uniform and without replacement."""
         pool = [task for kind in kinds for task in self._windows.get(kind, ())]
         return rng.sample(pool, min(count, len(pool)))
+
+    def choose(self, task: Task, pool: int) -> bool:
+        """Add a task that was posed to the pool of an iteration, with its payload, label and rate
+        as they are now; False when it is there already."""
+        place = task.kind, pool
+        if any(task.key == other.key for other in self._pools.get(place, ())):
+            return False
+        payload = json.dumps(dict(task.payload))
+        self._db.execute(
+            "INSERT INTO pools (pool, task, payload, label, rate) VALUES (?, ?, ?, ?, ?)",
+            (pool, self._rows[task.kind, task.key], payload, task.label, task.rate),
+        )
+        chosen = replace(task, payload=json.loads(payload))  # as a resumed run has it
+        self._pools.setdefault(place, []).append(chosen)
+        return True
+
+    def pool(self, kind: str, number: int) -> list[Task]:
+        """The tasks of this type in the pool of an iteration, in the order they were chosen."""
+        return list(self._pools.get((kind, number), ()))
 
     def count(self, kind: str) -> int:
         """Tasks of this type that are not evicted."""
@@ -99,7 +123,7 @@ class TaskBuffer:
         return self._newest()
 
     def _newest(self) -> list[int]:
-        tables = ("tasks", "solves")
+        tables = ("tasks", "solves", "pools")
         newest = (self._db.execute(f"SELECT COALESCE(MAX(id), 0) FROM {name}") for name in tables)
         return [int(found.fetchone()[0]) for found in newest]
 
@@ -109,13 +133,15 @@ class TaskBuffer:
         Raises UserError when the database ends before it: it is not the one of the checkpoint.
         """
         self._db.rollback()  # needs no room on the disk
-        tasks, solves = (watermark, 0) if isinstance(watermark, int) else watermark
-        newest, _ = self._newest()
+        numbers = [watermark] if isinstance(watermark, int) else watermark
+        tasks, solves, pools = (*numbers, 0, 0)[:3]
+        newest = self._newest()[0]
         if newest < tasks:
             raise UserError(
                 f"{self._path} ends at task {newest} and the checkpoint at {tasks}: "
                 "put back the file that belongs to it, or remove that checkpoint"
             )
+        self._db.execute("DELETE FROM pools WHERE id > ?", (pools,))
         self._db.execute("DELETE FROM solves WHERE id > ?", (solves,))
         self._db.execute("DELETE FROM tasks WHERE id > ?", (tasks,))
         self._db.commit()  # writes nothing where nothing was deleted

@@ -15,7 +15,7 @@ from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.observe.samples import save_samples
 from azr_fast.policy.memory import free_gib, memory_use
-from azr_fast.policy.stats import UpdateStats
+from azr_fast.policy.stats import UpdateStats, merged
 from azr_fast.rollout.decoder import RolloutStats
 from azr_fast.rollout.episodes import TOO_LONG
 from azr_fast.selfplay.guard import Fruitless
@@ -28,17 +28,30 @@ class StepRecord:
     """Facts of one step, gathered while it runs. Seconds are wall-clock, by phase."""
 
     step: int
-    update: UpdateStats | None = None
+    phase: Mapping[str, Any] = field(default_factory=dict)
+    updates: Mapping[str, UpdateStats] = field(default_factory=dict)  # by the roles of a policy
     fruitless: Fruitless | None = None
     entropy_shares: Mapping[str, float] = field(default_factory=dict)
     verification: Mapping[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    sampled: int = 0  # tokens
+    blocked: float = 0.0  # seconds of waiting for verdicts while nothing was left to decode
     _since: float = field(default_factory=time.monotonic)
 
+    @property
+    def update(self) -> UpdateStats | None:
+        """What the updates of all policies did together; None where none learnt."""
+        return merged(list(self.updates.values())) if self.updates else None
+
+    def add(self, rollout: RolloutStats) -> None:
+        """Take in what was decoded."""
+        self.sampled += rollout.tokens
+        self.blocked += rollout.blocked
+
     def lap(self, phase: str) -> None:
-        """End a phase: it took the time since the last one ended."""
+        """End a phase, or a part of it: it took the time since the last one ended."""
         now = time.monotonic()
-        self.seconds[phase] = now - self._since
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._since
         self._since = now
 
 
@@ -66,7 +79,6 @@ class Journal:
         record: StepRecord,
         episodes: Sequence[Episode],
         batch: Sequence[Episode],
-        rollout: RolloutStats,
         buffer: dict[str, int],
     ) -> dict[str, Any]:
         """Log a finished step; returns its line. `batch` is the part of `episodes` that was trained
@@ -75,9 +87,10 @@ class Journal:
         line = {
             "step": record.step,
             "time": self._before + time.monotonic() - self._started,
-            "seconds": record.seconds | {"verify_blocked": rollout.blocked},
+            "phase": record.phase,
+            "seconds": record.seconds | {"verify_blocked": record.blocked},
             "tokens": {**token_counts(episodes, batch), **record.entropy_shares},
-            "tokens_per_s": rollout.tokens / record.seconds["play"],
+            "tokens_per_s": record.sampled / record.seconds["play"],
             "answers": answer_means(episodes, batch),
             "groups": group_metrics(episodes),
             "proposals": {**proposal_rates(episodes), **posed(episodes)},
@@ -85,6 +98,7 @@ class Journal:
             "buffer": buffer,
             "verification": record.verification,
             "update": asdict(record.update) if record.update else None,
+            "updates": {roles: asdict(stats) for roles, stats in record.updates.items()},
             "memory": {**memory_use(), "free_gib": free_gib()},
             "fruitless": record.fruitless.reason if record.fruitless else None,
         }

@@ -27,6 +27,10 @@ The table `solves` has a row for each step in which a task was solved, when it w
 task (an id), step, answers (solutions that came to a verdict), correct (those that passed). The
 view `manifests` is `tasks` with three more columns: answers, correct (sums over all steps) and
 last_solved (the newest such step, or null).
+
+The table `pools` has a row for each task that the pool of an iteration took: pool (the iteration,
+from 1), task (an id), payload and label (the task with what its solutions agreed on), and rate (the
+share of them that did).
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from azr_fast.types import Episode, Task
@@ -56,6 +61,15 @@ CREATE TABLE IF NOT EXISTS solves (
     step INTEGER NOT NULL,
     answers INTEGER NOT NULL,
     correct INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS pools (
+    id INTEGER PRIMARY KEY,
+    pool INTEGER NOT NULL,
+    task INTEGER NOT NULL REFERENCES tasks (id),
+    payload TEXT NOT NULL,
+    label TEXT NOT NULL,
+    rate REAL NOT NULL,
+    UNIQUE (pool, task)
 );
 CREATE INDEX IF NOT EXISTS solves_by_task ON solves (task);
 CREATE VIEW IF NOT EXISTS manifests AS
@@ -125,6 +139,16 @@ def tasks_of(
         number, kind, key, payload, parents, order, label, checks = row
         parts = tuple(json.loads(parents)), order, label, tuple(json.loads(checks))
         yield number, Task(kind, key, json.loads(payload), *parts)
+
+
+def pools_of(db: sqlite3.Connection) -> Iterator[tuple[int, Task]]:
+    """The tasks of all pools in the order in which they were chosen, each with its pool."""
+    stored = dict(tasks_of(db))
+    for pool, task, payload, label, rate in db.execute(
+        "SELECT pool, task, payload, label, rate FROM pools ORDER BY id"
+    ):
+        labelled = replace(stored[task], payload=json.loads(payload), label=label, rate=rate)
+        yield pool, labelled
 
 
 def task_hash(kind: str, payload: Mapping[str, Any]) -> str:

@@ -72,3 +72,17 @@ def model_files(run: RunFolder) -> ModelFiles:
             "or start a new run"
         )
     return resolve_model(name)
+
+
+def reference_files(run: RunFolder) -> ModelFiles | None:
+    """The model that a run began with, where `update.kl` pulls towards it. Raises UserError when it
+    is gone: no checkpoint holds it."""
+    name = run.config.model.name
+    if not run.config.update.kl:
+        return None
+    if Path(name).is_absolute() and not Path(name).exists():
+        raise UserError(
+            f"update.kl pulls towards the run's model {name}, which is gone: put it back, or start "
+            "a new run"
+        )
+    return resolve_model(name)

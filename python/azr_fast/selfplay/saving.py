@@ -15,7 +15,7 @@ from azr_fast.observe.space import what_to_free
 from azr_fast.policy.checkpoint import prune_checkpoints, steps_of, write_checkpoint
 from azr_fast.policy.footprint import GIB
 from azr_fast.policy.memory import free_gib
-from azr_fast.policy.snapshot import Snapshot
+from azr_fast.policy.snapshot import Snapshot, Snapshots
 from azr_fast.policy.writer import Writer
 from azr_fast.selfplay.monitor import value_at
 
@@ -38,7 +38,9 @@ class Checkpoints:
         self._told: set[str] = set()
         self.newest: int | None = None  # the step of the last one that was begun or found
 
-    def write(self, step: int, state: Mapping[str, Any], snapshot: Snapshot | None) -> None:
+    def write(
+        self, step: int, state: Mapping[str, Any], snapshot: Snapshot | Snapshots | None
+    ) -> None:
         """Write the checkpoint of a step, of tasks alone or with a policy, perhaps later.
 
         Raises UserError when this one or the one before it cannot be written.
@@ -77,7 +79,7 @@ class Checkpoints:
             self._told.add(text)
             self._note(text)
 
-    def _write(self, step: int, state: str, snapshot: Snapshot | None) -> None:
+    def _write(self, step: int, state: str, snapshot: Snapshot | Snapshots | None) -> None:
         def content(folder: Path) -> None:
             (folder / STATE_FILE).write_text(state, encoding="utf-8")
             if snapshot:
