@@ -27,6 +27,7 @@ from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import check_socket_path, open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.loop import Parts, Trainer
+from azr_fast.selfplay.taskfile import read_tasks
 from azr_fast.types import Sampling
 
 
@@ -41,6 +42,8 @@ def check_start(run: RunFolder) -> ModelFiles:
     check_groups(config, game_of(config).siblings(config))
     device = resolve_device(config.model.device)
     check_memory(config, device.type)
+    if config.seeding.file and run.latest_checkpoint() is None:
+        read_tasks(config.seeding.file)
     if config.sandbox.socket:
         check_socket_path(config.sandbox.socket)
     name = config.model.name
@@ -73,7 +76,7 @@ def open_trainer(
         programs = AsyncClient(client.path, client.limits, config.sandbox.connections)
         stack.callback(lambda: runner.run(programs.close()))
         game = game_of(config).open(config, client, programs)
-        renderer = load_renderer(files)
+        renderer = load_renderer(files, config.model.chat == "plain")
         # The policy first: its refusal of a model names the layer.
         policy = Policy(files, config.model, config.update, config.rollout.temperature)
         engine = stack.enter_context(

@@ -61,6 +61,11 @@ class ModelConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="where the policy trains"
     )
+    chat: Literal["template", "plain"] = Field(
+        default="template",
+        description="template: the tokenizer's chat template; plain: paragraphs of User and "
+        "Assistant even where it has one, as base models were trained in the paper",
+    )
 
 
 class GameSection(Section):
@@ -82,6 +87,11 @@ class PlayConfig(Section):
     train_on_priced_answers: bool = Field(
         default=True, description="train on the Monte-Carlo solutions too; they count as solves"
     )
+    learners: tuple[Literal["proposer", "solver"], ...] = Field(
+        default=("proposer", "solver"),
+        min_length=1,
+        description="roles that the update learns from; solver alone: the proposer only poses",
+    )
 
 
 class SeedingConfig(Section):
@@ -92,6 +102,11 @@ class SeedingConfig(Section):
         default=16384, description="most proposals of a type that are sampled for it"
     )
     batch: PositiveInt = Field(default=64, description="proposals sampled at a time")
+    file: str = Field(
+        default="",
+        description="tasks to begin with, checked anew: the JSON lines of `azr-fast seed`, or the "
+        "tasks.db of a run; types that then lack tasks are seeded as usual",
+    )
 
 
 class BufferConfig(Section):

@@ -17,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from azr_fast.errors import UserError
-from azr_fast.types import Task
+from azr_fast.types import Posed, Task
 
-# parents, step and accuracy are for whoever studies a run: nothing here reads them to decide.
+# parents are for whoever studies a run: nothing here reads them to decide.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
     id INTEGER PRIMARY KEY,
@@ -39,12 +39,16 @@ _ORDER = 'ALTER TABLE tasks ADD COLUMN "order" INTEGER NOT NULL DEFAULT 1'
 
 
 class TaskBuffer:
-    """Task windows over one SQLite file. It belongs to the thread that opened it."""
+    """Task windows over one SQLite file. It belongs to the thread that opened it.
+
+    `step` is the one that is being played.
+    """
 
     def __init__(self, path: Path | str, capacity: int) -> None:
         assert capacity > 0
         self._path = path
         self._capacity = capacity
+        self.step = 0
         self._db = sqlite3.connect(path)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")  # in WAL mode, NORMAL syncs no commit
@@ -54,19 +58,21 @@ class TaskBuffer:
         self._load()
 
     def _load(self) -> None:
-        self._windows: dict[str, deque[Task]] = {}
+        self._windows: dict[str, deque[Posed]] = {}
         self._admitted: set[tuple[str, str]] = set()
         self._known: set[str] = set()
         rows = self._db.execute(
-            'SELECT kind, key, payload, parents, "order" FROM tasks ORDER BY id'
+            'SELECT kind, key, payload, parents, "order", step, accuracy FROM tasks ORDER BY id'
         )
-        for kind, key, payload, parents, order in rows:
-            self._remember(Task(kind, key, json.loads(payload), tuple(json.loads(parents)), order))
+        for kind, key, payload, parents, order, step, accuracy in rows:
+            task = Task(kind, key, json.loads(payload), tuple(json.loads(parents)), order)
+            self._remember(Posed(task, step, accuracy))
 
-    def _remember(self, task: Task) -> None:
+    def _remember(self, posed: Posed) -> None:
+        task = posed.task
         self._admitted.add((task.kind, task.key))
         self._known.add(task.key)
-        self._windows.setdefault(task.kind, deque(maxlen=self._capacity)).append(task)
+        self._windows.setdefault(task.kind, deque(maxlen=self._capacity)).append(posed)
 
     def add(self, task: Task, step: int) -> bool:
         """Append a task; False when its type has known the key before. Evicts the oldest."""
@@ -78,7 +84,8 @@ class TaskBuffer:
             "VALUES (?, ?, ?, ?, ?, ?)",
             (task.kind, task.key, payload, parents, task.order, step),
         )
-        self._remember(replace(task, payload=json.loads(payload)))  # as a resumed run has it
+        # As a resumed run has it.
+        self._remember(Posed(replace(task, payload=json.loads(payload)), step))
         return True
 
     def known(self, key: str) -> bool:
@@ -87,15 +94,24 @@ class TaskBuffer:
 
     def draw(self, kinds: Sequence[str], count: int, rng: random.Random) -> list[Task]:
         """Up to `count` tasks of the given types, uniform and without replacement."""
-        pool = [task for kind in kinds for task in self._windows.get(kind, ())]
-        return rng.sample(pool, min(count, len(pool)))
+        pool = self.posed(kinds)
+        return [posed.task for posed in rng.sample(pool, min(count, len(pool)))]
+
+    def posed(self, kinds: Sequence[str]) -> list[Posed]:
+        """The tasks of the given types that are not evicted, by type, the oldest first."""
+        return [posed for kind in kinds for posed in self._windows.get(kind, ())]
 
     def count(self, kind: str) -> int:
         """Tasks of this type that are not evicted."""
         return len(self._windows.get(kind, ()))
 
     def record_accuracy(self, task: Task, accuracy: float) -> None:
-        """Note the Monte-Carlo solve rate of a task beside it, for the study of a run."""
+        """Note the Monte-Carlo solve rate of a task beside it."""
+        window = self._windows.get(task.kind, deque())
+        for place in range(len(window) - 1, -1, -1):  # tasks that are priced are among the newest
+            if window[place].task.key == task.key:
+                window[place] = replace(window[place], accuracy=accuracy)
+                break
         self._db.execute(
             "UPDATE tasks SET accuracy = ? WHERE kind = ? AND key = ?",
             (accuracy, task.kind, task.key),

@@ -193,12 +193,13 @@ class Trainer:
         return batch
 
     def learnt(self, family: Family) -> list[Episode]:
-        """The episodes that the update learns from: all that did not fail, or all but those that
-        priced a proposal."""
+        """The episodes of roles that learn: all that did not fail, or all but those that priced a
+        proposal."""
         episodes = family.episodes
         if family.proposal and not self.config.play.train_on_priced_answers:
             episodes = [family.proposal]
-        return [episode for episode in episodes if episode.length and not episode.failed]
+        learners = self.config.play.learners
+        return [one for one in episodes if one.length and not one.failed and one.role in learners]
 
     def update(self, batch: Sequence[Episode], record: StepRecord) -> UpdateStats:
         """One policy update on the whole batch."""

@@ -26,11 +26,11 @@ def _proposer_work(kind: str, config: AzrConfig) -> Work:
 
 
 def _solver_work(kind: str, config: AzrConfig) -> Work:
-    """A deduction answer is a value and compared as such; others are run."""
+    """An answer of a deduction is a value or a name and compared as such; others are run."""
     play = config.play
     priced = play.proposals * play.price_samples
     drawn = max(0, play.solves - play.proposals) if play.train_on_priced_answers else play.solves
-    runs = 0 if kind == "deduction" else config.game.determinism_runs
+    runs = 0 if kind in ("deduction", "error_deduction") else config.game.determinism_runs
     most = priced + drawn
     return Work(f"{kind}/solver", (play.solves, most), (0, most * runs))
 
