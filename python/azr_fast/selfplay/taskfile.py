@@ -20,6 +20,7 @@ from azr_fast.errors import UserError
 from azr_fast.types import Task
 
 _SQLITE = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html, section 1.3
+_LAST_STEP = 2**62
 _REMEDY = "give the output of `azr-fast seed`, or the tasks.db of a run"
 
 
@@ -38,8 +39,9 @@ class _Row(BaseModel):
         return Task(self.kind, self.key, self.payload, tuple(self.parents), self.order)  # type: ignore[arg-type]
 
 
-def read_tasks(file: str) -> list[Task]:
-    """The tasks of a file, in its order; nothing is checked but their form.
+def read_tasks(file: str, seeds_only: bool = False) -> list[Task]:
+    """The tasks of a file, in its order; nothing is checked but their form. With `seeds_only`,
+    of a run's database those that it began with.
 
     Raises UserError, which names the file and the line, for what holds no tasks.
     """
@@ -47,7 +49,7 @@ def read_tasks(file: str) -> list[Task]:
     try:
         with path.open("rb") as stream:
             is_database = stream.read(len(_SQLITE)) == _SQLITE
-        tasks = list(_stored(path) if is_database else _written(path))
+        tasks = list(_stored(path, seeds_only) if is_database else _written(path))
     except OSError as error:
         raise UserError(f"cannot read seeding.file {path}: {error.strerror}: {_REMEDY}") from None
     except sqlite3.Error as error:
@@ -87,10 +89,15 @@ def _written(path: Path) -> Iterator[Task]:
                 yield _read(line, f"{path}, line {number}")
 
 
-def _stored(path: Path) -> Iterator[Task]:
+def _stored(path: Path, seeds_only: bool) -> Iterator[Task]:
     """Tasks of a run's database, which may be in use: it is only read."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-        rows = database.execute('SELECT id, kind, key, payload, parents, "order" FROM tasks')
+        columns = {column[1] for column in database.execute("PRAGMA table_info(tasks)")}
+        order = '"order"' if "order" in columns else "1"  # older runs have none
+        rows = database.execute(
+            f"SELECT id, kind, key, payload, parents, {order} FROM tasks WHERE step <= ? ORDER BY id",
+            (0 if seeds_only else _LAST_STEP,),
+        )
         for number, kind, key, payload, parents, order in rows:
             fields = f'"payload": {payload}, "parents": {parents}, "order": {order}'
             names = f'"kind": {json.dumps(kind)}, "key": {json.dumps(key)}'

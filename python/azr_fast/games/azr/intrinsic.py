@@ -103,6 +103,6 @@ def _require(measure: str) -> None:
     library = _LIBRARIES.get(measure)
     if library and find_spec(library) is None:
         raise UserError(
-            f"intrinsic.{measure} needs the package {library}: pip install 'azr-fast[intrinsic]', "
-            f"or set intrinsic.{measure} to 0"
+            f"intrinsic.{measure} needs the package {library}: `make train`, or in the source "
+            f"folder pip install '.[intrinsic]', or set intrinsic.{measure} to 0"
         )
