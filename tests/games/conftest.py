@@ -15,7 +15,7 @@ from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import open_sandbox
 from azr_fast.sandbox.usage import Usage
 from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.types import Source
+from azr_fast.types import Sampling, Source
 
 PAIRS = 4
 
@@ -23,6 +23,8 @@ PAIRS = 4
 class ScriptedChat:
     """A `Chat` in which the model says one text, whatever it is told; `messages` and `prefill` are
     what it was told."""
+
+    sampling = Sampling(128)
 
     def __init__(self, text="", truncated=False):
         self._text, self.truncated = text, truncated

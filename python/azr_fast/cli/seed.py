@@ -73,16 +73,17 @@ def seed(space: argparse.Namespace) -> int:
         return 0
     console = Console()
     observer = open_observer(console)
-    with show_log(console), stop_on_signals(lambda: observer.note("stopping")) as stop:
-        with closing(observer):
-            tasks, folder = play(space, observer, stop)
+    with (
+        closing(observer),
+        show_log(console),
+        stop_on_signals(lambda: observer.note("stopping")) as stop,
+    ):
+        tasks, folder = play(space, observer, stop)
     write(tasks, space.out or folder / FILE)
     return 0
 
 
-def play(
-    space: argparse.Namespace, observer: Observer, stop: Stop
-) -> tuple[Sequence[Task], Path]:
+def play(space: argparse.Namespace, observer: Observer, stop: Stop) -> tuple[Sequence[Task], Path]:
     """Begin a run. Returns its seeds, as far as it came, and its folder."""
     with ExitStack() as stack:
         with stop.at_once():

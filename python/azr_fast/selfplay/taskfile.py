@@ -93,14 +93,15 @@ def _stored(path: Path, seeds_only: bool) -> Iterator[Task]:
     """Tasks of a run's database, which may be in use: it is only read."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
         columns = {column[1] for column in database.execute("PRAGMA table_info(tasks)")}
-        order = '"order"' if "order" in columns else "1"  # older runs have none
+        order_column = '"order"' if "order" in columns else "1"  # older runs have none
         rows = database.execute(
-            f"SELECT id, kind, key, payload, parents, {order} FROM tasks WHERE step <= ? ORDER BY id",
+            f"SELECT id, kind, key, payload, parents, {order_column} FROM tasks "
+            "WHERE step <= ? ORDER BY id",
             (0 if seeds_only else _LAST_STEP,),
         )
         for number, kind, key, payload, parents, order in rows:
-            fields = f'"payload": {payload}, "parents": {parents}, "order": {order}'
             names = f'"kind": {json.dumps(kind)}, "key": {json.dumps(key)}'
+            fields = f'"payload": {payload}, "parents": {parents}, "order": {order}'
             yield _read(f"{{{names}, {fields}}}".encode(), f"{path}, task {number}")
 
 
