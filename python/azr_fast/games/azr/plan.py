@@ -36,10 +36,12 @@ def _solver_work(kind: str, config: AzrConfig) -> Work:
 
 
 def best_solve_rate(reward: RewardConfig, samples: int) -> float | None:
-    """The probability of solving at which a task's expected learnability over `samples` Monte-Carlo
+    """The probability of solving at which a new task's expected reward over `samples` Monte-Carlo
     solutions is greatest, to 0.001. None where it is the same everywhere.
     """
     worth = [learnability(solved / samples, reward) for solved in range(samples + 1)]
+    if reward.bonus_for == "learnable":
+        worth[1:-1] = [value + reward.new_task_bonus for value in worth[1:-1]]
     if len(set(worth)) == 1:
         return None
 
