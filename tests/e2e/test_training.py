@@ -116,7 +116,8 @@ def record_play(trainer, finished):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    run = new_run(tmp_path_factory.mktemp("runs"), "finished", **{"play.proposals": 12})
+    keys = {"game.kinds": ["deduction", "abduction"], "play.proposals": 10}
+    run = new_run(tmp_path_factory.mktemp("runs"), "finished", **keys)
     finished = Finished(run, Recorder())
     with open_trainer(run.config, run, finished.observer, lambda: False) as trainer:
         record_play(trainer, finished)
@@ -139,7 +140,7 @@ def test_two_steps_leave_a_whole_run_folder(finished):
         assert {name for name in groups if name.endswith("/proposer")} == {
             f"{kind}/proposer" for kind in run.config.game.kinds
         }
-        assert sum(groups[f"{kind}/proposer"]["answers"] for kind in run.config.game.kinds) == 36
+        assert sum(groups[f"{kind}/proposer"]["answers"] for kind in run.config.game.kinds) == 20
         verification = line["verification"]
         assert verification.keys() == {"programs", "rewound", "fell_back"}
         if line["proposals"]["well_formed"]:

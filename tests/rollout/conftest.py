@@ -1,4 +1,4 @@
-"""The real SmolLM2 on vLLM, and a tiny random Llama on the transformers engine."""
+"""A tiny random Llama on every engine, and in `make test-all` the real SmolLM2 on vLLM too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from azr_fast.config.schema import ModelConfig, RolloutConfig
 from azr_fast.policy.models import ModelFiles, resolve_model
-from azr_fast.rollout import open_engine
 from azr_fast.rollout.engine import Completion, Engine, Request
 from azr_fast.rollout.load import load_renderer
 from azr_fast.rollout.renderer import Renderer
@@ -23,6 +22,7 @@ from azr_fast.types import Message, Sampling
 
 sys.path.insert(0, str(Path(__file__).parent))  # for chat_families
 
+REAL = pytest.mark.slow  # without AVX-512 the real model takes minutes
 ROLLOUT = RolloutConfig(max_prompt_tokens=384, max_new_tokens=128, concurrency=16, cache_gib=0.5)
 
 
@@ -111,23 +111,24 @@ def chat_prompts(renderer: Renderer) -> list[tuple[int, ...]]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
-    """A random two-layer Llama of 97 tokens, its embeddings tied."""
+    """A random two-layer Llama of 97 tokens, its embeddings tied; vLLM needs heads of 32."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
-        initializer_range=0.3, tie_word_embeddings=True, bos_token_id=0, eos_token_id=1,
+        vocab_size=97, hidden_size=64, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=512,
+        initializer_range=0.2, tie_word_embeddings=True, bos_token_id=0, eos_token_id=1,
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("tiny")
     LlamaForCausalLM(config).save_pretrained(folder)
     return ModelFiles(folder, "tiny")
 
 
-def open_vllm(smollm: ModelFiles, renderer: Renderer) -> Engine:
+def open_vllm(files: ModelFiles, stops: Stops, dtype: str) -> Engine:
     pytest.importorskip("vllm", reason="the vLLM engine is not installed")
-    return open_engine(
-        ROLLOUT.model_copy(update={"engine": "vllm"}), smollm, renderer, ModelConfig(), seed=0
-    )
+    from azr_fast.rollout.vllm_engine import VllmEngine
+
+    model = ModelConfig.model_validate({"dtype": dtype})
+    return VllmEngine(ROLLOUT, files, stops, model, seed=0)
 
 
 def open_transformers(files: ModelFiles, stops: Stops, dtype: str, device: str = "cpu") -> Engine:
@@ -138,43 +139,55 @@ def open_transformers(files: ModelFiles, stops: Stops, dtype: str, device: str =
 
 
 @pytest.fixture(scope="module")
-def vllm_rig(
+def real_rig(
     smollm: ModelFiles,
     renderer: Renderer,
     plain_smollm: Any,
     chat_prompts: list[tuple[int, ...]],
 ) -> Iterator[Rig]:
-    engine = open_vllm(smollm, renderer)
+    engine = open_vllm(smollm, renderer.stops, ModelConfig().dtype)
     weights = dict(plain_smollm.named_parameters(remove_duplicate=False))
     yield Rig(engine, chat_prompts, weights, renderer.stops, 49152, 0.25, plain_smollm)
     engine.close()
 
 
-def open_tiny_rig(tiny: ModelFiles, device: str) -> Iterator[Rig]:
+TINY_STOPS = Stops(frozenset(range(1, 97, 19)), lambda ids: "".join(chr(33 + i) for i in ids))
+TINY_PROMPTS = [(5, 6, 7), tuple(range(20, 60)), (9,) * 12]
+
+
+def open_tiny_rig(tiny: ModelFiles, engine: Engine, device: str = "cpu") -> Iterator[Rig]:
     model = AutoModelForCausalLM.from_pretrained(tiny.folder, dtype=torch.float32)
     weights = dict(model.named_parameters(remove_duplicate=False))
-    stops = Stops(frozenset(range(1, 97, 19)), lambda ids: "".join(chr(33 + i) for i in ids))
-    engine = open_transformers(tiny, stops, "float32", device)
-    prompts = [(5, 6, 7), tuple(range(20, 60)), (9,) * 12]
-    yield Rig(engine, prompts, weights, stops, 97, 1e-4, model.to(device))
+    yield Rig(engine, TINY_PROMPTS, weights, TINY_STOPS, 97, 1e-4, model.to(device))
     engine.close()
 
 
 @pytest.fixture(scope="module")
+def vllm_rig(tiny: ModelFiles) -> Iterator[Rig]:
+    yield from open_tiny_rig(tiny, open_vllm(tiny, TINY_STOPS, "float32"))
+
+
+@pytest.fixture(scope="module")
 def tiny_rig(tiny: ModelFiles) -> Iterator[Rig]:
-    yield from open_tiny_rig(tiny, "cpu")
+    yield from open_tiny_rig(tiny, open_transformers(tiny, TINY_STOPS, "float32"))
 
 
 @pytest.fixture(scope="module")
 def tiny_gpu_rig(tiny: ModelFiles) -> Iterator[Rig]:
     if not torch.cuda.is_available():
         pytest.skip("no GPU on this machine")
-    yield from open_tiny_rig(tiny, "cuda")
+    yield from open_tiny_rig(tiny, open_transformers(tiny, TINY_STOPS, "float32", "cuda"), "cuda")
 
 
-@pytest.fixture(params=["vllm", "transformers", "transformers on a GPU"])
+RIGS = {
+    "vllm": "vllm_rig",
+    "transformers": "tiny_rig",
+    "transformers on a GPU": "tiny_gpu_rig",
+    "vllm, a real model": "real_rig",
+}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=REAL if "real" in name else ()) for name in RIGS])
 def rig(request: pytest.FixtureRequest) -> Rig:
-    rigs = {"vllm": "vllm_rig", "transformers": "tiny_rig", "transformers on a GPU": "tiny_gpu_rig"}
-    name = rigs[request.param]
-    rig: Rig = request.getfixturevalue(name)
+    rig: Rig = request.getfixturevalue(RIGS[request.param])
     return rig
