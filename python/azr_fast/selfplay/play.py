@@ -84,6 +84,7 @@ class Round:
 
     def _pose(self, kinds: Sequence[str], count: int) -> list[Family]:
         """A family with an open proposal for each source."""
+        self.buffer.step = self.step
         sources = [
             source
             for kind in kinds
