@@ -34,6 +34,7 @@ class _Row(BaseModel):
     payload: dict[str, JsonValue]
     parents: list[str] = []
     order: int = 1
+    label: str = "execution"
 
     def task(self) -> Task:
         return Task(self.kind, self.key, self.payload, tuple(self.parents), self.order)  # type: ignore[arg-type]

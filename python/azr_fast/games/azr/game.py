@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from azr_fast.errors import UserError
@@ -71,7 +72,7 @@ class AzrGame(Game):
     def seeds_from(self, task: Task) -> Sequence[Task]:
         """A triplet serves deduction and abduction alike (paper, section 3.3.1)."""
         if task.kind in SEED_KINDS:
-            return [Task(kind, task.key, task.payload, task.parents) for kind in SEED_KINDS]
+            return [replace(task, kind=kind) for kind in SEED_KINDS]
         return [task]
 
     async def verify(self, task: Task) -> Verdict:

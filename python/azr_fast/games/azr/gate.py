@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from azr_fast.games.azr import parse, programs, tasks
 from azr_fast.games.azr.composite import compose, given_functions
@@ -46,7 +47,8 @@ class Gate:
         output = await self._output(kind, program.text, arguments)
         if config.input_must_matter and program.ignored:  # last: what fails to run says so
             raise Failed("ignored_argument", ", ".join(program.ignored))
-        return tasks.triplet(kind, program, arguments, output, parents, config.novelty)
+        task = tasks.triplet(kind, program, arguments, output, parents, config.novelty)
+        return replace(task, checks=self._checks(kind))
 
     async def induction(self, about: Task, inputs: Sequence[str], message: str) -> Task:
         """An induction task from the texts of its inputs. Raises Failed."""
@@ -61,7 +63,19 @@ class Gate:
         if self._config.input_must_matter and len(set(outputs)) == 1:
             raise Failed("constant_outputs", f"every input gives {outputs[0]}")
         pairs = list(zip(inputs, outputs, strict=True))
-        return tasks.induction(about, pairs, message, self._config.novelty)
+        task = tasks.induction(about, pairs, message, self._config.novelty)
+        return replace(task, checks=self._checks("induction"))
+
+    def _checks(self, kind: str) -> tuple[str, ...]:
+        """What a task of this kind has passed, for its manifest."""
+        induction = kind == "induction"
+        first = ("inputs_differ",) if induction else ("program_parses", "imports_allowed")
+        matters = ("outputs_differ",) if induction else ("arguments_used",)
+        return (
+            *("well_formed", "inputs_are_literals", *first),
+            *("runs", f"{self._executor.replicas}_runs_agree", "value_is_plain"),
+            *(matters if self._config.input_must_matter else ()),
+        )
 
     async def _induction(self, source: Source, answer: str, truncated: bool) -> Task:
         (about,) = source.references
