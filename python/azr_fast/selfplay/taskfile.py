@@ -1,8 +1,7 @@
 """Tasks in files: what `seeding.file` reads and `azr-fast seed` writes.
 
 A line of the text form is one task as JSON: kind, key, payload, parents, order and label. The other
-form is the database of a run (`selfplay.buffer`). A game checks whatever a file
-says before it is used.
+form is the database of a run (`selfplay.buffer`). A game checks what a file says.
 """
 
 from __future__ import annotations
