@@ -45,12 +45,8 @@ class TaskBuffer:
         self._windows: dict[str, deque[Posed]] = {}
         self._rows: dict[tuple[str, str], int] = {}  # id of every task that was admitted
         self._known: set[str] = set()
-        prices = {
-            row: (step, accuracy)
-            for row, step, accuracy in self._db.execute("SELECT id, step, accuracy FROM tasks")
-        }
-        for row, task in tasks_of(self._db):
-            self._remember(row, Posed(task, *prices[row]))
+        for row, posed in tasks_of(self._db):
+            self._remember(row, posed)
         self._pools: dict[tuple[str, int], list[Task]] = {}
         for pool, task in pools_of(self._db):
             self._pools.setdefault((task.kind, pool), []).append(task)
@@ -71,8 +67,8 @@ class TaskBuffer:
         insert = f"INSERT INTO tasks ({names}) VALUES ({places})"
         new = self._db.execute(insert, tuple(row.values())).lastrowid
         assert new is not None
-        for number, stored in tasks_of(self._db, "WHERE id = ?", (new,)):
-            self._remember(number, Posed(stored, step))  # as a resumed run has it
+        for stored in tasks_of(self._db, "WHERE id = ?", (new,)):
+            self._remember(*stored)  # as a resumed run has it
         return True
 
     def known(self, key: str) -> bool:
@@ -113,15 +109,15 @@ class TaskBuffer:
 
     def record_accuracy(self, task: Task, accuracy: float) -> None:
         """Note the solve rate that priced a task beside it."""
-        self._db.execute(
-            "UPDATE tasks SET accuracy = ? WHERE id = ?",
-            (accuracy, self._rows[task.kind, task.key]),
-        )
-        window = self._windows[task.kind]
+        window = self._windows.get(task.kind, deque())
         for place in range(len(window) - 1, -1, -1):  # tasks that are priced are among the newest
             if window[place].task.key == task.key:
                 window[place] = replace(window[place], accuracy=accuracy)
                 break
+        self._db.execute(
+            "UPDATE tasks SET accuracy = ? WHERE id = ?",
+            (accuracy, self._rows[task.kind, task.key]),
+        )
 
     def record_solves(self, families: Iterable[Family], step: int) -> None:
         """Note how often each task of a step was solved, for the study of a run. Tasks that are
