@@ -26,8 +26,11 @@ from azr_fast.rollout.parity import prove_engine
 from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import check_socket_path, open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
+from azr_fast.selfplay.limit import TimeLimit
 from azr_fast.selfplay.loop import Parts, Trainer
 from azr_fast.types import Sampling
+
+LOADED = 4  # parts that are loaded one after the other
 
 
 def check_start(run: RunFolder) -> ModelFiles:
@@ -68,6 +71,7 @@ def open_trainer(
         files = check_start(run)
         observer.start(run.path, config, run.latest_checkpoint() or 0)
         observer.phase("load", None)
+        observer.advance(0, LOADED, "sandbox and tokenizer")
         client = stack.enter_context(open_sandbox(config.sandbox))
         runner = stack.enter_context(asyncio.Runner())
         programs = AsyncClient(client.path, client.limits, config.sandbox.connections)
@@ -75,20 +79,25 @@ def open_trainer(
         game = game_of(config).open(config, client, programs)
         renderer = load_renderer(files)
         # The policy first: its refusal of a model names the layer.
+        observer.advance(1, LOADED, "model")
         policy = Policy(files, config.model, config.update, config.rollout.temperature)
+        observer.advance(2, LOADED, "engine")
         engine = stack.enter_context(
             closing(open_engine(config.rollout, files, renderer, config.model, config.run.seed))
         )
+        observer.advance(3, LOADED, "proof that both compute the same")
         prove_engine(engine, policy, renderer, config)
         if note := run.settle():
             observer.note(note)
         buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))
-        decoder = Decoder(engine, runner, should_stop, partial(_show_play, observer))
+        limit = TimeLimit(config.run.time_limit_minutes, should_stop)
+        decoder = Decoder(engine, runner, limit, partial(_show_play, observer))
         episodes = Episodes(
             decoder, renderer, sampling(config.rollout), config.rollout.max_prompt_tokens
         )
         parts = Parts(game, buffer, policy, engine, episodes)
-        yield Trainer(config, parts, run, observer, should_stop)
+        limit.begin()
+        yield Trainer(config, parts, run, observer, limit)
 
 
 def sampling(config: RolloutConfig) -> Sampling:

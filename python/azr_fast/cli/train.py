@@ -18,10 +18,12 @@ from azr_fast.config.load import dump_config, load_config, preset_names
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
 from azr_fast.hardware import gpu_usable
+from azr_fast.observe.files import read_lines
 from azr_fast.observe.places import anchored
 from azr_fast.observe.progress import Observer, open_observer
 from azr_fast.observe.report import print_summary
 from azr_fast.observe.runfolder import CONFIG_FILE, RunFolder, resumed_config
+from azr_fast.observe.verdict import verdict
 
 DESCRIPTION = """\
 Train a language model by Absolute Zero self-play: it proposes Python tasks,
@@ -111,6 +113,7 @@ def train(space: argparse.Namespace) -> int:
         with closing(observer):
             run = play(space, observer, stop)
         print_summary(run.path, console)
+        print_verdict(run, console)
     return 0
 
 
@@ -131,6 +134,12 @@ def play(space: argparse.Namespace, observer: Observer, stop: Stop) -> RunFolder
         observer.note(game_of(run.config).aim(run.config))
         trainer.train()
     return run
+
+
+def print_verdict(run: RunFolder, console: Console) -> None:
+    """Whether it learned, last of all, where it is read."""
+    said = verdict(list(read_lines(run.metrics)))
+    console.print(f"\n{said}", markup=False, highlight=False)
 
 
 def open_run(space: argparse.Namespace) -> RunFolder:
