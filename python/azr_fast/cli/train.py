@@ -14,10 +14,9 @@ from azr_fast.cli.parser import add_config_options, overrides
 from azr_fast.cli.plan import plan_lines
 from azr_fast.cli.stop import Stop, stop_on_signals
 from azr_fast.config.games import game_of
-from azr_fast.config.load import dump_config, load_config, preset_names
+from azr_fast.config.load import default_preset, dump_config, load_config, preset_names
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
-from azr_fast.hardware import gpu_usable
 from azr_fast.observe.files import read_lines
 from azr_fast.observe.places import anchored
 from azr_fast.observe.progress import Observer, open_observer
@@ -44,16 +43,15 @@ examples:
   azr-fast train --resume runs/hour --time-limit 120
   azr-fast train --preset mine.toml --rollout.temperature 0.8
 
+a file is laid over a preset or another file that it names above its sections,
+extends = "cpu"; what it leaves out is as there, without it as in the preset
+that fits this machine
+
 a list is typed with commas: --game.kinds deduction,abduction
 an optional value is unset with none: --reward.duplicate none"""
 
 
 STOPPING = "stopping after a checkpoint of the steps made; again to stop at once"
-
-
-def default_preset() -> str:
-    """`gpu` where a GPU can be used, else `cpu`."""
-    return "gpu" if gpu_usable() else "cpu"
 
 
 def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -96,17 +94,24 @@ def _shown(words: Sequence[str]) -> tuple[str, Config]:
     config = Path(space["resume"] or "").expanduser() / CONFIG_FILE
     if space["resume"] and config.is_file():
         return space["resume"], load_config(config)
-    preset, game = space["preset"] or default_preset(), space["game.name"]
+    preset, game = _preset(space["preset"]), space["game.name"]
     return preset, load_config(preset, {"game.name": game} if game else {})
+
+
+def _preset(typed: str | None) -> str:
+    """What was typed; where nothing was, the preset for this machine."""
+    return default_preset() if typed is None else typed
 
 
 def train(space: argparse.Namespace) -> int:
     """Run the command. Returns the exit code."""
     console = Console()
-    if space.resume and space.preset:
+    if space.resume and space.preset is not None:
         raise UserError("--preset and --resume exclude each other: a run keeps its config")
     if space.dry_run:
-        print_plan(console, _dry_config(space))
+        with show_log(Console(stderr=True)):
+            config = _dry_config(space)
+        print_plan(console, config)
         return 0
     observer = open_observer(console)
     with show_log(console), stop_on_signals(lambda: observer.note(STOPPING)) as stop:
@@ -128,7 +133,7 @@ def play(space: argparse.Namespace, observer: Observer, stop: Stop) -> RunFolder
 
             stack.enter_context(known_endings(run))
             trainer = stack.enter_context(open_trainer(run.config, run, observer, stop))
-        if not space.resume and not space.preset:
+        if not space.resume and space.preset is None:
             others = " | ".join(preset_names())
             observer.note(f"preset {default_preset()} (--preset {others})")
         observer.note(game_of(run.config).aim(run.config))
@@ -146,7 +151,7 @@ def open_run(space: argparse.Namespace) -> RunFolder:
     """The run folder to resume, or the name of a new one."""
     if space.resume:
         return RunFolder.resume(space.resume.expanduser(), overrides(space))
-    return RunFolder.begin(load_config(space.preset or default_preset(), overrides(space)))
+    return RunFolder.begin(load_config(_preset(space.preset), overrides(space)))
 
 
 def print_plan(console: Console, config: Config) -> None:
@@ -158,4 +163,4 @@ def print_plan(console: Console, config: Config) -> None:
 def _dry_config(space: argparse.Namespace) -> Config:
     if space.resume:
         return resumed_config(space.resume.expanduser(), overrides(space))
-    return anchored(load_config(space.preset or default_preset(), overrides(space)))
+    return anchored(load_config(_preset(space.preset), overrides(space)))
