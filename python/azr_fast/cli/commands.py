@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shlex
 from collections.abc import Sequence
 
-from azr_fast.cli.machine import version
+from azr_fast import __version__
 from azr_fast.cli.parser import Parser
 from azr_fast.config.load import nearest
 from azr_fast.errors import UserError
@@ -19,8 +20,6 @@ COMMANDS = {
     "sandbox": "run programs in the sandbox, watch it, serve it over HTTP",
     "doctor": "what training needs and what of it is here",
 }
-
-NOT_INSTALLED = "azr-fast, run from its sources"
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -43,7 +42,7 @@ def _refuse_option_of_train(words: Sequence[str]) -> None:
     option = words[0].partition("=")[0] if words else ""
     of_train = {"preset", "resume", "dry-run", "time-limit"}
     if option.startswith("--") and ("." in option or option[2:] in of_train):
-        raise UserError(f"{option} follows a command: azr-fast train {' '.join(words)}")
+        raise UserError(f"{option} follows a command: azr-fast train {shlex.join(words)}")
 
 
 def _top() -> Parser:
@@ -57,5 +56,5 @@ def _top() -> Parser:
         epilog=f"commands:\n{lines}\n\nazr-fast COMMAND --help tells more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=version("azr-fast") or NOT_INSTALLED)
+    parser.add_argument("--version", action="version", version=f"azr-fast {__version__}")
     return parser

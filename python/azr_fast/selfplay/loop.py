@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -99,7 +100,7 @@ class Trainer:
         if not self.saved:
             return "start a new run with a lower update.lr"
         good = self.run.checkpoint(self.saved) / MODEL_FOLDER
-        return f"start a new run with a lower update.lr, from --model.name {good}"
+        return f"start a new run with a lower update.lr, from --model.name {shlex.quote(str(good))}"
 
     def steps(self, started: float) -> None:
         """Step after step, with a checkpoint now and then. `started` is when the run's time limit
