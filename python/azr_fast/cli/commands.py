@@ -16,6 +16,7 @@ from azr_fast.errors import UserError
 COMMANDS = {
     "train": "train a model by self-play, or go on with a run",
     "report": "what a run has come to, and its curves",
+    "export": "the model of a run as a folder for others, with a model card",
     "models": "list built-in models; make a model ready",
     "sandbox": "run programs in the sandbox, watch it, serve it over HTTP",
     "doctor": "what training needs and what of it is here",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from azr_fast.cli.export import MODEL_FOLDER, uses
 from azr_fast.cli.log import show_log
 from azr_fast.cli.parser import add_config_options, overrides
 from azr_fast.cli.plan import plan_lines
@@ -22,6 +23,7 @@ from azr_fast.observe.places import anchored
 from azr_fast.observe.progress import Observer, open_observer
 from azr_fast.observe.report import print_summary
 from azr_fast.observe.runfolder import CONFIG_FILE, RunFolder, resumed_config
+from azr_fast.observe.typed import command
 from azr_fast.observe.verdict import verdict
 
 DESCRIPTION = """\
@@ -142,9 +144,19 @@ def play(space: argparse.Namespace, observer: Observer, stop: Stop) -> RunFolder
 
 
 def print_verdict(run: RunFolder, console: Console) -> None:
-    """Whether it learned, last of all, where it is read."""
+    """Whether it learned, last of all, where it is read; and what its model is good for."""
     said = verdict(list(read_lines(run.metrics)))
     console.print(f"\n{said}", markup=False, highlight=False)
+    step = run.latest_checkpoint()
+    if step:
+        model = run.checkpoint(step) / MODEL_FOLDER
+        console.print(
+            f"\nmodel: {model}, a plain Hugging Face folder\n{uses(model)}\n"
+            f"  {command('export', run.path, 'DIR')}  # a copy with a model card",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def open_run(space: argparse.Namespace) -> RunFolder:

@@ -21,19 +21,30 @@ MINUTE = 60
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share that is counted over all groups of a role. `good`: of the answers of one group."""
+    """A share of the answers of all groups whose name ends so. `good`: of those of one group."""
 
     name: str
-    role: str
+    groups: str
     good: Callable[[Metrics], float]
 
 
-RATES = (
-    Rate("well-formed proposals", "proposer", lambda group: 1.0 - group["malformed"]),
-    Rate("valid proposals", "proposer", lambda group: float(group["passed"])),
-    Rate("valid and new proposals", "proposer", lambda group: float(group["new"])),
-    Rate("solved tasks", "solver", lambda group: float(group["passed"])),
+PROPOSALS = (
+    Rate("well-formed proposals", "/proposer", lambda group: 1.0 - group["malformed"]),
+    Rate("valid proposals", "/proposer", lambda group: float(group["passed"])),
+    Rate("valid and new proposals", "/proposer", lambda group: float(group["new"])),
 )
+SOLVER = "/solver"
+
+
+def rates(lines: Sequence[Metrics]) -> list[Rate]:
+    """What is compared. Solvers by task type: what one learns another may forget."""
+    names = dict.fromkeys(name for line in lines for name in line["groups"])
+    solvers = [name for name in names if name.endswith(SOLVER)]
+    solved = [
+        Rate(f"solved {name.removesuffix(SOLVER)}", name, lambda group: float(group["passed"]))
+        for name in solvers
+    ]
+    return [*PROPOSALS, *solved]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,7 @@ def verdict(lines: Sequence[Metrics]) -> str:
 def _compared(lines: Sequence[Metrics]) -> str:
     count = min(WINDOW, len(lines) // 2)
     ends = f"from the first {count} to the last {count} of {_steps(lines)}"
-    moves = [move for rate in RATES if (move := _move(rate, lines, count))]
+    moves = [move for rate in rates(lines) if (move := _move(rate, lines, count))]
     told = [f"{m.name} {percent(m.first)} to {percent(m.last)}" for m in moves if _is_sure(m)]
     if not told:
         return f"verdict: nothing that chance does not explain, {ends}. {_more_time(lines)}"
@@ -94,7 +105,7 @@ def _share(rate: Rate, lines: Sequence[Metrics]) -> tuple[float, int]:
         group
         for line in lines
         for name, group in line["groups"].items()
-        if name.endswith(f"/{rate.role}")
+        if name.endswith(rate.groups)
     ]
     answers = sum(group["answers"] for group in groups)
     good = sum(group["answers"] * rate.good(group) for group in groups)
