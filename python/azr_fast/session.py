@@ -18,6 +18,7 @@ from azr_fast.policy.device import resolve_device
 from azr_fast.policy.memory import check_memory
 from azr_fast.policy.models import ModelFiles, resolve_model
 from azr_fast.policy.policy import MODEL_FOLDER, Policy
+from azr_fast.policy.room import check_room
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.decoder import Decoder, RolloutStats
 from azr_fast.rollout.episodes import Episodes
@@ -44,6 +45,7 @@ def check_start(run: RunFolder) -> ModelFiles:
     check_groups(config, game_of(config).siblings(config))
     device = resolve_device(config.model.device)
     check_memory(config, device.type)
+    check_room(config, device.type)
     if config.sandbox.socket:
         check_socket_path(config.sandbox.socket)
     name = config.model.name

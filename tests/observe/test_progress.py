@@ -116,7 +116,7 @@ def test_time_that_is_over_is_never_told_as_time_that_is_left(monkeypatch):
     now[0] = 900.0
     assert clock.outlook() == "the time is up: ending"
     unlimited = Clock(load_config("cpu", {"run.steps": 2, "run.time_limit_minutes": 0}))
-    assert unlimited.outlook() == "time left: not known before the first step"
+    assert unlimited.outlook() == "time left unknown yet"
     unlimited.phase("play")
     now[0] += 10.0
     unlimited.tick(1)

@@ -34,9 +34,14 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             f"unknown command '{command}': the nearest is '{nearest(command, COMMANDS)}' "
             f"(commands: {', '.join(COMMANDS)})"
         )
+    return parser_of(command, words[1:]).parse_args(words[1:])
+
+
+def parser_of(command: str, words: Sequence[str]) -> Parser:
+    """The parser of a command; `words` are what it will parse, which its help may depend on."""
     parser = Parser(prog=f"azr-fast {command}", description=COMMANDS[command])
-    importlib.import_module(f"azr_fast.cli.{command}").add_options(parser, words[1:])
-    return parser.parse_args(words[1:])
+    importlib.import_module(f"azr_fast.cli.{command}").add_options(parser, words)
+    return parser
 
 
 def _refuse_option_of_train(words: Sequence[str]) -> None:

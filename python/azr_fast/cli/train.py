@@ -39,10 +39,11 @@ and its exit code tells of the run alone."""
 
 EPILOG = """\
 examples:
-  azr-fast train                             the preset that fits this machine
-  azr-fast train --dry-run                   what that is, and the work of a step
+  azr-fast train                             # the preset that fits this machine
+  azr-fast train --dry-run                   # what that is, and the work of a step
   azr-fast train --time-limit 60 --run.name hour
   azr-fast train --resume runs/hour --time-limit 120
+  azr-fast train --dry-run > mine.toml
   azr-fast train --preset mine.toml --rollout.temperature 0.8
 
 a file is laid over a preset or another file that it names above its sections,

@@ -61,7 +61,7 @@ class Clock:
         and the work that a time limit waits for, have no known end."""
         left = self.remaining()
         if left is None:
-            return "time left: not known before the first step"
+            return "time left unknown yet"
         if left >= 1.0:
             return f"about {duration(left)} left"
         if self._limit - max(0.0, time.monotonic() - self._limit_from) <= 1.0:

@@ -4,8 +4,9 @@ The program is loaded once. Each ARGUMENTS is what stands inside a call's parent
 values; '' calls without arguments. Exit status: 0 when every call gave a value, else 1; 2 when
 nothing could be called.
 
-  azr-fast sandbox call program.py f '3, [1, 2]' "'text', x"
-  azr-fast sandbox call program.py solve '' --timeout 500 --json
+  echo 'def f(*x): return x' > program.py
+  azr-fast sandbox call program.py f '3, [1, 2]' "'text', None" ''
+  azr-fast sandbox call program.py f 7 --timeout 500 --json
   echo 'def f(x): return x * x' | azr-fast sandbox call - f 3 12"""
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ password. A request must be whole within 30 s. Ctrl-C or SIGTERM answers what wa
 second one ends it at once.
 
   azr-fast sandbox gateway --http 127.0.0.1:8080
-  SANDBOX_FUSION_ENDPOINT=http://127.0.0.1:8080 python train.py   # uses sandbox-fusion
-  azr-fast sandbox gateway --http 127.0.0.1:8080 --socket /run/azr.sock
-  azr-fast sandbox gateway --http 127.0.0.1:8080 --path /opt/packages --preload numpy"""
+  curl -s http://127.0.0.1:8080/v1/ping   # from another shell; clients: SANDBOX_FUSION_ENDPOINT
+  azr-fast sandbox gateway --http 127.0.0.1:8080 --path /opt/packages --preload numpy
+  azr-sandboxd --socket /tmp/azr.sock --jail 2 &
+  azr-fast sandbox gateway --http 127.0.0.1:8080 --socket /tmp/azr.sock"""
 
 from __future__ import annotations
 

@@ -5,11 +5,12 @@ status is the script's; 124 when its time was up, 128 and the signal when it was
 a forbidden system call), 2 when it could not be run. A script that makes threads, processes, Unix
 sockets or files is run in a jail, where files go below /tmp, if this machine can have one.
 
-  azr-fast sandbox run script.py
-  azr-fast sandbox run script.py --stdin input.txt --timeout 500 --memory 64M
   echo 'print(6 * 7)' | azr-fast sandbox run -
-  azr-fast sandbox run script.py --socket /run/azr.sock   # a daemon that runs already
-  azr-fast sandbox run script.py --path /opt/packages --preload numpy"""
+  echo 'print(input()[::-1])' > script.py; echo hello > input.txt
+  azr-fast sandbox run script.py --stdin input.txt --timeout 500 --memory 64M
+  echo 'import numpy' | azr-fast sandbox run - --path /opt/packages --preload numpy
+  azr-sandboxd --socket /tmp/azr.sock &
+  azr-fast sandbox run script.py --stdin input.txt --socket /tmp/azr.sock"""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 Ctrl-C ends it. Where the output is no terminal, one snapshot is printed, as with --once.
 
-  azr-fast sandbox top --socket /run/azr.sock
-  azr-fast sandbox top --socket /run/azr.sock --once"""
+  azr-sandboxd --socket /tmp/azr.sock &
+  azr-fast sandbox top --socket /tmp/azr.sock
+  azr-fast sandbox top --socket /tmp/azr.sock --once"""
 
 from __future__ import annotations
 
