@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import Any
 
 import torch
 
 from azr_fast.ops.checks import require
 from azr_fast.ops.objective import Objective
-
-T = TypeVar("T")
 
 
 class Batch:
@@ -20,7 +18,7 @@ class Batch:
         require(targets.shape == hidden.shape[:-1], "one target per hidden state is needed")
         self.shape = targets.shape
 
-    def flat(self, value: T, name: str = "value") -> T:
+    def flat(self, value: Any, name: str) -> Any:
         """A tensor of these sizes as [N]; what is no tensor as it is."""
         if not isinstance(value, torch.Tensor):
             return value
