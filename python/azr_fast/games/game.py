@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from azr_fast.types import Family, Message, Sampling, Source, Task, Verdict
+from azr_fast.types import Family, Message, Posed, Sampling, Source, Status, Task, Verdict
 
 
 class Chat(Protocol):
@@ -39,6 +39,11 @@ class Chat(Protocol):
 class Tasks(Protocol):
     """The tasks that were posed so far."""
 
+    step: int  # that is being played; 0 while the buffers are seeded
+
+    def posed(self, kinds: Sequence[str]) -> list[Posed]:
+        """The tasks of the given types, by type, the oldest first."""
+
     def draw(self, kinds: Sequence[str], count: int, rng: random.Random) -> list[Task]:
         """Up to `count` tasks of the given types, uniform and without replacement."""
 
@@ -68,6 +73,11 @@ class Game(Protocol):
         """A seed task as a task of every kind it can serve (AZR: deduction seeds abduction)."""
         return (task,)
 
+    async def verify(self, task: Task) -> Verdict:
+        """Check a task of a file (`seeding.file`), of which nothing is believed: a PASSED verdict
+        carries the task as it was found to be. A game that cannot check it passes none."""
+        return Verdict(Status.REJECTED, "not_verifiable", "the game checks no tasks of files")
+
     @abstractmethod
     def sources(self, kind: str, count: int, tasks: Tasks, rng: random.Random) -> Sequence[Source]:
         """What `count` proposals of `kind` are made from; the same for equal tasks and rng."""
@@ -83,6 +93,17 @@ class Game(Protocol):
     @abstractmethod
     def score(self, families: Sequence[Family]) -> None:
         """Set the reward of every episode of a step that did not fail. Pure but for that."""
+
+    def rate(self, family: Family) -> float:
+        """How sure solvers are of the task, after `score`, for the choice of a pool: the share of
+        right solutions, or where they vote, of those that agree with the most."""
+        return family.solve_rate
+
+    def label(self, family: Family) -> Task:
+        """The family's task as a pool keeps it, after `score`; where solutions vote, with the
+        winner as what is right."""
+        assert family.task is not None
+        return family.task
 
     def follow_ups(self, family: Family) -> Sequence[Task]:
         """Tasks that a family gives rise to, such as one made of a failed solution."""

@@ -46,7 +46,12 @@ class Client:
     A program's failure is a reply. Every method raises SandboxLost when the daemon goes away or
     stays silent far beyond the deadline of a job, and redis.ResponseError when it refuses a
     request: a tier, pool or limit that it does not have, or a text that is no UTF-8.
+
+    `restart` starts a daemon that is ours anew after SandboxLost, and waits for one that is not;
+    the client goes on with it.
     """
+
+    restart: Callable[[], None]  # set by `launcher.open_client`
 
     def __init__(
         self,
