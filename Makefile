@@ -24,7 +24,10 @@ WORKERS ?= 2
 CCACHE  := $(abspath $(BIN))/ccache
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
-PIP     := $(BIN)/python -m pip --disable-pip-version-check -qq
+PIP     := $(BIN)/python -m pip --disable-pip-version-check
+# Shows how far a long command is: in place on a terminal, elsewhere by a line every 30 s.
+SHOW    := $(BIN)/python requirements/show_progress.py
+INSTALL := $(PIP) install --no-deps --progress-bar raw
 
 .PHONY: help train test test-all lint types test-cpp test-python test-sanitized test-slow format bench clean
 .NOTPARALLEL:
@@ -114,20 +117,18 @@ $(VENV)/python:
 # Locks hold every package, so dependencies are not resolved again: that keeps out what breaks a
 # CPU machine (CUDA builds of torchvision, torchaudio and torchcodec).
 $(VENV)/packages: requirements/cpu.lock | $(VENV)/python
-	@echo "installing torch (CPU build) and the locked packages: a few minutes the first time"
-	@$(PIP) install --no-deps '$(TORCH)' 2>/dev/null || { echo "asking $(TORCH_INDEX) for torch"; \
-	  $(PIP) install --no-deps --index-url $(TORCH_INDEX) '$(TORCH)'; }
-	@$(PIP) install --no-deps -r requirements/cpu.lock
+	@$(SHOW) "torch, CPU build" --attempt -- $(INSTALL) '$(TORCH)' || \
+	  $(SHOW) "torch, CPU build, from $(TORCH_INDEX)" -- $(INSTALL) --index-url $(TORCH_INDEX) '$(TORCH)'
+	@$(SHOW) "locked packages" --count $< -- $(INSTALL) -r $<
 	@touch $@
 
 $(VENV)/dev: requirements/dev.lock $(VENV)/packages
-	@echo "installing the tools that lint and test"
-	@$(PIP) install --no-deps -r requirements/dev.lock
+	@$(SHOW) "tools that lint and test" --count $< -- $(INSTALL) -r $<
 	@touch $@
 
 $(VENV)/installed: $(SOURCES) $(VENV)/packages
-	@echo "building and installing azr-fast: about 2 minutes the first time"
-	@PATH="$(abspath $(BIN)):$$PATH" $(PIP) install --no-deps --no-build-isolation --force-reinstall \
+	@PATH="$(abspath $(BIN)):$$PATH" $(SHOW) "building azr-fast" -- \
+	  $(INSTALL) -v --no-build-isolation --force-reinstall \
 	  --config-settings=build-dir=$(BUILD) --config-settings=cmake.define.AZR_WERROR=$(TESTING) \
 	  --config-settings=cmake.define.AZR_SANDBOXD_TESTS=$(TESTING) .
 	@touch $@

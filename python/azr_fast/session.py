@@ -15,6 +15,7 @@ from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.memory import check_memory
 from azr_fast.policy.models import ModelFiles
+from azr_fast.policy.room import check_room
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.decoder import Decoder, RolloutStats
 from azr_fast.rollout.episodes import Episodes
@@ -23,6 +24,7 @@ from azr_fast.rollout.parity import prove_engine
 from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import check_socket_path, open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
+from azr_fast.selfplay.limit import TimeLimit
 from azr_fast.selfplay.loop import Trainer
 from azr_fast.selfplay.player import Parts
 from azr_fast.selfplay.policies import open_policies
@@ -30,6 +32,8 @@ from azr_fast.selfplay.recovery import model_files, reference_files
 from azr_fast.selfplay.schedule import open_schedule
 from azr_fast.selfplay.taskfile import read_tasks
 from azr_fast.types import Role, Sampling
+
+LOADED = 4  # parts that are loaded one after the other
 
 
 def check_start(run: RunFolder) -> ModelFiles:
@@ -43,6 +47,7 @@ def check_start(run: RunFolder) -> ModelFiles:
     check_groups(config, game_of(config).siblings(config))
     device = resolve_device(config.model.device)
     check_memory(config, device.type)
+    check_room(config, device.type)
     if config.seeding.file and run.latest_checkpoint() is None:
         read_tasks(config.seeding.file)
     if config.sandbox.socket:
@@ -63,6 +68,7 @@ def open_trainer(
         files, first = check_start(run), reference_files(run)
         observer.start(run.path, shown(config), run.latest_checkpoint() or 0)
         observer.phase("load", None)
+        observer.advance(0, LOADED, "sandbox and tokenizer")
         client = stack.enter_context(open_sandbox(config.sandbox))
         runner = stack.enter_context(asyncio.Runner())
         programs = AsyncClient(client.path, client.limits, config.sandbox.connections)
@@ -70,20 +76,25 @@ def open_trainer(
         game = game_of(config).open(config, client, programs)
         renderer = load_renderer(files, config.model.chat == "plain")
         # The policy first: its refusal of a model names the layer.
+        observer.advance(1, LOADED, "model")
         policies = open_policies(config, files, first)
+        observer.advance(2, LOADED, "engine")
         engine = stack.enter_context(
             closing(open_engine(config.rollout, files, renderer, config.model, config.run.seed))
         )
+        observer.advance(3, LOADED, "proof that both compute the same")
         prove_engine(engine, policies[Role.SOLVER], renderer, config)
         if note := run.settle():
             observer.note(note)
         buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))
-        decoder = Decoder(engine, runner, should_stop, partial(_show_play, observer))
+        limit = TimeLimit(config.run.time_limit_minutes, should_stop)
+        decoder = Decoder(engine, runner, limit, partial(_show_play, observer))
         episodes = Episodes(
             decoder, renderer, sampling(config.rollout), config.rollout.max_prompt_tokens
         )
         parts = Parts(game, buffer, policies, engine, episodes, client)
-        yield Trainer(config, parts, run, observer, should_stop)
+        limit.begin()
+        yield Trainer(config, parts, run, observer, limit)
 
 
 def shown(config: Config) -> Config:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from textwrap import dedent
 
 import pytest
 
-from .conftest import Daemon
+from .conftest import Daemon, running
 from .jails import is_fine, jail, jailed
 
 __all__ = ["jail"]
@@ -166,3 +167,14 @@ def test_handlers_of_a_program_are_its_own(jail: Daemon) -> None:
             return kinds, seen, signal.getsignal(15) is signal.SIG_DFL
     """
     assert jailed(jail, program)["results"][0]["value"] == "(True, [15], True)"
+
+
+def test_a_layer_that_a_jail_lacks_is_named_with_its_reason() -> None:
+    """A folder to import from below /tmp would be hidden by the programs' own."""
+    with tempfile.TemporaryDirectory(prefix="azr", dir="/tmp") as packages:
+        words = ("--zygotes", "1", "--jail", "1", "--path", packages)
+        with running(f"{packages}/s", *words) as daemon:
+            said = daemon.process.communicate()[1]
+            assert daemon.process.returncode == 2
+        assert f"a /tmp of their own, which hides {packages}: import from another folder" in said
+        assert "jail: needs the layer root, which is off (" in said

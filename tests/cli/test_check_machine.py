@@ -1,5 +1,6 @@
 """`make` asks requirements/check_machine.py before it fetches anything."""
 
+import ast
 import importlib.util
 import runpy
 import shutil
@@ -21,6 +22,26 @@ def faults():
 def test_the_machine_that_runs_the_tests_will_do():
     done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_it_is_the_language_of_python_2_and_of_every_python_3():
+    """Nothing of these is here to run it: what newer Pythons added is looked for in its syntax."""
+    tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 4))
+    newer = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.YieldFrom, ast.AsyncFunctionDef)
+    assert not [node for node in ast.walk(tree) if isinstance(node, newer)]
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert not any(one.returns or any(a.annotation for a in one.args.args) for one in functions)
+    assert not any(one.args.kwonlyargs or one.args.posonlyargs for one in functions)
+    top = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+    assert top == ["os", "sys"], "others, such as importlib.util, came with Python 3"
+
+
+@pytest.mark.parametrize("version", [(2, 7), (3, 6)])
+def test_on_an_old_python_nothing_else_is_looked_for(faults, monkeypatch, version):
+    monkeypatch.setattr(sys, "version_info", (*version, 0))
+    monkeypatch.setattr(shutil, "which", None)
+    (said,) = faults()
+    assert said.endswith("is not 3.11 to 3.14: set PYTHON=/path/to/python3")
 
 
 @pytest.mark.parametrize(("version", "fine"), [((3, 10), False), ((3, 14), True), ((3, 15), False)])

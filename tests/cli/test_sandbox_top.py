@@ -33,6 +33,20 @@ def test_top_prints_one_snapshot(sandbox, capsys):
     assert re.search(r"^zygote1 +default +fork +\d+ +idle", text, re.MULTILINE)
 
 
+def test_top_fits_a_terminal_after_mixed_work(sandbox, capsys, monkeypatch):
+    """The bounds of histograms, of which mixed work fills many, are no columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    client = sandbox.client(Limits(300, 256 << 20, 1 << 16))
+    for script in ("print(1)", "1 / 0", "while True: pass", "import calendar", "x = [0] * 10**6"):
+        client.run(script)
+    assert "_buckets:" in "".join(f"{k}:" for k in client.info()["latency"])
+    assert main(["sandbox", "top", "--socket", sandbox.path, "--once"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"^job_us +\d+ +\d+ +\d+ +\d+ +\d+ *$", text, re.MULTILINE)
+    assert "le_" not in text
+    assert max(len(line) for line in text.splitlines()[1:]) <= 80  # the first has the socket
+
+
 def test_top_shows_pools_and_latency_where_the_daemon_has_them():
     """Sections that daemons of other versions have, in either of the forms that INFO has."""
     server = {"version": "1", "socket": "/s", "uptime_in_seconds": "10"}

@@ -12,9 +12,8 @@ from azr_fast import hardware
 from azr_fast.cli.commands import parse
 from azr_fast.cli.main import FOR_TRAINING, main
 from azr_fast.cli.parser import overrides
-from azr_fast.cli.train import default_preset
 from azr_fast.config.keys import keys_of
-from azr_fast.config.load import load_config
+from azr_fast.config.load import default_preset, load_config
 from azr_fast.games.azr.config import AzrConfig, RewardConfig
 from azr_fast.games.azr.plan import best_solve_rate, work
 from azr_fast.observe.runfolder import RunFolder

@@ -177,13 +177,6 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
         load_config(tmp_path / "bad.toml")
 
 
-def test_what_a_file_leaves_out_has_the_default_of_the_schema(tmp_path):
-    config = load_config(write(tmp_path, "[run]\nsteps = 3\n"), {"update.lr": 0.5})
-    assert config.run.steps == 3
-    assert config.update.lr == 0.5
-    assert config.play == type(config.play)()
-
-
 def test_sections_have_a_docstring_for_help():
     assert all(section.__doc__ for section in KEYS.sections.values())
 

@@ -1,6 +1,7 @@
 """A new run's folder is whole or absent, and one process has its name."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,30 @@ def test_what_a_killed_process_left_is_taken_over(config, holder):
     assert os.listdir(config.run.dir) == [".one.partial"]
     RunFolder.create(config).close()
     assert os.listdir(config.run.dir) == ["one"]
+
+
+def test_what_killed_processes_left_is_swept_and_what_others_hold_is_not(config, holder, tmp_path):
+    """Names are dates unless given, so that the same one never comes again."""
+    hidden = Path(config.run.dir) / ".two.partial"
+    hidden.mkdir()
+    (hidden / "run.json").write_text("")
+    (Path(config.run.dir) / ".notes.partial").mkdir()  # of somebody else
+    three = load_config("cpu", {"run.dir": config.run.dir, "run.name": "three"})
+    with RunFolder.begin(three):
+        assert sorted(os.listdir(config.run.dir)) == [
+            ".notes.partial",
+            ".one.partial",
+            ".three.partial",
+        ]
+
+
+def test_a_hint_with_spaces_can_be_typed(tmp_path):
+    spaced = load_config("cpu", {"run.dir": str(tmp_path / "my runs"), "run.name": "a b"})
+    RunFolder.create(spaced).close()
+    with pytest.raises(UserError) as refused:
+        RunFolder.begin(spaced)
+    words = shlex.split(str(refused.value).partition("go on with it: ")[2])
+    assert words[-3:] == ["train", "--resume", str(tmp_path / "my runs" / "a b")]
 
 
 def test_an_empty_folder_may_be_there_and_nothing_else(config, tmp_path):

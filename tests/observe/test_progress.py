@@ -1,12 +1,17 @@
 import io
+import re
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from azr_fast.config.load import load_config
+from azr_fast.observe import progress
+from azr_fast.observe.clock import Clock
 from azr_fast.observe.metrics import group_metrics, proposal_rates, solver_rates
-from azr_fast.observe.progress import Clock, LiveObserver, PlainObserver, open_observer
+from azr_fast.observe.progress import LiveObserver, PlainObserver, open_observer
 from azr_fast.observe.text import duration, percent, sparkline
 
 
@@ -46,8 +51,7 @@ def test_plain_lines_without_a_terminal(metrics):
         "  play",
     ]
     assert lines[3].startswith(
-        "step 3/5: well formed 83%, valid 50%, new 33%; solved 25%, reward -0.25 "
-        "(412 tok/s, 0:00, about 0:00 left)"
+        "step 3/5: well formed 83%, valid 50%, new 33%; solved 25%, reward -0.25 (412 tok/s, 0:00, "
     )
     assert lines[4].startswith("  rewards: deduction/proposer -0.31, abduction/proposer -0.25, ")
     assert lines[5:] == ["[checkpoint] saved"]
@@ -64,6 +68,63 @@ def test_live_display_on_a_terminal_fits_80_columns(metrics):
     console = Console(file=io.StringIO(), width=80)
     console.print(observer._render())
     assert "…" not in console.file.getvalue()
+
+
+def test_live_display_fits_40_columns(metrics):
+    observer = open_observer(Console(file=io.StringIO(), width=40, force_terminal=True))
+    play_a_step(observer, metrics)
+    console = Console(file=io.StringIO(), width=40)
+    console.print(observer._render())
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    assert "deduction/proposer" in shown
+    assert "passed" in shown
+    assert max(map(len, shown.splitlines())) <= 40
+
+
+def test_a_phase_that_goes_on_is_told_of_with_the_time_of_day(metrics, monkeypatch):
+    """Also when nothing of ours is called meanwhile, as when a model is loaded."""
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.01)
+    stream = io.StringIO()
+    observer = open_observer(Console(file=stream))
+    observer.start(Path("runs/first"), load_config("cpu", {"run.steps": 5}))
+    observer.phase("load")
+    while "load, for 0:00; 0 of 5 steps, about 6:00 left" not in stream.getvalue():
+        time.sleep(0.001)
+    observer.phase("play")
+    observer.advance(20, 48, "412 tok/s")
+    pattern = (
+        r"^\d\d:\d\d:\d\d   play 20/48 412 tok/s, for 0:00; 0 of 5 steps, about (6:00|5:59) left$"
+    )
+    while not re.search(pattern, stream.getvalue(), re.MULTILINE):
+        time.sleep(0.001)
+    observer.close()
+    threads = [thread.name for thread in threading.enumerate()]
+    assert "progress" not in threads
+
+
+def test_time_that_is_over_is_never_told_as_time_that_is_left(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    clock = Clock(load_config("cpu", {"run.steps": 10, "run.time_limit_minutes": 1}))
+    clock.phase("load")
+    now[0] = 500.0
+    assert clock.outlook() == "about 1:00 left"
+    clock.phase("seed")
+    now[0] = 559.5
+    assert clock.outlook() == "the time is up: ending"
+    now[0] = 900.0
+    assert clock.outlook() == "the time is up: ending"
+    unlimited = Clock(load_config("cpu", {"run.steps": 2, "run.time_limit_minutes": 0}))
+    assert unlimited.outlook() == "time left unknown yet"
+    unlimited.phase("play")
+    now[0] += 10.0
+    unlimited.tick(1)
+    assert unlimited.outlook() == "about 0:10 left"
+    now[0] += 4.0
+    assert unlimited.outlook() == "about 0:06 left"
+    now[0] += 60.0
+    assert unlimited.outlook() == "longer than the steps before"
 
 
 def test_remaining_time_is_that_of_the_steps_left_or_the_limit(monkeypatch):

@@ -4,9 +4,11 @@ import far_rows
 import pytest
 import torch
 
-from azr_fast.ops import rows, selective_logprob
+from azr_fast.ops import rows
 from azr_fast.ops.rows_cpu import CpuRows
 from azr_fast.ops.rows_triton import TritonRows
+from azr_fast.ops.selective_logprob import CpuRows as SelectingCpuRows
+from azr_fast.ops.selective_logprob import TorchRows as SelectingTorchRows
 
 dtypes = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
 
@@ -41,7 +43,7 @@ def test_loss_and_statistics(interpreter, case, generator, kind, dtype):
 
 
 @dtypes
-@pytest.mark.parametrize("kind", [selective_logprob.TorchRows, selective_logprob.CpuRows])
+@pytest.mark.parametrize("kind", [SelectingTorchRows, SelectingCpuRows])
 def test_given_logits(case, kind, dtype):
     arguments = kind(), *case(dtype)
     assert_same(*(far_rows.selective_rows(*arguments, far=far) for far in (True, False)))

@@ -2,9 +2,9 @@
 
 import torch
 
-from azr_fast.ops import linear_policy_loss as op
 from azr_fast.ops.head import Head
 from azr_fast.ops.linear_logprob import _LinearLogprob
+from azr_fast.ops.linear_policy_loss import one_pass as one_pass_of
 from azr_fast.ops.products import TorchProducts, over
 from azr_fast.ops.rows_triton import TritonRows
 from azr_fast.ops.statistics import RowStatistics
@@ -38,7 +38,7 @@ def one_pass(hidden, weight, targets, scale, objective, chunk):
     """The whole operation, its rows by the kernels."""
     d_weight = torch.zeros(weight.shape)
     head = Head(hidden, weight, targets, scale, TritonRows(), TorchProducts(), chunk)
-    return op.one_pass(head, objective, d_weight), d_weight
+    return one_pass_of(head, objective, d_weight), d_weight
 
 
 def logprob(hidden, weight, targets, scale, chunk):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shlex
 from collections.abc import Sequence
 
-from azr_fast.cli.machine import version
+from azr_fast import __version__
 from azr_fast.cli.parser import Parser
 from azr_fast.config.load import nearest
 from azr_fast.errors import UserError
@@ -16,12 +17,11 @@ COMMANDS = {
     "train": "train a model by self-play, or go on with a run",
     "seed": "make the tasks that runs begin with, into a file",
     "report": "what a run has come to, and its curves",
+    "export": "the model of a run as a folder for others, with a model card",
     "models": "list built-in models; make a model ready",
     "sandbox": "run programs in the sandbox, watch it, serve it over HTTP",
     "doctor": "what training needs and what of it is here",
 }
-
-NOT_INSTALLED = "azr-fast, run from its sources"
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -35,16 +35,21 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
             f"unknown command '{command}': the nearest is '{nearest(command, COMMANDS)}' "
             f"(commands: {', '.join(COMMANDS)})"
         )
+    return parser_of(command, words[1:]).parse_args(words[1:])
+
+
+def parser_of(command: str, words: Sequence[str]) -> Parser:
+    """The parser of a command; `words` are what it will parse, which its help may depend on."""
     parser = Parser(prog=f"azr-fast {command}", description=COMMANDS[command])
-    importlib.import_module(f"azr_fast.cli.{command}").add_options(parser, words[1:])
-    return parser.parse_args(words[1:])
+    importlib.import_module(f"azr_fast.cli.{command}").add_options(parser, words)
+    return parser
 
 
 def _refuse_option_of_train(words: Sequence[str]) -> None:
     option = words[0].partition("=")[0] if words else ""
     of_train = {"preset", "resume", "dry-run", "time-limit"}
     if option.startswith("--") and ("." in option or option[2:] in of_train):
-        raise UserError(f"{option} follows a command: azr-fast train {' '.join(words)}")
+        raise UserError(f"{option} follows a command: azr-fast train {shlex.join(words)}")
 
 
 def _top() -> Parser:
@@ -58,5 +63,5 @@ def _top() -> Parser:
         epilog=f"commands:\n{lines}\n\nazr-fast COMMAND --help tells more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=version("azr-fast") or NOT_INSTALLED)
+    parser.add_argument("--version", action="version", version=f"azr-fast {__version__}")
     return parser

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from azr_fast.cli import machine
-from azr_fast.cli.train import default_preset
-from azr_fast.config.load import load_config
+from azr_fast.config.load import default_preset, load_config
 from azr_fast.errors import UserError
 from azr_fast.hardware import gpu_devices
 from azr_fast.observe.typed import how_to_install, typed

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from azr_fast.errors import UserError
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.observe.space import what_to_free
-from azr_fast.observe.typed import typed
+from azr_fast.observe.typed import command
 from azr_fast.rollout.engine import EngineDied
 from azr_fast.rollout.parity import ParityError
 from azr_fast.sandbox.client import SandboxLost
@@ -43,7 +43,7 @@ def how_to_go_on(run: RunFolder) -> str:
         return "no run was made"
     step = run.latest_checkpoint()
     place = f"after step {step}" if step is not None else "anew, for want of a checkpoint"
-    return f"{typed()} train --resume {run.path} goes on {place}"
+    return f"{command('train', '--resume', run.path)} goes on {place}"
 
 
 def is_disk_full(error: OSError | sqlite3.OperationalError) -> bool:

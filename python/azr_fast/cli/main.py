@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     trains = words[:1] == ["train"]
     prepare_streams(trains)
+    if sys.stderr is None or not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # each would be a line of bars
     try:
         with handled_by(interrupt) if trains else nullcontext():
             return run(words)

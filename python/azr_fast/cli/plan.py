@@ -7,6 +7,7 @@ from azr_fast.config.schema import Config
 from azr_fast.hardware import gpu_usable
 from azr_fast.policy.footprint import footprint, read_shape
 from azr_fast.policy.memory import free_gib
+from azr_fast.policy.room import disk_gib, free_disk_gib, gpu_gib
 from azr_fast.selfplay.schedule import Phase, Schedule, open_schedule
 from azr_fast.types import Role
 
@@ -75,8 +76,14 @@ def memory_lines(config: Config) -> list[str]:
         beside = f"of {free_gib():.2f} that are free"
     else:
         beside = f"and {config.rollout.gpu_memory_fraction:.0%} of the GPU's for the engine"
+        if memory := gpu_gib():
+            beside += f"; {memory[1]:.2f} of {memory[0]:.2f} are free"
     total = f"  {'all':<22}{held.total():>14.2f}  {beside}"
-    return [f"{'memory at its peak':<24}{'GiB':>14}", *parts, total]
+    disk = (
+        f"disk: {disk_gib(config, shape):.2f} GiB for {config.run.keep_checkpoints} checkpoints "
+        f"and the next, of {free_disk_gib(config):.2f} that are free"
+    )
+    return [f"{'memory at its peak':<24}{'GiB':>14}", *parts, total, disk]
 
 
 def trains_on(config: Config) -> str:

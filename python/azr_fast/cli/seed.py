@@ -34,8 +34,8 @@ Ctrl-C stops and writes what there is."""
 EPILOG = """\
 examples:
   azr-fast seed --preset azr-paper-7b --out seeds.jsonl
-  azr-fast seed --run.name seeds --seeding.tasks 64    into runs/seeds/seeds.jsonl
-  azr-fast seed --from runs/hour --out seeds.jsonl     those that a run began with
+  azr-fast seed --run.name seeds --seeding.tasks 64    # into runs/seeds/seeds.jsonl
+  azr-fast seed --from runs/hour --out seeds.jsonl     # those that a run began with
   azr-fast train --seeding.file seeds.jsonl"""
 
 FILE = "seeds.jsonl"

@@ -9,19 +9,22 @@ from pathlib import Path
 
 from rich.console import Console
 
+from azr_fast.cli.export import MODEL_FOLDER, uses
 from azr_fast.cli.log import show_log
 from azr_fast.cli.parser import add_config_options, overrides
 from azr_fast.cli.plan import plan_lines
 from azr_fast.cli.stop import Stop, stop_on_signals
 from azr_fast.config.games import game_of
-from azr_fast.config.load import dump_config, load_config, preset_names
+from azr_fast.config.load import default_preset, dump_config, load_config, preset_names
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
-from azr_fast.hardware import gpu_usable
+from azr_fast.observe.files import read_lines
 from azr_fast.observe.places import anchored
 from azr_fast.observe.progress import Observer, open_observer
 from azr_fast.observe.report import print_summary
 from azr_fast.observe.runfolder import CONFIG_FILE, RunFolder, resumed_config
+from azr_fast.observe.typed import command
+from azr_fast.observe.verdict import verdict
 
 DESCRIPTION = """\
 Train a language model by Absolute Zero self-play: it proposes Python tasks,
@@ -36,22 +39,22 @@ and its exit code tells of the run alone."""
 
 EPILOG = """\
 examples:
-  azr-fast train                             the preset that fits this machine
-  azr-fast train --dry-run                   what that is, and the work of a step
+  azr-fast train                             # the preset that fits this machine
+  azr-fast train --dry-run                   # what that is, and the work of a step
   azr-fast train --time-limit 60 --run.name hour
   azr-fast train --resume runs/hour --time-limit 120
+  azr-fast train --dry-run > mine.toml
   azr-fast train --preset mine.toml --rollout.temperature 0.8
+
+a file is laid over a preset or another file that it names above its sections,
+extends = "cpu"; what it leaves out is as there, without it as in the preset
+that fits this machine
 
 a list is typed with commas: --game.kinds deduction,abduction
 an optional value is unset with none: --reward.duplicate none"""
 
 
 STOPPING = "stopping after a checkpoint of the steps made; again to stop at once"
-
-
-def default_preset() -> str:
-    """`gpu` where a GPU can be used, else `cpu`."""
-    return "gpu" if gpu_usable() else "cpu"
 
 
 def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
@@ -94,23 +97,31 @@ def shown_config(words: Sequence[str]) -> tuple[str, Config]:
     config = Path(space["resume"] or "").expanduser() / CONFIG_FILE
     if space["resume"] and config.is_file():
         return space["resume"], load_config(config)
-    preset, game = space["preset"] or default_preset(), space["game.name"]
+    preset, game = _preset(space["preset"]), space["game.name"]
     return preset, load_config(preset, {"game.name": game} if game else {})
+
+
+def _preset(typed: str | None) -> str:
+    """What was typed; where nothing was, the preset for this machine."""
+    return default_preset() if typed is None else typed
 
 
 def train(space: argparse.Namespace) -> int:
     """Run the command. Returns the exit code."""
     console = Console()
-    if space.resume and space.preset:
+    if space.resume and space.preset is not None:
         raise UserError("--preset and --resume exclude each other: a run keeps its config")
     if space.dry_run:
-        print_plan(console, _dry_config(space))
+        with show_log(Console(stderr=True)):
+            config = _dry_config(space)
+        print_plan(console, config)
         return 0
     observer = open_observer(console)
     with show_log(console), stop_on_signals(lambda: observer.note(STOPPING)) as stop:
         with closing(observer):
             run = play(space, observer, stop)
         print_summary(run.path, console)
+        print_verdict(run, console)
     return 0
 
 
@@ -125,7 +136,7 @@ def play(space: argparse.Namespace, observer: Observer, stop: Stop) -> RunFolder
 
             stack.enter_context(known_endings(run))
             trainer = stack.enter_context(open_trainer(run.config, run, observer, stop))
-        if not space.resume and not space.preset:
+        if not space.resume and space.preset is None:
             others = " | ".join(preset_names())
             observer.note(f"preset {default_preset()} (--preset {others})")
         observer.note(game_of(run.config).aim(run.config))
@@ -133,11 +144,27 @@ def play(space: argparse.Namespace, observer: Observer, stop: Stop) -> RunFolder
     return run
 
 
+def print_verdict(run: RunFolder, console: Console) -> None:
+    """Whether it learned, last of all, where it is read; and what its model is good for."""
+    said = verdict(list(read_lines(run.metrics)))
+    console.print(f"\n{said}", markup=False, highlight=False)
+    step = run.latest_checkpoint()
+    if step:
+        model = run.checkpoint(step) / MODEL_FOLDER
+        console.print(
+            f"\nmodel: {model}, a plain Hugging Face folder\n{uses(model)}\n"
+            f"  {command('export', run.path, 'DIR')}  # a copy with a model card",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
 def open_run(space: argparse.Namespace) -> RunFolder:
     """The run folder to resume, or the name of a new one."""
     if space.resume:
         return RunFolder.resume(space.resume.expanduser(), overrides(space))
-    return RunFolder.begin(load_config(space.preset or default_preset(), overrides(space)))
+    return RunFolder.begin(load_config(_preset(space.preset), overrides(space)))
 
 
 def print_plan(console: Console, config: Config) -> None:
@@ -149,4 +176,4 @@ def print_plan(console: Console, config: Config) -> None:
 def _dry_config(space: argparse.Namespace) -> Config:
     if space.resume:
         return resumed_config(space.resume.expanduser(), overrides(space))
-    return anchored(load_config(space.preset or default_preset(), overrides(space)))
+    return anchored(load_config(_preset(space.preset), overrides(space)))

@@ -50,14 +50,16 @@ def allowed(field: FieldInfo) -> str:
 
 def from_text(field: FieldInfo, value: object) -> object:
     """`value` as the schema reads it: text "none" for an unset key, "a,b" for a list."""
-    if not isinstance(value, str):
-        return value
-    annotation = field.annotation
-    if value.lower() == "none" and NoneType in get_args(annotation):
-        return None
-    if get_origin(annotation) is tuple:
+    value = unset_or(field, value)
+    if isinstance(value, str) and get_origin(field.annotation) is tuple:
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def unset_or(field: FieldInfo, value: object) -> object:
+    """None for the text "none" of a key that may be unset, else `value`: TOML has no null."""
+    is_none = isinstance(value, str) and value.lower() == "none"
+    return None if is_none and NoneType in get_args(field.annotation) else value
 
 
 def to_text(value: object) -> str:

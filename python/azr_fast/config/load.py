@@ -5,22 +5,27 @@ from __future__ import annotations
 import difflib
 import json
 import logging
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from azr_fast.config.games import DEFAULT, find_game, game_names
-from azr_fast.config.keys import Keys, allowed, from_text, keys_of
+from azr_fast.config.keys import Keys, allowed, from_text, keys_of, unset_or
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
+from azr_fast.hardware import gpu_usable
 
 log = logging.getLogger(__name__)
 
 # Keys that earlier versions wrote into runs, which are resumed without them.
 RETIRED = {"parity.max_mean", "parity.max_any", "seeding.seconds", "sandbox.threads"}
+
+DEFAULTS = "defaults"  # what a config extends that takes nothing from a preset
 
 Table = dict[str, dict[str, Any]]
 
@@ -55,18 +60,25 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return max(choices, key=likeness)
 
 
+def default_preset() -> str:
+    """`gpu` where a GPU can be used, else `cpu`."""
+    return "gpu" if gpu_usable() else "cpu"
+
+
 def load_config(preset: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """The preset named, or the TOML file at a path, with `overrides` (dotted key to value or text).
 
-    A key that the file leaves out has the default of the schema. Where `game.name` is overridden,
-    the file's other keys of its game have no meaning and are left out. UserError on an unknown
-    preset, section or key, on a value that is not allowed, and on TOML that does not parse.
+    A file may say `extends = "cpu"`, the name of a preset or the path of another file, beside its
+    own: it is laid over that. A file of a user that does not is laid over the preset for this
+    machine, which is logged; a preset, and what says `extends = "defaults"`, over the defaults of
+    the schema, which are those of the paper. Where `game.name` is overridden, keys of the other
+    game have no meaning and are left out. UserError on an unknown preset, section or key, on a
+    value that is not allowed, on a file that extends itself and on TOML that does not parse.
     """
     path, typed = _preset_path(preset), overrides or {}
-    table = _read_table(path)
+    table = _layered(path, ())
     config = _config_class(table, typed.get("game.name"))
     keys = keys_of(config)
-    _check_table(path, table, keys)
     for key, value in typed.items():
         if key not in keys.fields:
             raise UserError(unknown_key(key, keys))
@@ -75,12 +87,61 @@ def load_config(preset: str | Path, overrides: Mapping[str, Any] | None = None) 
     try:
         return config.model_validate(table)
     except ValidationError as error:
-        raise UserError(_value_message(error, keys)) from None
+        raise UserError(_value_message(error.errors(include_url=False)[0], keys)) from None
+
+
+def _layered(path: Path, over: tuple[Path, ...]) -> Table:
+    """The table of a file laid over that of its base. `over` are the files that lie over it."""
+    if path in over:
+        raise UserError(f"config {over[-1]} extends {path.name}, which extends it: name another")
+    table: dict[str, Any] = _read_table(path)
+    base = _base(path, table.pop("extends", None))
+    below = _layered(base, (*over, path)) if base else {}
+    game = table.get("game")
+    config = _config_class(below, game.get("name") if isinstance(game, dict) else None)
+    _check_table(path, table, keys_of(config))
+    _check_types(table, config)
+    return {
+        section: below.get(section, {}) | table.get(section, {})
+        for section in below.keys() | table.keys()
+    }
+
+
+def _base(path: Path, named: object) -> Path | None:
+    """The file that the one at `path` is laid over; None: the defaults of the schema."""
+    if named is None and _is_whole(path):
+        return None
+    if named is None:
+        log.info(
+            '%s names no base: what it leaves out is as in preset %s (write extends = "%s", '
+            'or "%s" for those of the paper)',
+            *(path, default_preset(), default_preset(), DEFAULTS),
+        )
+        return _presets()[default_preset()]
+    if not isinstance(named, str):
+        raise UserError(
+            f"{path}: extends = {named!r} is not allowed: it takes the name of a preset, the path "
+            f'of a .toml file, or "{DEFAULTS}"'
+        )
+    if named == DEFAULTS:
+        return None
+    found = _preset_path(named)
+    return found if named in preset_names() else _beside(path, found)
+
+
+def _beside(path: Path, other: Path) -> Path:
+    """`other`, which the file at `path` names, as a path from there."""
+    return other if other.is_absolute() else Path(os.path.normpath(path.parent / other))
+
+
+def _is_whole(path: Path) -> bool:
+    """A preset, or what versions before `extends` stored of a run, beside its run.json."""
+    return path in _presets().values() or path.with_name("run.json").exists()
 
 
 def _config_class(table: Table, typed: str | None) -> type[Config]:
-    """The class of the game that is typed, or else the file's. Where they differ, the rules of the
-    file's game are taken out of `table`."""
+    """The class of the game that is typed, or else the table's. Where they differ, the rules of the
+    table's game are taken out of it."""
     rules = table.get("game")
     named = str(rules.get("name") or DEFAULT) if isinstance(rules, dict) else DEFAULT
     if typed and typed != named:
@@ -89,9 +150,23 @@ def _config_class(table: Table, typed: str | None) -> type[Config]:
     return find_game(typed or named).config
 
 
+def _check_types(table: Table, config: type[Config]) -> None:
+    """Raise UserError for a value of another type than its key has, such as true for a number.
+
+    What is typed as text on the command line is read as such; a file has types of its own. What
+    several keys must be together is checked when all layers are there.
+    """
+    try:
+        config.model_validate_json(json.dumps(table, default=str), strict=True)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            if fault["type"] != "value_error":
+                raise UserError(_value_message(fault, keys_of(config))) from None
+
+
 def dump_config(config: Config) -> str:
     """`config` as TOML text; `load_config` makes an equal one of it. Unset keys are left out."""
-    lines: list[str] = []
+    lines = [f'extends = "{DEFAULTS}"', ""]
     for section, values in config.model_dump().items():
         lines += [f"[{section}]"]
         lines += [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
@@ -134,11 +209,13 @@ def _check_table(path: Path, table: Table, keys: Keys) -> None:
         for key in RETIRED & {f"{section}.{name}" for name in values}:
             log.info("%s: %s has no meaning any more", path, key)
             del values[key.partition(".")[2]]
+        for name, value in values.items():
+            values[name] = unset_or(keys.fields[f"{section}.{name}"], value)
 
 
 def _check_section(path: Path, section: str, values: object, keys: Keys) -> None:
     if section not in keys.sections:
-        near = nearest(section, keys.sections)
+        near = nearest(section, [*keys.sections, "extends"])
         raise UserError(f"{path}: unknown section '{section}': the nearest is '{near}'")
     if not isinstance(values, dict):
         raise UserError(f"{path}: '{section}' is a section: write [{section}] above its keys")
@@ -152,9 +229,8 @@ def unknown_key(key: str, keys: Keys) -> str:
     return f"unknown key '{key}': the nearest is '{nearest(key, keys.fields)}'"
 
 
-def _value_message(error: ValidationError, keys: Keys) -> str:
-    """One line for the first fault: key, value, what is allowed."""
-    first = error.errors(include_url=False)[0]
+def _value_message(first: ErrorDetails, keys: Keys) -> str:
+    """One line for a fault: key, value, what is allowed."""
     key = ".".join(str(part) for part in first["loc"][:2])
     if first["type"] == "value_error":  # of several keys together
         return f"{key}: {first['ctx']['error']}"

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from azr_fast.errors import UserError
 from azr_fast.observe.files import sync_folder
-from azr_fast.observe.typed import typed
+from azr_fast.observe.typed import command
+
+_PARTIAL = ".partial"
 
 
 def lock_file(path: Path, busy: str, flags: int = 0) -> int:
@@ -43,9 +45,10 @@ class Draft:
         """`lock` names the file that is locked; `write` may add to it and must not replace it."""
         self.path = path
         self.lock = -1
-        self._hidden = path.with_name(f".{path.name}.partial")
+        self._hidden = path.with_name(f".{path.name}{_PARTIAL}")
         self._parents = [parent for parent in path.parents if not parent.exists()]
         busy = f"run folder {path} is being made by another azr-fast: choose another --run.name"
+        _sweep(path.parent, lock)
         try:
             self._hidden.mkdir(parents=True, exist_ok=True)
             self.lock = lock_file(self._hidden / lock, busy, os.O_CREAT)
@@ -70,10 +73,19 @@ class Draft:
                 folder.rmdir()
 
 
+def _sweep(parent: Path, lock: str) -> None:
+    """Remove hidden folders of processes that were killed while they loaded: their lock is free."""
+    for left in parent.glob(f".*{_PARTIAL}"):
+        with suppress(OSError, UserError):  # it was not ours, or its process lives
+            descriptor = lock_file(left / lock, "in use")
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(descriptor)
+
+
 def _check_free(path: Path) -> None:
     """An empty folder may be there; the run takes its place."""
     if path.is_symlink() or (path.exists() and any(path.iterdir())):
         raise UserError(
             f"run folder {path} exists: choose another --run.name, "
-            f"or go on with it: {typed()} train --resume {path}"
+            f"or go on with it: {command('train', '--resume', path)}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from azr_fast.config.schema import Config
+from azr_fast.observe.clock import Clock
 from azr_fast.observe.text import duration, group_table, reward_text, step_line
 
 Metrics = Mapping[str, Any]
+EVERY_SECONDS = 30.0  # between lines of a phase that goes on, where there is no terminal
+NARROW = 72  # columns below which the table of groups shows the reward and what passed alone
 
 
 class Observer(Protocol):
@@ -45,47 +49,6 @@ def open_observer(console: Console) -> Observer:
     return LiveObserver(console) if console.is_terminal else PlainObserver(console)
 
 
-class Clock:
-    """How long a run has gone on and how long it may still take."""
-
-    def __init__(self, config: Config, step: int = 0) -> None:
-        self.step = step  # the last one that is over
-        self.steps = config.run.steps
-        self._limit = config.run.time_limit_minutes * 60.0 or float("inf")
-        self._started = self._limit_from = self._last = time.monotonic()
-        self._timed = 0  # steps whose length is known
-        self._seconds = 0.0
-
-    def tick(self, step: int) -> None:
-        """A step is over."""
-        now = time.monotonic()
-        self._seconds += now - self._last
-        self._timed += 1
-        self._last, self.step = now, step
-
-    def phase(self, name: str) -> None:
-        """A phase begins. Loading and seeding are no part of a step, loading none of the limit."""
-        if name == "load":
-            self._limit_from = float("inf")
-        elif self._limit_from == float("inf"):
-            self._limit_from = time.monotonic()
-        if name == "play" and not self._timed:
-            self._last = time.monotonic()
-
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._started
-
-    def remaining(self) -> float | None:
-        """Seconds until the last step or the time limit, whichever comes first. None: unknown."""
-        by_steps = float("inf")
-        if self._timed:
-            by_steps = (self.steps - self.step) * self._seconds / self._timed
-        used = max(0.0, time.monotonic() - self._limit_from)
-        left = min(by_steps, max(0.0, self._limit - used))
-        return None if left == float("inf") else left
-
-
 def _headline(run_dir: Path, config: Config, step: int) -> str:
     going_on = f", going on after step {step}" if step else ""
     minutes = config.run.time_limit_minutes
@@ -94,31 +57,41 @@ def _headline(run_dir: Path, config: Config, step: int) -> str:
 
 
 class PlainObserver:
-    """One line per phase and step."""
+    """A line per phase and step, and one every EVERY_SECONDS of a phase: when, what is done and
+    what is left."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._clock: Clock | None = None
+        self._phase = ""
+        self._progress = ""
+        self._over = threading.Event()
+        self._pulse = threading.Thread(target=self._beat, name="progress", daemon=True)
 
     def start(self, run_dir: Path, config: Config, step: int = 0) -> None:
         """Name the run."""
         self._clock = Clock(config, step)
         self.note(_headline(run_dir, config, step))
+        self._pulse.start()
 
     def phase(self, name: str, total: int | None = None) -> None:
-        """One line; nothing more until the next."""
+        """One line now, and further ones if it takes long."""
+        assert self._clock is not None, "start() comes first"
         self._clock.phase(name)
+        self._phase, self._progress = name, ""
         self.note(f"  {name}" + (f" ({total})" if total else ""))
 
     def advance(self, done: int, total: int | None = None, note: str = "") -> None:
-        """Too often for a log."""
+        """Kept for the next line."""
+        self._progress = " ".join(filter(None, [f"{done}" + (f"/{total}" if total else ""), note]))
 
     def step(self, metrics: Metrics) -> None:
         """The rates of the step, the time left, and the rewards per group."""
+        assert self._clock is not None, "start() comes first"
         self._clock.tick(metrics["step"])
-        left = self._clock.remaining()
-        about = f", about {duration(left)} left" if left is not None else ""
         speed, elapsed = metrics["tokens_per_s"], duration(self._clock.elapsed())
-        self.note(f"{step_line(metrics, self._clock.steps)} ({speed:.0f} tok/s, {elapsed}{about})")
+        times = f"{speed:.0f} tok/s, {elapsed}, {self._clock.outlook()}"
+        self.note(f"{step_line(metrics, self._clock.steps)} ({times})")
         self.note(f"  rewards: {reward_text(metrics['groups'])}")
 
     def note(self, text: str) -> None:
@@ -127,7 +100,25 @@ class PlainObserver:
         self._console.file.flush()
 
     def close(self) -> None:
-        """Nothing is held."""
+        """End the lines of the clock."""
+        self._over.set()
+        if self._pulse.is_alive():
+            self._pulse.join()
+
+    def _beat(self) -> None:
+        """Look now and then; a thread, since loading a model calls nothing of ours for minutes."""
+        while not self._over.wait(EVERY_SECONDS):
+            self.note(self.state())
+
+    def state(self) -> str:
+        """A line with the time of day: what goes on since when, what is done, what is left."""
+        clock = self._clock
+        assert clock is not None, "start() comes first"
+        done = f" {self._progress}" if self._progress else ""
+        return (
+            f"{time.strftime('%H:%M:%S')}   {self._phase}{done}, for {duration(clock.in_phase())}; "
+            f"{clock.step} of {clock.steps} steps, {clock.outlook()}"
+        )
 
 
 class LiveObserver:
@@ -138,7 +129,7 @@ class LiveObserver:
         self._groups: Mapping[str, Mapping[str, Any]] = {}
         self._bar = Progress(
             TextColumn("{task.description:<10}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=30 if console.width >= NARROW else 8),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}", markup=False),
             console=console,
@@ -184,12 +175,13 @@ class LiveObserver:
             self._live.stop()
 
     def _render(self) -> RenderableType:
-        clock = self._clock
-        left = clock.remaining()
-        about = f", about {duration(left)} left" if left is not None else ""
-        head = Text(
-            f"step {min(clock.step + 1, clock.steps)} of {clock.steps} · "
-            f"{duration(clock.elapsed())} gone{about} · Ctrl-C stops after a checkpoint"
-        )
-        table = [group_table(self._groups)] if self._groups else []
+        clock, narrow = self._clock, self._console.width < NARROW
+        parts = [
+            f"step {min(clock.step + 1, clock.steps)} of {clock.steps}",
+            f"{duration(clock.elapsed())} gone",
+            clock.outlook(),
+            "Ctrl-C stops after a checkpoint",
+        ]
+        head = Text("\n".join(parts) if narrow else " · ".join(parts))
+        table = [group_table(self._groups, narrow)] if self._groups else []
         return Group(*table, head, self._bar)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -55,16 +55,27 @@ def reward_text(groups: Mapping[str, Mapping[str, Any]]) -> str:
     return ", ".join(f"{name} {signed(group['reward'])}" for name, group in groups.items())
 
 
-def group_table(groups: Mapping[str, Mapping[str, Any]]) -> Table:
-    """One row per task-role group of a step."""
+_COLUMNS: Mapping[str, Callable[[Metrics], str]] = {
+    "answers": lambda group: str(group["answers"]),
+    "reward": lambda group: signed(group["reward"]),
+    "malformed": lambda group: percent(group["malformed"]),
+    "rejected": lambda group: percent(group["rejected"]),
+    "wrong": lambda group: percent(group["wrong"]),
+    "passed": lambda group: percent(group["passed"]),
+    "new": lambda group: percent(group["new"]) if "new" in group else "",
+}
+_NARROW = ("reward", "passed")
+
+
+def group_table(groups: Mapping[str, Metrics], narrow: bool = False) -> Table:
+    """One row per task-role group of a step; `narrow` fits 40 columns, else 80."""
+    names = _NARROW if narrow else tuple(_COLUMNS)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("task-role group", no_wrap=True)
-    for name in ("answers", "reward", "malformed", "rejected", "wrong", "passed", "new"):
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True)
-    for name, group in groups.items():
-        shares = [percent(group[key]) for key in ("malformed", "rejected", "wrong", "passed")]
-        new = percent(group["new"]) if "new" in group else ""
-        table.add_row(name, str(group["answers"]), signed(group["reward"]), *shares, new)
+    for group, values in groups.items():
+        table.add_row(group, *(_COLUMNS[name](values) for name in names))
     return table
 
 

@@ -20,6 +20,11 @@ def typed() -> str:
     return shlex.quote(str(beside) if near.startswith(os.pardir) else near)
 
 
+def command(*words: str | Path) -> str:
+    """What to type: this program with `words`, quoted as a shell needs it."""
+    return " ".join([typed(), *(shlex.quote(str(word)) for word in words)])
+
+
 def how_to_install(extra: str) -> str:
     """The remedy for a package that only `extra` of pyproject.toml brings."""
     return f"`make train`, or in the source folder pip install '.[{extra}]'"

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd.function import once_differentiable
 
+from azr_fast.ops.batch import Batch
 from azr_fast.ops.head import Head, checked_head
 from azr_fast.ops.linear_policy_loss import one_pass
 from azr_fast.ops.objective import TokenObjective
@@ -39,10 +40,31 @@ def linear_logprob(
 ) -> TokenLogprobs:
     """Log p of each token's target and entropy of its distribution, differentiable once.
 
-    Arguments and errors are those of `linear_policy_loss`. Gradients go to hidden states and
-    weight, each where it requires them; d weight is summed in float32 and returned in weight's
+    Arguments, shapes and errors are those of `linear_policy_loss`. Gradients go to hidden states
+    and weight, each where it requires them; d weight is summed in float32 and returned in weight's
     dtype.
+
+    >>> import torch
+    >>> from azr_fast.ops import linear_logprob
+    >>> hidden = torch.zeros(2, 3, 8, requires_grad=True)  # [B, T, H]
+    >>> weight, targets = torch.ones(4, 8), torch.tensor([[0, 1, 2], [3, 0, -100]])
+    >>> logp, entropy = linear_logprob(hidden, weight, targets)
+    >>> logp  # four words, all alike; the last target is ignored
+    tensor([[-1.3863, -1.3863, -1.3863],
+            [-1.3863, -1.3863,  0.0000]], grad_fn=...)
+    >>> logp.sum().backward()
     """
+    if hidden_NH.ndim > 2:
+        batch = Batch(hidden_NH, targets_N)
+        results = linear_logprob(
+            hidden_NH.flatten(0, -2),
+            weight_VH,
+            targets_N.flatten(),
+            temperature=batch.flat(temperature, "temperature"),
+            implementation=implementation,
+            chunk=chunk,
+        )
+        return TokenLogprobs(*map(batch.back, results))
     head = checked_head(hidden_NH, weight_VH, targets_N, temperature, implementation, chunk)
     results = _LinearLogprob.apply(hidden_NH, weight_VH, head)  # type: ignore[no-untyped-call]
     return TokenLogprobs(*results)

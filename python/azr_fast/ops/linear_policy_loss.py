@@ -23,10 +23,11 @@ Suffixes: N tokens, H hidden width, V vocabulary, C tokens of a chunk, B words o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 
+from azr_fast.ops.batch import Batch
 from azr_fast.ops.checks import require, require_device, require_dtype
 from azr_fast.ops.head import Chunk, Head, checked_head
 from azr_fast.ops.objective import CORRECTIONS, Objective, TokenObjective, TokenResults
@@ -62,11 +63,39 @@ def linear_policy_loss(
 
     The distribution is softmax(hidden · weightᵀ / temperature), with one temperature or one per
     token. `hidden_NH` and `weight_VH` are both bfloat16 or both float32, `targets_N` int32 or int64
-    (`IGNORED` where there is none). d loss / d weight is *added* to `d_weight_VH` (float32).
+    (`IGNORED` where there is none). In place of N there may be any leading sizes, such as [B, T],
+    of all tensors that are per token; results then have them too. d loss / d weight is *added* to
+    `d_weight_VH` (float32).
     `implementation`: auto | triton | cpu | torch, see `dispatch.choose`.
     Raises ValueError for wrong shapes, dtypes or devices, targets outside the vocabulary,
     temperatures that are not positive, and what `Objective.checked` refuses.
+
+    >>> import torch
+    >>> from azr_fast.ops import Objective, linear_policy_loss
+    >>> hidden, weight = torch.zeros(2, 3, 8), torch.ones(4, 8)  # [B, T, H] and [V, H]
+    >>> targets, advantage = torch.tensor([[0, 1, 2], [3, 0, -100]]), torch.ones(2, 3)
+    >>> objective = Objective(advantage, weight_N=torch.full((2, 3), 1 / 5), entropy_weight=0.01)
+    >>> d_weight = torch.zeros(4, 8)
+    >>> result = linear_policy_loss(hidden, weight, targets, objective, d_weight)
+    >>> round(result.loss_N.sum().item(), 4)  # log 4 less 1% of it for the entropy
+    1.3724
+    >>> result.d_hidden_NH.shape
+    torch.Size([2, 3, 8])
     """
+    if hidden_NH.ndim > 2:
+        batch = Batch(hidden_NH, targets_N)
+        result = linear_policy_loss(
+            hidden_NH.flatten(0, -2),
+            weight_VH,
+            targets_N.flatten(),
+            batch.flat_objective(objective),
+            d_weight_VH,
+            temperature=batch.flat(temperature, "temperature"),
+            implementation=implementation,
+            chunk=chunk,
+        )
+        parts = (getattr(result, field.name) for field in fields(PolicyLoss))
+        return PolicyLoss(*map(batch.back, parts))
     head = checked_head(hidden_NH, weight_VH, targets_N, temperature, implementation, chunk)
     require_dtype("d_weight", d_weight_VH, (torch.float32,))
     require(d_weight_VH.shape == weight_VH.shape, "d_weight must have the shape of weight")

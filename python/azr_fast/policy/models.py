@@ -195,6 +195,8 @@ def _resolve_gguf(path: Path) -> ModelFiles:
 def _resolve_hub(name: str) -> ModelFiles:
     from huggingface_hub import snapshot_download
 
+    if _downloaded(name) is None:
+        log.info("getting %s from the model hub: this can take minutes", name)
     with told(
         f"cannot get {name} from the model hub",
         "check the name and the network, or give a local folder, a .gguf file or "

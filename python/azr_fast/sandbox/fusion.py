@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from azr_fast.sandbox.messages import Limits, RunReply
 
 _MIB = 1 << 20
+_NO_THREAD = "can't start new thread"  # CPython's words (Modules/_threadmodule.c)
 
 
 class RunRequest(BaseModel):
@@ -94,8 +95,26 @@ def response_to(reply: RunReply) -> RunResponse:
     )
     if reply.verdict == "ok":
         return RunResponse(status="Success", run_result=result)
-    message = ": ".join(filter(None, [reply.verdict, reply.message]))
+    message = ": ".join(filter(None, [reply.verdict, reply.message, remedy(reply)]))
     return RunResponse(status="Failed", message=message, run_result=result)
+
+
+def remedy(reply: RunReply) -> str:
+    """What the operator would have to allow for a script that lacked something; empty: nothing.
+
+    It is told by what the script met: a forbidden call or a thread that could not begin outside of
+    a jail, a forbidden call inside of one, a module that is not there.
+    """
+    if reply.type in ("ModuleNotFoundError", "ImportError"):
+        return "the operator of the gateway can let scripts import it: --path and --preload"
+    if reply.verdict == "denied" and reply.tier == "jail":
+        return "no script has a network, nor calls that change the machine"
+    if reply.verdict == "denied" or reply.message == _NO_THREAD:
+        return (
+            "threads, processes and files below /tmp need a jail, which this gateway's sandbox "
+            "has not here: azr-sandboxd has --jail N, and its --check says what is in the way"
+        )
+    return ""
 
 
 def error_response(message: str) -> RunResponse:

@@ -28,7 +28,7 @@ from azr_fast.sandbox.fusion import (
     response_to,
     unserved,
 )
-from azr_fast.sandbox.messages import LARGEST_WORD, Limits
+from azr_fast.sandbox.messages import ANYWHERE, LARGEST_WORD, Limits, Place
 from azr_fast.sandbox.turns import Turns
 
 _DRAIN_SECONDS = 30  # on top of a job's deadline: what waits at the end may still be run
@@ -37,11 +37,11 @@ _DRAIN_SECONDS = 30  # on top of a job's deadline: what waits at the end may sti
 class _Gateway:
     """The two endpoints, as SandboxFusion has them."""
 
-    def __init__(self, client: AsyncClient, most: Limits, turns: Turns, tier: str) -> None:
+    def __init__(self, client: AsyncClient, most: Limits, turns: Turns, place: Place) -> None:
         self._client = client
         self._most = most
         self._turns = turns
-        self._tier = tier
+        self._place = place
 
     async def run_code(self, request: RunRequest, connection: Request) -> RunResponse:
         """Run a Python script."""
@@ -71,7 +71,9 @@ class _Gateway:
         async with self._turns.slot(address):
             try:
                 stdin = request.stdin or ""
-                reply = await self._client.run(request.code, stdin, limits, self._tier)
+                reply = await self._client.run(
+                    request.code, stdin, limits, tier=self._place.tier, pool=self._place.pool
+                )
             except (SandboxLost, redis.ResponseError) as error:
                 return error_response(str(error))
         return response_to(reply)
@@ -110,8 +112,8 @@ async def _say_what_is_wrong(_request: Request, error: Exception) -> JSONRespons
     return JSONResponse({"detail": faults}, 422)
 
 
-def application(path: str, most: Limits, in_flight: int, tier: str = "") -> FastAPI:
-    """The gateway to the daemon that listens at `path`; `tier` as in `Client.run`."""
+def application(path: str, most: Limits, in_flight: int, place: Place = ANYWHERE) -> FastAPI:
+    """The gateway to the daemon that listens at `path`; scripts run at `place`."""
     client = AsyncClient(path, most)
 
     @asynccontextmanager
@@ -119,7 +121,7 @@ def application(path: str, most: Limits, in_flight: int, tier: str = "") -> Fast
         yield
         await client.close()
 
-    gateway = _Gateway(client, most, Turns(in_flight), tier)
+    gateway = _Gateway(client, most, Turns(in_flight), place)
     app = FastAPI(
         title="azr-sandboxd",
         lifespan=life,

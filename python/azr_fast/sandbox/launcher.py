@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Self
@@ -25,9 +26,39 @@ _DAEMON = "azr-sandboxd"
 _LONGEST_SOCKET_PATH = 107  # bytes; unix(7): sun_path is 108 with its closing null
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+DEFAULT_LIMITS = Limits()
 _RETURN_SECONDS = 10.0  # that a daemon of others has to come back
 _LOOK_SECONDS = 0.2
 LEVELS = ("none", "seccomp", "namespaces", "full")  # of isolation, weakest first
+
+
+@dataclass(frozen=True, slots=True)
+class Imports:
+    """What programs of a daemon can import, in the words of its options.
+
+    path: folders besides the standard library, DIR:DIR · preload: modules that are imported before
+    any program, A,B, in place of part of the standard library · pools: zygotes with other modules
+    imported, for jobs that name their pool, 'NAME=N:A,B ...'.
+    """
+
+    path: str = ""
+    preload: str = ""
+    pools: str = ""
+
+    def given(self) -> list[tuple[str, str]]:
+        """Names and values of the options that are not empty."""
+        return [(name, value) for name, value in asdict(self).items() if value]
+
+    def refuse_any(self) -> None:
+        """UserError for what a daemon that runs already would not hear of."""
+        for name, _ in self.given():
+            raise UserError(
+                f"{name} is the daemon's own option, and the one at the socket runs already: "
+                f"start that azr-sandboxd with --{name}, or name no socket"
+            )
+
+
+STANDARD = Imports()
 
 
 class Sandbox:
@@ -41,9 +72,15 @@ class Sandbox:
     path: str  # of the socket, while the context is entered
 
     def __init__(
-        self, zygotes: int = 0, require: str = "seccomp", rewind: bool = True, jails: int = 0
+        self,
+        zygotes: int = 0,
+        require: str = "seccomp",
+        rewind: bool = True,
+        jails: int = 0,
+        imports: Imports = STANDARD,
     ) -> None:
         cores = usable_cores()
+        self._imports = imports
         self._zygotes = zygotes or 2 * cores
         # More than one: programs are run twice over to be compared.
         self._rewind = max(cores, 2) if rewind else 0
@@ -86,7 +123,7 @@ class Sandbox:
     def __exit__(self, *_exception: object) -> None:
         self._exit.close()
 
-    def client(self, limits: Limits) -> Client:
+    def client(self, limits: Limits = DEFAULT_LIMITS) -> Client:
         """A new client of this daemon."""
         return Client(self.path, limits)
 
@@ -96,6 +133,7 @@ class Sandbox:
             *("--zygotes", str(self._zygotes), "--rewind", str(self._rewind)),
             *("--require", self._require),
             *("--jail", str(self._jails), "--jail-optional"),
+            *(f"--{name}={value}" for name, value in self._imports.given()),
         ]
 
 
@@ -107,15 +145,24 @@ def open_sandbox(config: SandboxConfig) -> AbstractContextManager[Client]:
 
 @contextmanager
 def open_client(
-    socket: str, limits: Limits, require: str, zygotes: int = 0, rewind: bool = True, jails: int = 0
+    socket: str,
+    limits: Limits,
+    require: str,
+    zygotes: int = 0,
+    rewind: bool = True,
+    jails: int = 0,
+    imports: Imports = STANDARD,
 ) -> Iterator[Client]:
     """A client of the daemon at `socket`, or, if that is empty, of one that lives as long as the
-    context. Raises UserError when there is none to talk to.
+    context. Raises UserError when there is none to talk to, and for `imports` that a daemon which
+    runs already would not hear of.
     """
+    if socket:
+        imports.refuse_any()
     with ExitStack() as stack:
-        own = not socket and stack.enter_context(Sandbox(zygotes, require, rewind, jails))
-        path = own.path if own else check_socket_path(socket)
-        client = stack.enter_context(closing(Client(path, limits)))
+        own = not socket and stack.enter_context(Sandbox(zygotes, require, rewind, jails, imports))
+        at = own.path if own else check_socket_path(socket)
+        client = stack.enter_context(closing(Client(at, limits)))
         client.restart = own.restart if own else partial(_await_return, client)
         _check_level(client, require)
         yield client

@@ -19,9 +19,26 @@ _AS_WRITTEN = ("stdout", "stderr")  # any bytes
 class Limits:
     """What one job may use. Wall-clock milliseconds, and bytes."""
 
-    timeout_ms: int
-    memory_bytes: int
-    output_bytes: int
+    timeout_ms: int = 2000
+    memory_bytes: int = 512 << 20
+    output_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a daemon a job runs, and from which random state.
+
+    tier: one of TIERS, the least isolation that will do; empty: the fastest that serves it ·
+    pool: the zygotes with these imports; empty: the daemon's own · seed: of Python's generator,
+    and of numpy's where the pool imports it.
+    """
+
+    tier: str = ""
+    pool: str = ""
+    seed: int | None = None
+
+
+ANYWHERE = Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +105,44 @@ def call_words(
     entry: str,
     arguments: Sequence[str],
     limits: Limits,
+    place: Place,
     *,
     replicas: int = 1,
     isolate: bool = False,
-    tier: str = "",
 ) -> list[bytes]:
-    """The command CALL."""
+    """The command CALL. Raises TypeError for `arguments` that are no list of texts."""
+    require_texts(arguments)
     job: list[str | int] = ["CALL", program, entry, len(arguments), *arguments]
     modes = ("REPLICAS", replicas, "ISOLATE", int(isolate))
-    return _encoded(*job, *_options(limits, tier), *modes)
+    return _encoded(*job, *_options(limits, place), *modes)
 
 
-def run_words(script: str, limits: Limits, stdin: str | bytes = b"", tier: str = "") -> list[bytes]:
+def run_words(script: str, limits: Limits, stdin: str | bytes, place: Place) -> list[bytes]:
     """The command RUN."""
-    return _encoded("RUN", script, *_options(limits, tier), "STDIN", stdin)
+    return _encoded("RUN", script, *_options(limits, place), "STDIN", stdin)
+
+
+def require_texts(arguments: Sequence[str]) -> None:
+    """Raise TypeError unless `arguments` has one text for each call that is meant.
+
+    A text is itself a sequence of texts, so that "12" would make two calls.
+    """
+    if isinstance(arguments, str | bytes):
+        raise TypeError(
+            f"arguments is a list with a text for each call, and {_short(arguments)} is one text: "
+            f"write [{_short(arguments)}]"
+        )
+    for one in arguments:
+        if not isinstance(one, str):
+            raise TypeError(
+                f"each call's arguments are a text, and {_short(one)} is {type(one).__name__}: "
+                "write what stands inside the call's parentheses, as canonical_arguments does"
+            )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def info_words() -> list[bytes]:
@@ -143,12 +184,14 @@ def _encoded(*words: str | bytes | int) -> list[bytes]:
     ]
 
 
-def _options(limits: Limits, tier: str) -> list[str | int]:
+def _options(limits: Limits, place: Place) -> list[str | int]:
     return [
         *("TIMEOUT", limits.timeout_ms),
         *("MEMORY", limits.memory_bytes),
         *("OUTPUT", limits.output_bytes),
-        *(("TIER", tier) if tier else ()),
+        *(("TIER", place.tier) if place.tier else ()),
+        *(("POOL", place.pool) if place.pool else ()),
+        *(("SEED", place.seed) if place.seed is not None else ()),
     ]
 
 

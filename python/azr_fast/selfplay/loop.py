@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,7 +95,7 @@ class Trainer:
         if not saved:
             return "start a new run with a lower update.lr"
         good = self.run.checkpoint(saved) / MODEL_FOLDER
-        return f"start a new run with a lower update.lr, from --model.name {good}"
+        return f"start a new run with a lower update.lr, from --model.name {shlex.quote(str(good))}"
 
     def steps(self, started: float) -> None:
         """Step after step, with a checkpoint now and then. `started` is when the run's time limit

@@ -71,9 +71,11 @@ void prove_root(const Layers& layers) {
 // Without them programs in a jail would not be kept from the zygote, or from the machine.
 void expect_jailable(const Layers& layers) {
   for (const char* needed : {"user_ns", "mount_ns", "pid_ns", "net_ns", "ipc_ns", "root"}) {
-    if (!is_on(layers, needed)) {
-      throw StartError(std::string("jail: needs ") + needed +
-                       ", see --check: start without --jail");
+    const auto found = std::ranges::find(layers, needed, &Layer::name);
+    if (found == layers.end() || !found->on) {
+      const std::string why = found == layers.end() ? "not reported" : found->why;
+      throw StartError(std::string("jail: needs the layer ") + needed + ", which is off (" + why +
+                       "): mend that, or start without --jail");
     }
   }
 }

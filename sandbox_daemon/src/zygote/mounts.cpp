@@ -137,6 +137,16 @@ bool pivot() {
          ::umount2(".", kDetach) == 0 && ::chdir("/") == 0;
 }
 
+// The first of the folders that the file system of a jail's programs would cover; empty: none.
+std::string covered_by_jail(const std::vector<std::string>& import_paths) {
+  const std::string folder = kJailFolder;
+  const auto lies_inside = [&](const std::string& path) {
+    return path == folder || path.starts_with(folder + "/");
+  };
+  const auto found = std::ranges::find_if(import_paths, lies_inside);
+  return found == import_paths.end() ? "" : *found;
+}
+
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 }  // namespace
@@ -159,6 +169,10 @@ std::vector<std::string> readable_paths(const std::vector<std::string>& import_p
 
 std::string enter_minimal_root(const std::vector<std::string>& readable,
                                const std::vector<std::string>& import_paths, bool jail) {
+  if (const std::string hidden = covered_by_jail(import_paths); jail && !hidden.empty()) {
+    return "programs of a jail have a " + std::string(kJailFolder) + " of their own, which hides " +
+           hidden + ": import from another folder";
+  }
   if (::mount(nullptr, "/", nullptr, kRec | kPrivate, nullptr) != 0) {
     return "cannot make the mounts private: " + errno_text();
   }

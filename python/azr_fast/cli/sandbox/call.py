@@ -4,8 +4,9 @@ The program is loaded once. Each ARGUMENTS is what stands inside a call's parent
 values; '' calls without arguments. Exit status: 0 when every call gave a value, else 1; 2 when
 nothing could be called.
 
-  azr-fast sandbox call program.py f '3, [1, 2]' "'text', x"
-  azr-fast sandbox call program.py solve '' --timeout 500 --json
+  echo 'def f(*x): return x' > program.py
+  azr-fast sandbox call program.py f '3, [1, 2]' "'text', None" ''
+  azr-fast sandbox call program.py f 7 --timeout 500 --json
   echo 'def f(x): return x * x' | azr-fast sandbox call - f 3 12"""
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from rich.text import Text
 from azr_fast.cli.sandbox.options import (
     add_daemon_options,
     add_limit_options,
-    add_tier_option,
+    add_place_options,
+    add_seed_option,
     opened,
+    place_of,
     read_source,
 )
 from azr_fast.cli.sandbox.show import describe, pass_on, printable
@@ -38,7 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("arguments", metavar="ARGUMENTS", nargs="+", help="one call for each")
     parser.add_argument("--json", action="store_true", help="print the whole reply as JSON")
     add_limit_options(parser, timeout="2000", memory="512M", output="1M")
-    add_tier_option(parser)
+    add_place_options(parser)
+    add_seed_option(parser)
     add_daemon_options(parser)
     parser.set_defaults(run=call_function)
 
@@ -47,7 +51,7 @@ def call_function(space: argparse.Namespace) -> int:
     """Call it; 0 when every call gave a value."""
     program = read_source(space.file)
     with opened(space, zygotes=1, jails=int(space.tier == "jail")) as client:
-        reply = client.call(program, space.entry, space.arguments, tier=space.tier)
+        reply = client.call(program, space.entry, space.arguments, **place_of(space))
     if space.json:
         print(as_json(space.arguments, reply))
     else:

@@ -1,14 +1,18 @@
 """Serve SandboxFusion's `POST /run_code` over HTTP, for clients that speak it, such as verl.
 
-Runs Python scripts; other languages, `files` and `fetch_files` are answered SandboxError with the
-name of what is not served. GET /v1/ping is the health check. A request may ask for less than
---timeout and --memory, not for more. Who can reach HOST:PORT can run programs: there is no
-password. A request must be whole within 30 s. Ctrl-C or SIGTERM answers what was accepted, a second
-one ends it at once.
+Runs Python scripts, with threads, processes, asyncio and files below /tmp where the sandbox has a
+jail, and with installed packages where --path and --preload allow them; at its start it says what
+it serves and what it refuses. Other languages, `files` and `fetch_files` are answered SandboxError
+with the name of what is not served. GET /v1/ping is the health check. A request may ask for less
+than --timeout and --memory, not for more. Who can reach HOST:PORT can run programs: there is no
+password. A request must be whole within 30 s. Ctrl-C or SIGTERM answers what was accepted, a
+second one ends it at once.
 
   azr-fast sandbox gateway --http 127.0.0.1:8080
-  SANDBOX_FUSION_ENDPOINT=http://127.0.0.1:8080 python train.py   # uses sandbox-fusion
-  azr-fast sandbox gateway --http 127.0.0.1:8080 --socket /run/azr.sock"""
+  curl -s http://127.0.0.1:8080/v1/ping   # from another shell; clients: SANDBOX_FUSION_ENDPOINT
+  azr-fast sandbox gateway --http 127.0.0.1:8080 --path /opt/packages --preload numpy
+  azr-sandboxd --socket /tmp/azr.sock --jail 2 &
+  azr-fast sandbox gateway --http 127.0.0.1:8080 --socket /tmp/azr.sock"""
 
 from __future__ import annotations
 
@@ -21,12 +25,13 @@ from typing import NamedTuple
 from azr_fast.cli.sandbox.options import (
     add_daemon_options,
     add_limit_options,
-    add_tier_option,
+    add_place_options,
     limits_of,
     opened,
 )
 from azr_fast.cli.stop import stop_on_signals
 from azr_fast.errors import UserError
+from azr_fast.sandbox.messages import Limits, Place
 from azr_fast.threads import usable_cores
 
 _BACKLOG = 1024
@@ -65,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "request, or is answered 503 (default: %(default)s)",
     )
     add_limit_options(parser, timeout="60000", memory="1G", output="1M")
-    add_tier_option(parser)
+    add_place_options(parser)
     add_daemon_options(parser)
     parser.set_defaults(run=serve)
 
@@ -77,7 +82,9 @@ def serve(space: argparse.Namespace) -> int:
     most = limits_of(space)
     _raise_descriptor_limit()
     with _listener(space.http) as listener, opened(space, jails=2 * usable_cores()) as client:
-        app = application(client.path, most, space.in_flight, space.tier)
+        place, info = Place(space.tier, space.pool), client.info()
+        check_place(place, info)
+        app = application(client.path, most, space.in_flight, place)
         server = make_server(app, most, space.per_client)
 
         def stop() -> None:
@@ -87,8 +94,40 @@ def serve(space: argparse.Namespace) -> int:
         # KeyboardInterrupt would unwind an event loop with requests in it, which answers none.
         with stop_on_signals(stop, on_second_interrupt=signal.SIG_DFL):
             print(f"gateway {_url(listener)}", flush=True)
+            print("\n".join(terms(space, most, has_jail(place, info))), flush=True)
             server.run(sockets=[listener])
     return 0
+
+
+def check_place(place: Place, info: dict[str, dict[str, str]]) -> None:
+    """UserError for a tier or a pool that the daemon, whose INFO this is, does not have."""
+    parts = {part for zygote in info["zygotes"].values() for part in zygote.split(",")}
+    for name, value in (("pool", place.pool), ("tier", place.tier)):
+        if value and f"{name}={value}" not in parts:
+            there = sorted(part.partition("=")[2] for part in parts if part.startswith(f"{name}="))
+            raise UserError(f"the daemon has no {name} '{value}': it has {', '.join(there)}")
+
+
+def has_jail(place: Place, info: dict[str, dict[str, str]]) -> bool:
+    """Whether scripts that run at `place` can come to a jail; a pool's own zygotes have none."""
+    pool = f"pool={place.pool or 'default'},tier=jail,"
+    may_move = place.tier in ("", "jail")
+    return may_move and any(zygote.startswith(pool) for zygote in info["zygotes"].values())
+
+
+def terms(space: argparse.Namespace, most: Limits, jail: bool) -> list[str]:
+    """What is served and what is refused, for the operator to read."""
+    imports = ", ".join(["the standard library", *filter(None, space.path.split(":"))])
+    needs_jail = "threads, processes, asyncio and files below /tmp"
+    served = [f"python scripts, importing from {imports}"]
+    refused = ["other languages", "files and fetch_files", "network"]
+    (served if jail else refused).append(needs_jail)
+    bounds = f"{most.timeout_ms / 1000:g} s, {most.memory_bytes >> 20} MiB"
+    why = "" if jail else "; there is no jail for scripts (azr-fast sandbox check, or the pool)"
+    return [
+        f"serves {'; '.join(served)}; up to {bounds} each",
+        f"refuses {'; '.join(refused)}{why}",
+    ]
 
 
 def address(text: str) -> Address:

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import redis
 
 from azr_fast.errors import UserError
 from azr_fast.sandbox.client import Client, SandboxLost
-from azr_fast.sandbox.launcher import LEVELS, open_client
+from azr_fast.sandbox.launcher import LEVELS, Imports, open_client
 from azr_fast.sandbox.messages import LARGEST_WORD, TIERS, Limits
 
 STDIN = Path("-")
@@ -24,7 +25,7 @@ _UNITS = {"": 0, "K": 10, "M": 20, "G": 30}
 
 
 def add_daemon_options(parser: argparse.ArgumentParser) -> None:
-    """--socket and --require."""
+    """--socket, --require, and what a daemon of our own lets programs import."""
     parser.add_argument(
         "--socket",
         metavar="PATH",
@@ -38,14 +39,43 @@ def add_daemon_options(parser: argparse.ArgumentParser) -> None:
         help="refuse a sandbox that isolates less (default: %(default)s)",
     )
 
+    for name, value, text in (
+        ("path", "DIR:DIR", "folders that programs import from besides the standard library"),
+        ("preload", "A,B", "modules imported before any program, such as numpy"),
+        ("pools", "'NAME=N:A,B ...'", "zygotes with other modules imported, for --pool NAME"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            metavar=value,
+            default="",
+            help=f"{text} (without --socket: an option of that azr-sandboxd)",
+        )
 
-def add_tier_option(parser: argparse.ArgumentParser) -> None:
-    """--tier."""
+
+def add_place_options(parser: argparse.ArgumentParser) -> None:
+    """--tier and --pool."""
     parser.add_argument(
         "--tier",
         choices=TIERS,
         default="",
         help="the least isolation that will do (default: the fastest that the program can do with)",
+    )
+    parser.add_argument(
+        "--pool",
+        metavar="NAME",
+        default="",
+        help="run in a zygote of this pool of the daemon (default: those with its usual imports)",
+    )
+
+
+def add_seed_option(parser: argparse.ArgumentParser) -> None:
+    """--seed."""
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=seed,
+        help="state of Python's random generator, and of numpy's where it is imported beforehand "
+        "(default: another one each time)",
     )
 
 
@@ -70,6 +100,13 @@ def milliseconds(text: str) -> int:
     """A deadline."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _LONGEST_MS):
         raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {_LONGEST_MS}")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """A seed, as the daemon takes it."""
+    if not (text.isascii() and text.isdigit() and int(text) < 1 << 63):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to 2**63 - 1")
     return int(text)
 
 
@@ -101,12 +138,19 @@ def limits_of(space: argparse.Namespace) -> Limits:
     return Limits(space.timeout, space.memory, space.output)
 
 
+def place_of(space: argparse.Namespace) -> dict[str, Any]:
+    """Where the job is to run, as keywords of `Client.call` and `Client.run`."""
+    return {"tier": space.tier, "pool": space.pool, "seed": space.seed}
+
+
 @contextmanager
 def opened(space: argparse.Namespace, zygotes: int = 0, jails: int = 0) -> Iterator[Client]:
     """A client of the daemon at --socket, or of one that ends with the context."""
-    limits = limits_of(space)
+    limits, imports = limits_of(space), Imports(space.path, space.preload, space.pools)
     try:
-        with open_client(space.socket, limits, space.require, zygotes, jails=jails) as client:
+        with open_client(
+            space.socket, limits, space.require, zygotes, jails=jails, imports=imports
+        ) as client:
             yield client
     except SandboxLost as error:
         raise UserError(f"{error}: start it again") from error

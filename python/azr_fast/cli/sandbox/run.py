@@ -5,10 +5,12 @@ status is the script's; 124 when its time was up, 128 and the signal when it was
 a forbidden system call), 2 when it could not be run. A script that makes threads, processes, Unix
 sockets or files is run in a jail, where files go below /tmp, if this machine can have one.
 
-  azr-fast sandbox run script.py
-  azr-fast sandbox run script.py --stdin input.txt --timeout 500 --memory 64M
   echo 'print(6 * 7)' | azr-fast sandbox run -
-  azr-fast sandbox run script.py --socket /run/azr.sock   # a daemon that runs already"""
+  echo 'print(input()[::-1])' > script.py; echo hello > input.txt
+  azr-fast sandbox run script.py --stdin input.txt --timeout 500 --memory 64M
+  echo 'import numpy' | azr-fast sandbox run - --path /opt/packages --preload numpy
+  azr-sandboxd --socket /tmp/azr.sock &
+  azr-fast sandbox run script.py --stdin input.txt --socket /tmp/azr.sock"""
 
 from __future__ import annotations
 
@@ -20,8 +22,10 @@ from azr_fast.cli.sandbox.options import (
     STDIN,
     add_daemon_options,
     add_limit_options,
-    add_tier_option,
+    add_place_options,
+    add_seed_option,
     opened,
+    place_of,
     read_bytes,
     read_source,
 )
@@ -40,7 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--stdin", metavar="FILE", type=Path, help="what it reads; - for our stdin (default: empty)"
     )
     add_limit_options(parser, timeout="2000", memory="512M", output="1M")
-    add_tier_option(parser)
+    add_place_options(parser)
+    add_seed_option(parser)
     add_daemon_options(parser)
     parser.set_defaults(run=run_script)
 
@@ -52,7 +57,7 @@ def run_script(space: argparse.Namespace) -> int:
     script = read_source(space.file)
     stdin = read_bytes(space.stdin) if space.stdin else b""
     with opened(space, zygotes=1, jails=1) as client:
-        reply = client.run(script, stdin, tier=space.tier)
+        reply = client.run(script, stdin, **place_of(space))
     sys.stdout.buffer.write(reply.stdout or b"")
     pass_on(reply, verdict_too=True)
     return exit_status(reply)

@@ -2,8 +2,9 @@
 
 Ctrl-C ends it. Where the output is no terminal, one snapshot is printed, as with --once.
 
-  azr-fast sandbox top --socket /run/azr.sock
-  azr-fast sandbox top --socket /run/azr.sock --once"""
+  azr-sandboxd --socket /tmp/azr.sock &
+  azr-fast sandbox top --socket /tmp/azr.sock
+  azr-fast sandbox top --socket /tmp/azr.sock --once"""
 
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ from azr_fast.sandbox.messages import Limits
 _EVERY_SECONDS = 1.0
 _LISTED = ("pools", "zygotes", "latency")  # sections, shown where the daemon has them
 _VERDICT = "verdict_"
+_HISTOGRAM = "_buckets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +124,13 @@ def _verdicts(now: Snapshot) -> Table:
 
 
 def table(name: str, section: dict[str, str]) -> Table:
-    """A row per entry of a section: `key:a=1,b=2` with a column for each part, else `key:value`."""
-    lists = {key: _parts(value) for key, value in section.items() if "=" in value}
-    rows = lists or {key: {"": value} for key, value in section.items()}
+    """A row per entry of a section: `key:a=1,b=2` with a column for each part, else `key:value`.
+
+    Histograms, each of whose many bounds would be a column, are for programs to read.
+    """
+    shown_to_people = {k: v for k, v in section.items() if not k.endswith(_HISTOGRAM)}
+    lists = {key: _parts(value) for key, value in shown_to_people.items() if "=" in value}
+    rows = lists or {key: {"": value} for key, value in shown_to_people.items()}
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     shown = Table(name, *columns, box=None, pad_edge=False)
     for key, row in rows.items():

@@ -1,0 +1,110 @@
+"""`azr-fast export RUN DIR`: the model of a run as a folder for others, with its model card."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from azr_fast.config.load import load_config
+from azr_fast.errors import UserError
+from azr_fast.observe.card import model_card
+from azr_fast.observe.files import read_lines
+from azr_fast.observe.runfolder import CONFIG_FILE, check_format
+from azr_fast.policy.checkpoint import is_whole, latest_checkpoint
+
+MODEL_FOLDER = "model"  # of a checkpoint
+CARD = "README.md"
+DESCRIPTION = """\
+Copy the model of a run's newest checkpoint into DIR: weights, tokenizer, chat
+template and a model card with the base model, the game, the steps, the data of
+the run and the licence. DIR is a plain Hugging Face folder: chat with it, serve
+it, push it. It must not exist, or be empty."""
+EPILOG = """\
+examples:
+  azr-fast export runs/hour my-model
+  azr-fast export runs/hour my-model-25 --step 25 --licence apache-2.0"""
+
+
+def add_options(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
+    """The run, the folder, the step, the licence."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("folder", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("target", metavar="DIR", type=Path, help="folder to write")
+    parser.add_argument(
+        "--step", type=int, metavar="N", help="the checkpoint after step N (default: the newest)"
+    )
+    parser.add_argument(
+        "--licence",
+        default="",
+        metavar="NAME",
+        help="SPDX name for the card (default: that of a built-in model, else the base model's)",
+    )
+    parser.set_defaults(run=export)
+
+
+def export(space: argparse.Namespace) -> int:
+    """Write the folder; say what it is good for."""
+    run, target = space.folder.expanduser(), space.target.expanduser()
+    check_format(run)
+    checkpoint = _checkpoint(run, space.step)
+    _check_free(target)
+    step = int(checkpoint.name.removeprefix("step-"))
+    lines = [line for line in read_lines(run / "metrics.jsonl") if line["step"] <= step]
+    card = model_card(target.name, load_config(run / CONFIG_FILE), lines, space.licence)
+    _write(checkpoint / MODEL_FOLDER, target, card)
+    print(f"model after step {step}: {target}\n{uses(target)}")
+    return 0
+
+
+def uses(folder: Path) -> str:
+    """What a folder with a model is good for, as commands."""
+    rows = (
+        ("transformers chat", "chat with it"),
+        ("vllm serve", "serve it, as OpenAI's interface over HTTP"),
+        ("hf upload OWNER/NAME", "push it to the Hub"),
+    )
+    place = shlex.quote(str(folder))
+    return "\n".join(f"  {start + ' ' + place:<40}  # {use}" for start, use in rows)
+
+
+def _checkpoint(run: Path, step: int | None) -> Path:
+    """The checkpoint asked for. UserError when it is not there, damaged, or without a model."""
+    checkpoints = run / "checkpoints"
+    if step is None:
+        found = latest_checkpoint(checkpoints)
+    else:
+        named = checkpoints / f"step-{step}"
+        found = named if is_whole(named) else None
+    if found is None or not (found / MODEL_FOLDER).is_dir():
+        there = sorted(path.parent.name for path in checkpoints.glob(f"step-*/{MODEL_FOLDER}"))
+        have = f"it has {', '.join(there)}" if there else "it has none yet: let it train on"
+        wanted = (
+            "no checkpoint with a model" if step is None else f"no whole checkpoint of step {step}"
+        )
+        raise UserError(f"run {run} has {wanted}: {have}")
+    return found
+
+
+def _check_free(target: Path) -> None:
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} is there already: name another folder, or remove it")
+
+
+def _write(model: Path, target: Path, card: str) -> None:
+    """The folder appears when it is whole."""
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(model, partial)
+        (partial / CARD).write_text(card, encoding="utf-8")
+        partial.rename(target)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = error.strerror or error
+        raise UserError(
+            f"cannot write {target}: {reason}; name another folder, or free some space"
+        ) from None

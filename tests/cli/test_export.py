@@ -1,0 +1,110 @@
+"""`azr-fast export`: the folder is whole or absent, and its card tells where the model came from."""
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from azr_fast.cli.export import uses
+from azr_fast.cli.main import main
+from azr_fast.config.load import load_config
+from azr_fast.observe.runfolder import RunFolder
+from azr_fast.policy.checkpoint import write_checkpoint
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results" / "smollm2-135m.jsonl"
+
+
+def save_model(folder):
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "model" / "model.safetensors").write_bytes(b"weights")
+
+
+@pytest.fixture
+def run(tmp_path):
+    keys = {"run.dir": str(tmp_path / "my runs"), "run.name": "one", "model.name": str(tmp_path)}
+    with RunFolder.create(load_config("cpu", keys)) as run:
+        shutil.copy(RESULTS, run.metrics)
+        for step in (10, 20):
+            write_checkpoint(run.checkpoint(step), save_model)
+        write_checkpoint(run.checkpoint(0), lambda folder: None)
+        return run.path
+
+
+def test_the_newest_model_with_its_card(run, tmp_path, capsys):
+    target = tmp_path / "a model"
+    assert main(["export", str(run), str(target)]) == 0
+    assert {path.name for path in target.iterdir()} == {
+        *("README.md", "config.json", "model.safetensors")
+    }
+    card = (target / "README.md").read_text()
+    assert card.startswith("---\nlicense: other\n")
+    assert "20 policy updates of the game `azr`" in card
+    assert "That of the base model" in card
+    assert "lr = 4e-05" in card
+    assert f'"{tmp_path}' not in card, "no folders of this machine"
+    out = capsys.readouterr().out
+    assert out.startswith(f"model after step 20: {target}\n")
+    for line, words in zip(uses(target).splitlines(), (2, 2, 3), strict=True):
+        assert line in out
+        assert shlex.split(line, comments=True)[words:] == [str(target)], "it can be typed"
+
+
+def test_a_named_step_and_licence(run, tmp_path):
+    words = ["--step", "10", "--licence", "apache-2.0"]
+    assert main(["export", str(run), str(tmp_path / "ten"), *words]) == 0
+    card = (tmp_path / "ten" / "README.md").read_text()
+    assert "license: apache-2.0" in card
+    assert "10 policy updates" in card
+
+
+def test_a_hub_id_is_named_as_the_base(tmp_path):
+    keys = {"run.dir": str(tmp_path), "run.name": "one", "model.name": "Qwen/Qwen2.5-Coder-3B"}
+    with RunFolder.create(load_config("cpu", keys)) as run:
+        run.metrics.write_text(RESULTS.read_text())
+        write_checkpoint(run.checkpoint(7), save_model)
+    assert main(["export", str(run.path), str(tmp_path / "out")]) == 0
+    assert "base_model: Qwen/Qwen2.5-Coder-3B\n" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere", "out"], "nowhere is not a run folder"),
+        (["RUN", "full"], "full is there already: name another folder"),
+        (["RUN", "file"], "file is there already"),
+        (["RUN", "out", "--step", "30"], "has no whole checkpoint of step 30: it has step-10, step-20"),
+        (["RUN", "out", "--step", "0"], "has no whole checkpoint of step 0"),
+        (["RUN", "out", "--step", "ten"], "invalid int value: 'ten'"),
+        (["RUN", "file/out"], "cannot write file/out: Not a directory"),
+        (["RUN"], "required: DIR"),
+    ],
+)  # fmt: skip
+def test_bad_input(run, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full" / "x").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    assert main(["export", *(str(run) if word == "RUN" else word for word in words)]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_damaged_checkpoint_is_not_exported(run, tmp_path, capsys):
+    (run / "checkpoints" / "step-20" / "model" / "model.safetensors").write_bytes(b"")
+    assert main(["export", str(run), str(tmp_path / "out"), "--step", "20"]) == 2
+    assert "no whole checkpoint of step 20" in capsys.readouterr().err
+    assert main(["export", str(run), str(tmp_path / "out")]) == 0
+    assert "10 policy updates" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_run_without_a_model_says_so(tmp_path, capsys):
+    keys = {"run.dir": str(tmp_path), "run.name": "one"}
+    with RunFolder.create(load_config("cpu", keys)) as run:
+        run.metrics.write_text(json.dumps({"step": 1}) + "\n")
+    assert main(["export", str(run.path), str(tmp_path / "out")]) == 2
+    assert "no checkpoint with a model: it has none yet: let it train on" in capsys.readouterr().err
