@@ -76,6 +76,7 @@ def open_trainer(
         renderer = load_renderer(files)
         # The policy first: its refusal of a model names the layer.
         policy = Policy(files, config.model, config.update, config.rollout.temperature)
+        observer.note(f"attention over packs: {policy.attention.about}")
         engine = stack.enter_context(
             closing(open_engine(config.rollout, files, renderer, config.model, config.run.seed))
         )

@@ -15,12 +15,14 @@ from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.ops.objective import Objective
 from azr_fast.policy.activations import keep_less
+from azr_fast.policy.attention import choose_attention
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.loading import load_model, use_recompute
 from azr_fast.policy.memory import give_back
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.optimizer import MasterAdamW
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
+from azr_fast.policy.preview import previewed
 from azr_fast.policy.proof import prove
 from azr_fast.policy.stats import Clock, Sums, UpdateStats, share_with_gradient
 
@@ -59,8 +61,11 @@ class Policy:
         if update.recompute:
             use_recompute(self._model)
         else:
-            keep_less(self._model)
-        prove(self._model, files.name)
+            keep_less(self._model, update.recompute_blocks)
+        self.attention = choose_attention(
+            update.attention, self.device, self._model.config, self._model.dtype
+        )
+        prove(self._model, files.name, self.attention)
         self._backbone = self._model.base_model
         self._head: torch.nn.Parameter = self._model.get_output_embeddings().weight
         self._optimizer = MasterAdamW(self._model.named_parameters(), update)
@@ -129,16 +134,13 @@ class Policy:
         norm: torch.Tensor,
     ) -> None:
         """Look at the step and at what it does to a few answers; then make it or not."""
-        try:
-            moved = self._optimizer.preview(norm)
+        with previewed(self._backbone, self._head, self._optimizer, norm) as preview:
             fall = self._fall(batch[:PREVIEWED_ANSWERS], sums)
-            if moved <= LARGEST_MOVE and fall <= LARGEST_FALL:  # false for a NaN
-                self._optimizer.step(norm)
-                stats.moved = True
-                return
-        finally:
-            if not stats.moved:
-                self._optimizer.revert()
+        moved = preview.moved()
+        if moved <= LARGEST_MOVE and fall <= LARGEST_FALL:  # false for a NaN
+            self._optimizer.step(norm)
+            stats.moved = True
+            return
         stats.skipped = (
             f"the step would ruin the model: it is {moved:.2g} times as large as the weights, and "
             f"what was just sampled would become {fall:.2g} nats a token less likely"
@@ -185,7 +187,7 @@ class Policy:
         output = self._backbone(
             input_ids=pack.tokens_T.to(self.device)[None],
             position_ids=pack.positions_T.to(self.device)[None],
-            segments=pack.segments,
+            segments=self.attention.prepare(pack.segments),
             use_cache=False,
         )
         hidden: torch.Tensor = output.last_hidden_state[0]

@@ -212,6 +212,8 @@ class Trainer:
         record.entropy_shares = entropy_shares(batch, weights)
         sequences = [lesson(*pair) for pair in zip(batch, weights, strict=True)]
         self.observer.phase("update", None)
+        if self.engine.rest():
+            self.synced = False
         stats = self.policy.update(sequences, self._show_update, self._check_sampled)
         self.synced = self.synced and not stats.moved
         return stats
