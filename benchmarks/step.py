@@ -56,6 +56,7 @@ Line = dict[str, Any]
 
 def run_side(name: str, config: Config, shape: ModelShape, limits: Line) -> Line:
     """Warm up, train, count. Raises UserError where training does."""
+    forget_peak()
     run = RunFolder.create(config)
     console = Console(stderr=True)
     with closing(run), closing(open_observer(console)) as observer:
@@ -70,6 +71,13 @@ def run_side(name: str, config: Config, shape: ModelShape, limits: Line) -> Line
             counts = measure(trainer, policy, engine, config, shape)
         lines = list(read_lines(run.metrics))[1:]
     return summary(lines, counts, config, shape, limits)
+
+
+def forget_peak() -> None:
+    """Let peak memory count from now on: clear_refs of proc(5), and torch's own count on a GPU."""
+    Path("/proc/self/clear_refs").write_text("5")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
 
 
 def measure(

@@ -187,7 +187,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="write the results as JSON")
     options = parser.parse_args()
     if options.reduced:
-        options.tokens, options.repeats, options.pack_tokens = 2000, 1, 1500
+        options.tokens, options.repeats, options.pack_tokens = 900, 1, 700
     return options
 
 
