@@ -42,7 +42,7 @@ class FlexTree:
             torch.nn.functional.pad(heads, (0, 0, 0, more))[None]
             for heads in (query_QTD, key_KTD, value_KTD)
         )
-        kernel = compiled() if query.is_cuda else flex_attention
+        kernel: Callable[..., Any] = compiled() if query.is_cuda else flex_attention
         output = kernel(query, key, value, block_mask=self._mask, scale=scale, enable_gqa=True)
         output_TQD: torch.Tensor = output[0, :, : self._tokens].transpose(0, 1)
         return output_TQD
@@ -87,6 +87,6 @@ def compiled(backend: str | Callable[..., Any] = "inductor") -> Callable[..., An
     Beyond a number of compilations torch would go on without compiling and hold the square of the
     pack, so that number is raised, and reaching it is an error (`fullgraph`).
     """
-    limits = torch._dynamo.config  # type: ignore[attr-defined]
+    limits = torch._dynamo.config
     limits.recompile_limit = max(limits.recompile_limit, 64)
     return torch.compile(flex_attention, backend=backend, dynamic=False, fullgraph=True)

@@ -42,7 +42,7 @@ def sequence_starts(last_T: torch.Tensor) -> list[int] | None:
 
     A pack is flat when it is a row of sequences in which each token sees all before it.
     """
-    ends_S = last_T.unique()
+    ends_S = torch.from_numpy(np.unique(last_T.numpy()))
     starts = [0, *ends_S.tolist()]
     lengths_S = ends_S.diff(prepend=ends_S.new_zeros(1))
     flat = torch.equal(ends_S.repeat_interleave(lengths_S), last_T)

@@ -82,7 +82,7 @@ class MasterAdamW:
         device): of that step and of the weight. Nothing changes."""
         shown = torch.empty_like(parameter.data)
         squares = torch.zeros(2, dtype=torch.float64, device=shown.device)
-        parts = zip(shown.view(-1).split(_CHUNK), self._chunks(parameter, norm), strict=True)
+        parts = zip(torch.split(shown.view(-1), _CHUNK), self._chunks(parameter, norm), strict=True)
         for part, (now, then) in parts:
             part.copy_(then.weight)
             squares[0] += (then.weight - now.weight).square_().sum(dtype=torch.float64)
@@ -103,7 +103,7 @@ class MasterAdamW:
         lr, decay, now = self.learning_rate(), self._config.weight_decay, self.steps + 1
         beta1, beta2 = self._config.betas
         for grad, weight, mean, square in zip(
-            *(tensor.view(-1).split(_CHUNK) for tensor in tensors), strict=True
+            *(torch.split(tensor.view(-1), _CHUNK) for tensor in tensors), strict=True
         ):
             grad = grad * scale
             new_mean = torch.lerp(mean.float(), grad, 1 - beta1)
