@@ -42,7 +42,7 @@ class FlexTree:
             torch.nn.functional.pad(heads, (0, 0, 0, more))[None]
             for heads in (query_QTD, key_KTD, value_KTD)
         )
-        kernel: Callable[..., Any] = compiled() if query.is_cuda else flex_attention
+        kernel: Any = compiled() if query.is_cuda else flex_attention
         output = kernel(query, key, value, block_mask=self._mask, scale=scale, enable_gqa=True)
         output_TQD: torch.Tensor = output[0, :, : self._tokens].transpose(0, 1)
         return output_TQD
