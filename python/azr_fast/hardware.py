@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -18,6 +20,18 @@ def gpu_devices() -> list[Path]:
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return []
     return sorted(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def gpu_memory_gb() -> float | None:
+    """GB (1e9 bytes) of the smallest GPU that this process may see, as the driver's own tool says;
+    None where there is none or the tool does not answer."""
+    if not gpu_devices():
+        return None
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    with suppress(OSError, subprocess.SubprocessError, ValueError):
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        return min(int(line) for line in answer.stdout.split()) * 2**20 / 1e9
+    return None
 
 
 def gpu_usable() -> bool:

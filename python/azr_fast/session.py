@@ -78,6 +78,7 @@ def open_trainer(
         # The policy first: its refusal of a model names the layer.
         observer.advance(1, LOADED, "model")
         policies = open_policies(config, files, first)
+        observer.note(f"attention over packs: {policies[Role.SOLVER].attention}")
         observer.advance(2, LOADED, "engine")
         engine = stack.enter_context(
             closing(open_engine(config.rollout, files, renderer, config.model, config.run.seed))

@@ -97,7 +97,7 @@ def test_what_a_layer_keeps_is_what_is_predicted(wide, dtype):
 def test_keeping_less_changes_no_gradient(wide, dtype, monkeypatch):
     """The same losses, norms and weights to the bit as a model that keeps everything."""
     ends = []
-    for keep in (policy.keep_less, lambda model: None):
+    for keep in (policy.keep_less, lambda model, whole: None):
         monkeypatch.setattr(policy, "keep_less", keep)
         opened = open_policy(wide, dtype, lr=1e-3, pack_tokens=200)
         stats = [opened.update(batch(seed)) for seed in range(3)]
@@ -106,6 +106,52 @@ def test_keeping_less_changes_no_gradient(wide, dtype, monkeypatch):
     (one, weights), (other, others) = ends
     assert one == other
     assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+@pytest.mark.parametrize(
+    "blocks", [("attention",), ("feed_forward",), ("attention", "feed_forward")], ids=" and ".join
+)
+def test_blocks_that_are_computed_again_keep_what_is_predicted(wide, blocks):
+    shape = read_shape(str(wide.folder))
+    head_norms = 0 if "attention" in blocks else 2 * 128 + 2 * 64
+    predicted = kept_by_a_layer(shape, 4, blocks) + 4 * head_norms
+    outside = 450  # bytes, a quarter of the last norm's tensors and of the positions
+    left = kept(wide, "float32", recompute_blocks=blocks)
+    assert left == pytest.approx(predicted, rel=0.15, abs=outside)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_blocks_that_are_computed_again_change_no_gradient(wide, dtype):
+    ends = []
+    for blocks in ((), ("attention", "feed_forward")):
+        opened = open_policy(wide, dtype, lr=1e-3, pack_tokens=200, recompute_blocks=blocks)
+        stats = [opened.update(batch(seed)) for seed in range(2)]
+        figures = [(s.loss, s.grad_norm, s.entropy) for s in stats]
+        ends.append((figures, {name: w.clone() for name, w in opened.named_weights()}))
+    (one, weights), (other, others) = ends
+    assert one == other
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_weights_in_fp32_are_held_once(wide):
+    """They are their own masters: between updates there is nothing beside them but the moments."""
+    before = allocated()
+    opened = open_policy(wide, "float32")
+    bytes_of_weights = 4 * sum(weight.numel() for weight in opened._model.parameters())
+    assert allocated() - before < 1.2 * bytes_of_weights
+    opened.update(batch())
+    assert allocated() - before < 3.2 * bytes_of_weights
+
+
+def test_moments_in_bf16_take_half(wide):
+    held = []
+    for moments in ("float32", "bfloat16"):
+        opened = open_policy(wide, "bfloat16", moments=moments)
+        before = allocated()
+        opened.update(batch())
+        held.append(allocated() - before)
+    weights = sum(weight.numel() for weight in opened._model.parameters())
+    assert held[0] - held[1] == pytest.approx(4 * weights, rel=0.1)
 
 
 def test_an_update_leaves_nothing_behind(wide):
@@ -129,6 +175,12 @@ def test_the_parts_of_a_known_model(tmp_path, wide):
     held = footprint(config, shape, "cpu")
     assert held.weights * GIB == 2 * parameters
     assert held.masters == held.gradients == held.moments / 2 == 2 * held.weights
+    half = footprint(
+        config.model_copy(update={"update": UpdateConfig(moments="bfloat16")}), shape, "cpu"
+    )
+    assert half.moments == held.moments / 2
+    wider = Config(model=ModelConfig(name=str(wide.folder), dtype="float32"))
+    assert footprint(wider, shape, "cpu").masters == 0
 
 
 def test_two_policies_and_a_reference_are_counted(wide):

@@ -15,8 +15,10 @@ from azr_fast.config.schema import ModelConfig
 from azr_fast.errors import UserError
 from azr_fast.policy.models import ModelFiles
 from azr_fast.rollout import open_engine
+from azr_fast.rollout.checksum import checksums
 from azr_fast.rollout.engine import EngineDied, Request
 from azr_fast.rollout.renderer import Renderer
+from azr_fast.rollout.vllm_engine import _gpu_args
 from azr_fast.types import Sampling
 
 from .conftest import ROLLOUT, TINY_STOPS, Rig, open_vllm
@@ -53,6 +55,41 @@ def test_more_prompt_tokens_than_a_step_takes(vllm_rig: Rig) -> None:
     prompts = [tuple(i % 97 for i in range(start, start + 380)) for start in range(16)]
     requests = [Request((i,), ids, i, Sampling(2)) for i, ids in enumerate(prompts)]
     assert len(vllm_rig.generate(requests)) == 16
+
+
+def test_an_engine_that_slept_holds_the_weights_it_is_sent(vllm_rig: Rig) -> None:
+    """The calls around an update on a GPU; the CPU build takes them, and gives no memory back."""
+    engine = cast(Any, vllm_rig.engine)
+    requests = vllm_rig.requests(8)
+    before = vllm_rig.generate(requests)
+    assert not engine.rest()  # on a CPU there is nothing to gain
+    engine._sleeps = True
+    try:
+        assert engine.rest()
+        assert engine._engine.is_sleeping()
+        engine.update_weights((name, weight * 0) for name, weight in vllm_rig.weights.items())
+        assert not engine._engine.is_sleeping()
+        assert engine.differing(checksums(vllm_rig.weights.items()))
+        assert engine.rest()
+        engine.update_weights(vllm_rig.weights.items())
+    finally:
+        engine._sleeps = False
+    assert not engine.differing(checksums(vllm_rig.weights.items()))
+    after = vllm_rig.generate(requests)
+    assert {i: done.token_ids for i, done in before.items()} == {
+        i: done.token_ids for i, done in after.items()
+    }
+
+
+@pytest.mark.parametrize("sleep", [True, False])
+def test_vllm_takes_the_arguments_of_a_gpu(tiny: ModelFiles, sleep: bool) -> None:
+    """As names and types: without a GPU no engine starts with them."""
+    arg_utils = pytest.importorskip("vllm.engine.arg_utils")
+    config = ROLLOUT.model_copy(update={"sleep": sleep})
+    arguments = arg_utils.EngineArgs(model=str(tiny.folder), **_gpu_args(config))
+    assert arguments.enable_sleep_mode is sleep
+    assert arguments.enforce_eager is False
+    assert arguments.gpu_memory_utilization == config.gpu_memory_fraction
 
 
 # vLLM's process groups are global: opening another engine ends the rig's. These tests come last.

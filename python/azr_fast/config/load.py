@@ -6,6 +6,7 @@ import difflib
 import json
 import logging
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from azr_fast.config.games import DEFAULT, find_game, game_names
 from azr_fast.config.keys import Keys, allowed, from_text, keys_of, unset_or
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
-from azr_fast.hardware import gpu_usable
+from azr_fast.hardware import gpu_memory_gb, gpu_usable
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,10 @@ log = logging.getLogger(__name__)
 RETIRED = {"parity.max_mean", "parity.max_any", "seeding.seconds", "sandbox.threads"}
 
 DEFAULTS = "defaults"  # what a config extends that takes nothing from a preset
+
+# GB, as GPUs are sold; what the driver reports is up to 5% less or more.
+LARGE_GPU = 80
+LABEL = 1.06
 
 Table = dict[str, dict[str, Any]]
 
@@ -117,7 +122,7 @@ def _base(path: Path, named: object) -> Path | None:
             'or "%s" for those of the paper)',
             *(path, default_preset(), default_preset(), DEFAULTS),
         )
-        return _presets()[default_preset()]
+        return _preset_path(default_preset())
     if not isinstance(named, str):
         raise UserError(
             f"{path}: extends = {named!r} is not allowed: it takes the name of a preset, the path "
@@ -186,8 +191,27 @@ def _preset_path(preset: str | Path) -> Path:
                 f"unknown preset '{preset}': the nearest is '{nearest(preset, preset_names())}' "
                 f"(presets: {', '.join(preset_names())}; or the path of a .toml file)"
             )
-        return _presets()[preset]
+        return _presets()[fitting(preset, gpu_memory_gb()) if preset == "gpu" else preset]
     return Path(preset).expanduser()
+
+
+def fitting(preset: str, memory_gb: float | None) -> str:
+    """The preset for a GPU of so much memory: `gpu` is for 80 GB and more, `gpu-24` for 24.
+
+    UserError when the smallest does not fit. Where the memory is not known it is taken to suffice.
+    """
+    smaller = {
+        int(name.rpartition("-")[2]): name for name in _presets() if re.fullmatch(r"gpu-\d+", name)
+    }
+    if memory_gb is None or not smaller or memory_gb * LABEL >= LARGE_GPU:
+        return preset
+    fits = [size for size in smaller if size <= memory_gb * LABEL]
+    if not fits:
+        raise UserError(
+            f"preset {preset} wants a GPU of {min(smaller)} GB or more, and this one has "
+            f"{memory_gb:.0f}: use --preset cpu, or {smaller[min(smaller)]} with a smaller model"
+        )
+    return smaller[max(fits)]
 
 
 def _read_table(path: Path) -> Table:

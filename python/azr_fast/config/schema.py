@@ -144,6 +144,11 @@ class RolloutConfig(Section):
     gpu_memory_fraction: Fraction = Field(
         default=0.45, description="share of GPU memory the engine may take"
     )
+    sleep: bool = Field(
+        default=True,
+        description="vLLM on a GPU gives its memory back while the policy updates; false saves the "
+        "time of that where both fit at once",
+    )
 
 
 class AdvantageConfig(Section):

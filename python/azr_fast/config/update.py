@@ -53,6 +53,20 @@ class UpdateConfig(Section):
         default="auto", description="implementation of the one-pass policy loss"
     )
     recompute: bool = Field(default=False, description="recompute activations in the backward pass")
+    recompute_blocks: tuple[Literal["attention", "feed_forward"], ...] = Field(
+        default=(),
+        description="blocks of every layer whose products are computed again in the backward pass; "
+        "costs less time than recompute, which does so for whole layers",
+    )
+    moments: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="dtype of AdamW's two moments; bfloat16 (rounded at random) takes half as much",
+    )
+    attention: Literal["auto", "tiles", "flex"] = Field(
+        default="auto",
+        description="attention over a pack; auto: products of tiles on a CPU, on a GPU one kernel "
+        "a layer (FlexAttention, and a flash kernel for packs that share nothing)",
+    )
 
     @model_validator(mode="after")
     def _corrections_fit(self) -> Self:

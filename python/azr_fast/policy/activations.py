@@ -9,9 +9,9 @@ included (policy/attention.py), of SmolLM2-135M 17 in place of 33.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.utils.checkpoint import (
@@ -20,19 +20,27 @@ from torch.utils.checkpoint import (
     create_selective_checkpoint_contexts,
 )
 
-_FEED_FORWARD = ("mlp", "feed_forward")  # what transformers calls the block in its layers
+# What transformers calls these blocks in its layers.
+_FEED_FORWARD = ("mlp", "feed_forward")
+_ATTENTION = ("self_attn", "attention", "attn", "self_attention")
+Block = Literal["attention", "feed_forward"]
 
 
-def keep_less(model: torch.nn.Module) -> None:
+def keep_less(model: torch.nn.Module, whole: Collection[Block] = ()) -> None:
     """Make the norms and feed-forward blocks of `model` keep their inputs and wide products only.
 
-    A block that is not known by its name keeps what it kept.
+    Blocks of the kinds `whole` keep their inputs alone: their products are computed again. A block
+    that is not known by its name keeps what it kept.
     """
     for name, module in model.named_modules():
+        kind = name.rpartition(".")[2]
         if type(module).__name__.endswith("Norm"):
             _recompute(module)
-        elif name.rpartition(".")[2] in _FEED_FORWARD:
-            _recompute(module, context_fn=_keeping_wide_products)
+        elif kind in _FEED_FORWARD:
+            again = {} if "feed_forward" in whole else {"context_fn": _keeping_wide_products}
+            _recompute(module, **again)
+        elif kind in _ATTENTION and "attention" in whole:
+            _recompute(module)
 
 
 def _recompute(module: torch.nn.Module, **options: Any) -> None:

@@ -1,175 +1,99 @@
 """Attention over a pack: every segment sees the segments above it and, causally, itself.
 
-Registered with transformers as the attention implementation `segments`; the model's forward takes
-`segments=pack.segments` and hands it down to every layer. Work and memory grow with the token
-pairs that see each other, not with the square of the pack.
+Registered with transformers as the attention implementation `segments`. What attends over one pack
+is prepared once, before its forward pass; the model hands it down to every layer under that name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import torch
-from torch.nn.attention.bias import causal_lower_right
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PretrainedConfig
 
 from azr_fast.errors import UserError
+from azr_fast.policy.attention_flex import LEAST_WIDTH, FlexTree
+from azr_fast.policy.attention_tiles import segment_attention
+from azr_fast.policy.attention_tree import last_seers, sequence_starts
+from azr_fast.policy.attention_varlen import FlatPack, has_varlen
 from azr_fast.policy.packing import Segment
 
-QUERY_TILE = 256  # bounds the masked half of a score tile that is computed in vain
+# (query_QTD, key_KTD, value_KTD, scale) → output_TQD, over the pack that it was prepared for
+PackAttention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor]
+_UNSUPPORTED = ("sliding_window", "softcap", "s_aux")
 
 
-def segment_attention(
-    query_QTD: torch.Tensor,
-    key_KTD: torch.Tensor,
-    value_KTD: torch.Tensor,
-    segments: Sequence[Segment],
-    scale: float,
-) -> torch.Tensor:
-    """Attention output [T, Q, D] of Q query heads over K key heads (Q a multiple of K).
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """How a model attends over packs: a line about it, and what prepares it for a pack."""
 
-    `segments` tile [0, T) in order. Scores and probabilities have the inputs' dtype; the softmax is
-    computed in fp32.
-    """
-    if query_QTD.is_cuda:
-        return _fused_attention(query_QTD, key_KTD, value_KTD, segments, scale)
-    output: torch.Tensor = _MatmulAttention.apply(  # type: ignore[no-untyped-call]
-        query_QTD, key_KTD, value_KTD, segments, scale
-    )
-    return output
+    about: str
+    prepare: Callable[[Sequence[Segment]], PackAttention]
 
 
-def _tiles(segments: Sequence[Segment]) -> Iterator[tuple[slice, list[slice]]]:
-    """Tiles as (queries, ranges of keys).
+def tiles(segments: Sequence[Segment]) -> PackAttention:
+    """Plain products, tile by tile."""
 
-    The last queries.stop - queries.start of the keys are the queries' own tokens, seen causally;
-    all queries see all keys before those.
-    """
-    for begin, end, prefix in segments:
-        for first in range(begin, end, QUERY_TILE):
-            last = min(first + QUERY_TILE, end)
-            yield slice(first, last), [slice(*ends) for ends in (*prefix, (begin, last))]
-
-
-def _seen(tensor_KTD: torch.Tensor, ranges: Sequence[slice]) -> torch.Tensor:
-    return torch.cat([tensor_KTD[:, keys] for keys in ranges], 1)
-
-
-def _add_back(total_KTD: torch.Tensor, part_KSD: torch.Tensor, ranges: Sequence[slice]) -> None:
-    """Add what `_seen` would take from `ranges` of a gradient to those ranges."""
-    begin = 0
-    for keys in ranges:
-        width = keys.stop - keys.start
-        total_KTD[:, keys] += part_KSD[:, begin : begin + width]
-        begin += width
-
-
-class _MatmulAttention(torch.autograd.Function):
-    """Plain products, tile by tile, for CPUs: with bf16 dot products they are several times faster
-    than the fused kernel, and gradients of a tile go straight to their place.
-
-    The backward pass computes a tile's probabilities again. Kept from the forward pass they would
-    be the second largest part of what a pack holds: heads * keys seen * 2 bytes a token and layer.
-
-    Inside, queries are [K, T, G, D]: the G query heads of a key head lie side by side, so that a
-    tile of L tokens is one [L * G, D] matrix against the keys.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        query_QTD: torch.Tensor,
-        key_KTD: torch.Tensor,
-        value_KTD: torch.Tensor,
-        segments: Sequence[Segment],
-        scale: float,
+    def over_pack(
+        query_QTD: torch.Tensor, key_KTD: torch.Tensor, value_KTD: torch.Tensor, scale: float
     ) -> torch.Tensor:
-        query_KTGD = _group_heads(query_QTD, key_KTD.shape[0]).mul_(scale)
-        output_KTGD = torch.empty_like(query_KTGD)
-        for queries, keys in _tiles(segments):
-            share_KRS = _shares(query_KTGD[:, queries], _seen(key_KTD, keys))
-            value_KSD = _seen(value_KTD, keys)
-            output_KTGD[:, queries] = torch.bmm(share_KRS, value_KSD).view_as(
-                query_KTGD[:, queries]
-            )
-        ctx.save_for_backward(query_KTGD, key_KTD, value_KTD)
-        ctx.segments, ctx.scale = segments, scale
-        return output_KTGD.transpose(0, 1).flatten(1, 2)
+        return segment_attention(query_QTD, key_KTD, value_KTD, segments, scale)
 
-    @staticmethod
-    def backward(
-        ctx: Any,
-        d_output_TQD: torch.Tensor,
-    ) -> tuple[torch.Tensor | None, ...]:
-        query_KTGD, key_KTD, value_KTD = ctx.saved_tensors
-        d_output_KTGD = _group_heads(d_output_TQD.transpose(0, 1), key_KTD.shape[0])
-        d_query_KTGD = torch.empty_like(query_KTGD)
-        d_key_KTD, d_value_KTD = (
-            torch.zeros(key_KTD.shape, dtype=torch.float32) for _ in range(2)
-        )  # a prompt gathers from all that hangs from it
-        for queries, keys in _tiles(ctx.segments):
-            key_KSD = _seen(key_KTD, keys)
-            share_KRS = _shares(query_KTGD[:, queries], key_KSD)
-            d_tile_KRD = d_output_KTGD[:, queries].flatten(1, 2)
-            d_share_KRS = torch.bmm(d_tile_KRD, _seen(value_KTD, keys).mT)
-            d_scores_KRS = torch._softmax_backward_data(d_share_KRS, share_KRS, -1, share_KRS.dtype)
-            d_query = torch.bmm(d_scores_KRS, key_KSD)
-            d_query_KTGD[:, queries] = d_query.view_as(query_KTGD[:, queries])
-            tile_KRD = query_KTGD[:, queries].flatten(1, 2)
-            for total_KTD, left_KRS, right_KRD in (
-                (d_key_KTD, d_scores_KRS, tile_KRD),
-                (d_value_KTD, share_KRS, d_tile_KRD),
-            ):
-                _add_back(total_KTD, torch.bmm(left_KRS.mT, right_KRD), keys)
-        d_query_QTD = d_query_KTGD.mul_(ctx.scale).transpose(1, 2).flatten(0, 1)
-        return d_query_QTD, d_key_KTD.to(key_KTD), d_value_KTD.to(value_KTD), None, None
+    return over_pack
 
 
-def _shares(tile_KLGD: torch.Tensor, key_KSD: torch.Tensor) -> torch.Tensor:
-    """Probabilities [K, L * G, S] of a tile of L tokens, which are the last of the S keys."""
-    scores_KRS = torch.bmm(tile_KLGD.flatten(1, 2), key_KSD.mT)
-    _hide_future(scores_KRS, tile_KLGD.shape[1])
-    return torch.softmax(scores_KRS, -1)
+TILES = Attention("products of tiles", tiles)
 
 
-def _group_heads(heads_QTD: torch.Tensor, key_heads: int) -> torch.Tensor:
-    """[Q, T, D] → a new, contiguous [K, T, Q / K, D]."""
-    tokens, width = heads_QTD.shape[1:]
-    grouped = heads_QTD.reshape(key_heads, -1, tokens, width).transpose(1, 2)
-    return grouped.clone(memory_format=torch.contiguous_format)
+def choose_attention(
+    wanted: Literal["auto", "tiles", "flex"],
+    device: torch.device,
+    config: PretrainedConfig,
+    dtype: torch.dtype,
+) -> Attention:
+    """The attention that `update.attention` asks for, of a model on a device.
+
+    Raises UserError where FlexAttention is asked for and cannot be had; "auto" goes without it.
+    """
+    width = _head_width(config)
+    lacks = _lacks(device, width)
+    if wanted == "flex" and lacks:
+        raise UserError(f"update.attention cannot be flex: {lacks}: set it to auto")
+    if wanted == "tiles" or device.type == "cpu":
+        return TILES
+    if lacks:
+        return Attention(f"products of tiles, slow on a GPU: {lacks}", tiles)
+    if has_varlen(device, dtype, width):
+        about = "FlexAttention, one kernel a layer; a flash kernel for flat packs"
+        return Attention(about, partial(flat_or_flex, device=device))
+    about = "FlexAttention, one kernel a layer"
+    return Attention(about, partial(FlexTree, device=device))
 
 
-def _hide_future(scores_KRS: torch.Tensor, length: int) -> None:
-    """Of the last `length` keys, each of the `length` queries sees those up to its own."""
-    hidden_LL = torch.ones(length, length, dtype=torch.bool).triu_(1)
-    key_heads, rows, keys = scores_KRS.shape
-    own_KLGL = scores_KRS.view(key_heads, length, rows // length, keys)[..., -length:]
-    own_KLGL.masked_fill_(hidden_LL[:, None], float("-inf"))
+def flat_or_flex(segments: Sequence[Segment], device: torch.device) -> PackAttention:
+    """A flash kernel where the pack is a row of sequences, else FlexAttention."""
+    starts = sequence_starts(last_seers(segments))
+    return FlexTree(segments, device) if starts is None else FlatPack(starts, device)
 
 
-def _fused_attention(
-    query_QTD: torch.Tensor,
-    key_KTD: torch.Tensor,
-    value_KTD: torch.Tensor,
-    segments: Sequence[Segment],
-    scale: float,
-) -> torch.Tensor:
-    """The same in PyTorch's fused kernel, which never holds the scores: for GPUs."""
-    outputs = []
-    for queries, keys in _tiles(segments):
-        key, value = _seen(key_KTD, keys), _seen(value_KTD, keys)
-        mask = causal_lower_right(queries.stop - queries.start, key.shape[1])
-        tile = torch.nn.functional.scaled_dot_product_attention(
-            query_QTD[None, :, queries],
-            key[None],
-            value[None],
-            attn_mask=mask,
-            scale=scale,
-            enable_gqa=True,
-        )
-        outputs.append(tile[0])
-    return torch.cat(outputs, 1).transpose(0, 1)
+def _lacks(device: torch.device, width: int) -> str:
+    """Why FlexAttention cannot train this model here; empty where it can."""
+    if device.type == "cpu":
+        return "FlexAttention has no gradient on a CPU"
+    if width < LEAST_WIDTH:
+        return f"FlexAttention wants heads {LEAST_WIDTH} wide or wider, and these are {width}"
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return "FlexAttention wants a GPU of compute capability 8.0 or later"
+    return ""
+
+
+def _head_width(config: PretrainedConfig) -> int:
+    text = config.get_text_config()
+    width = getattr(text, "head_dim", None)
+    return int(width or text.hidden_size // text.num_attention_heads)
 
 
 def attend(
@@ -179,7 +103,7 @@ def attend(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
-    segments: Sequence[Segment] | None = None,
+    segments: PackAttention | None = None,
     dropout: float = 0.0,
     **features: object,
 ) -> tuple[torch.Tensor, None]:
@@ -198,10 +122,8 @@ def attend(
         raise UserError("does not hand the segments of a pack to its attention")
     assert query.shape[0] == 1
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    output_TQD = segment_attention(query[0], key[0], value[0], segments, scale)
+    output_TQD = segments(query[0], key[0], value[0], scale)
     return output_TQD[None].contiguous(), None
 
-
-_UNSUPPORTED = ("sliding_window", "softcap", "s_aux")
 
 AttentionInterface.register("segments", attend)

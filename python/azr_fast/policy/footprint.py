@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -43,9 +44,9 @@ class Footprint:
 
     weights: float  # of all policies
     reference: float  # weights of the model that `update.kl` pulls towards
-    masters: float  # fp32 copies that AdamW moves
+    masters: float  # fp32 copies that AdamW moves; weights in fp32 need none
     gradients: float  # fp32; of all policies where they learn in one step
-    moments: float  # AdamW's two, fp32
+    moments: float  # AdamW's two
     engine: float  # weights of its own
     cache: float  # keys and values of the engine
     activations: float
@@ -90,9 +91,9 @@ def footprint(config: Config, shape: ModelShape, device: str) -> Footprint:
     return Footprint(
         weights=weights * copies,
         reference=weights if config.update.kl else 0.0,
-        masters=shape.parameters * 4 * copies / GIB,
+        masters=0.0 if config.model.dtype == "float32" else shape.parameters * 4 * copies / GIB,
         gradients=shape.parameters * 4 * learning / GIB,
-        moments=shape.parameters * 8 * copies / GIB,
+        moments=2 * shape.parameters * BYTES[config.update.moments] * copies / GIB,
         engine=(weights + (own_head if engine == "vllm" else 0.0)) * on_cpu,
         cache=(config.rollout.cache_gib if engine == "vllm" else _cache(config, shape)) * on_cpu,
         activations=_activations(config, shape) / GIB,
@@ -115,14 +116,16 @@ def _cache(config: Config, shape: ModelShape) -> float:
     return tokens * layer * (shape.layers + 1) / GIB
 
 
-def kept_by_a_layer(shape: ModelShape, element: int) -> int:
-    """Bytes of a token that the forward pass of a layer leaves for the backward pass.
+def kept_by_a_layer(shape: ModelShape, element: int, whole: Collection[str] = ()) -> int:
+    """Bytes of a token that the forward pass of a layer leaves for the backward pass, where the
+    blocks `whole` are computed again.
 
     policy/activations.py and policy/attention.py say what is kept: of both norms input and result,
     queries, keys, values, attention's result, and the wide products of the feed-forward block.
     """
-    attention = 2 * shape.queries + 2 * shape.keys
-    return (4 * shape.hidden + attention + 2 * shape.feed_forward) * element
+    attention = 0 if "attention" in whole else 2 * shape.queries + 2 * shape.keys
+    feed_forward = 0 if "feed_forward" in whole else 2 * shape.feed_forward
+    return (4 * shape.hidden + attention + feed_forward) * element
 
 
 def _activations(config: Config, shape: ModelShape) -> float:
@@ -136,7 +139,9 @@ def _activations(config: Config, shape: ModelShape) -> float:
         layers = shape.hidden * element * shape.layers + kept
         working += 2 * shape.feed_forward * element + 4 * shape.hidden * 4
     else:
-        layers = kept * shape.layers
+        whole = config.update.recompute_blocks
+        layers = kept_by_a_layer(shape, element, whole) * shape.layers
+        working += kept - layers // shape.layers  # of the block that is computed again
     return float(tokens * (layers + working))
 
 

@@ -55,10 +55,14 @@ def _left(group: Path) -> Iterator[int]:
 
 
 def give_back() -> None:
-    """Return what malloc keeps of freed memory to the system (malloc_trim(3)).
+    """Return what malloc keeps of freed memory to the system (malloc_trim(3)), and what torch keeps
+    of a GPU's to other allocators, such as an engine's.
 
     Freed tensors leave holes between those that stay; malloc gives back the top of its heap only.
     """
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):  # glibc's; others keep less
         libc.malloc_trim(0)

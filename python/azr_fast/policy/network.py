@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
-import azr_fast.policy.attention  # noqa: F401 - registers "segments"
 from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.ops.linear_logprob import linear_logprob
+from azr_fast.policy.attention import choose_attention
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.loading import load_model
 from azr_fast.policy.models import ModelFiles
@@ -22,6 +22,9 @@ class Network:
     def __init__(self, model: PreTrainedModel, update: UpdateConfig) -> None:
         self.backbone = model.base_model
         self.head: torch.nn.Parameter = model.get_output_embeddings().weight
+        self.attention = choose_attention(
+            update.attention, self.head.device, model.config, model.dtype
+        )
         self._update = update
 
     def hidden(self, pack: Pack) -> torch.Tensor:
@@ -30,7 +33,7 @@ class Network:
         output = self.backbone(
             input_ids=pack.tokens_T.to(device)[None],
             position_ids=pack.positions_T.to(device)[None],
-            segments=pack.segments,
+            segments=self.attention.prepare(pack.segments),
             use_cache=False,
         )
         hidden: torch.Tensor = output.last_hidden_state[0]

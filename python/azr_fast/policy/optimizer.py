@@ -1,9 +1,12 @@
-"""AdamW on fp32 master weights, with gradients summed in fp32 over the packs of a batch."""
+"""AdamW on fp32 master weights, with gradients summed in fp32 over the packs of a batch.
+
+A parameter in fp32 is its own master. Moments are fp32 or, at half the memory, bf16.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
@@ -15,8 +18,16 @@ _EPSILON = 1e-8  # torch's default
 _CHUNK = 1 << 20
 
 
+class _Chunk(NamedTuple):
+    """A stretch of a weight and of its moments."""
+
+    weight: torch.Tensor
+    mean: torch.Tensor
+    square: torch.Tensor
+
+
 class MasterAdamW:
-    """AdamW (arXiv 1711.05101) whose weights, moments and gradients are fp32 for any model.
+    """AdamW (arXiv 1711.05101) whose weights and gradients are fp32 for any model.
 
     A parameter's gradient moves into the fp32 sum as soon as autograd has it: `parameter.grad` is
     None between backward passes. The sums exist from the first backward pass of an update to its
@@ -28,9 +39,10 @@ class MasterAdamW:
     ) -> None:
         self._config = config
         self._parameters = dict(parameters)
+        self._names = {parameter: name for name, parameter in self._parameters.items()}
         self._masters: dict[str, torch.Tensor] = {}
         for name, parameter in self._parameters.items():
-            master = parameter.detach().to(torch.float32, copy=True)
+            master = parameter.detach().float()  # in fp32 the parameter's own memory
             self._masters[name] = master
             parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
                 _Accumulate(master)
@@ -42,6 +54,7 @@ class MasterAdamW:
             weight_decay=config.weight_decay,
             fused=True,
         )
+        self._moments: torch.dtype = getattr(torch, config.moments)
         self.steps = 0  # updates made
 
     def begin(self) -> None:
@@ -51,61 +64,82 @@ class MasterAdamW:
 
     def gradient(self, parameter: torch.nn.Parameter) -> torch.Tensor:
         """The fp32 gradient sum of `parameter`, to add to."""
-        name = next(name for name, p in self._parameters.items() if p is parameter)
-        return _gradient(self._masters[name])
+        return _gradient(self._masters[self._names[parameter]])
 
     def norm(self) -> torch.Tensor:
         """The norm of the gradient before the clip; it may not be finite."""
         return get_total_norm([_gradient(master) for master in self._masters.values()])
 
+    def moves(self, parameter: torch.nn.Parameter) -> bool:
+        """Whether `parameter` is one that this optimizer trains."""
+        return parameter in self._names
+
     @torch.no_grad()
-    def preview(self, norm: torch.Tensor) -> float:
-        """Show the parameters as `step(norm)` would make them; masters and moments stay as they
-        are. `step` makes it so, `revert` takes it back.
+    def stepped(
+        self, parameter: torch.nn.Parameter, norm: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `step(norm)` would make of a parameter, and two sums of squares (fp64, on its
+        device): of that step and of the weight. Nothing changes."""
+        shown = torch.empty_like(parameter.data)
+        squares = torch.zeros(2, dtype=torch.float64, device=shown.device)
+        parts = zip(torch.split(shown.view(-1), _CHUNK), self._chunks(parameter, norm), strict=True)
+        for part, (now, then) in parts:
+            part.copy_(then.weight)
+            squares[0] += (then.weight - now.weight).square_().sum(dtype=torch.float64)
+            squares[1] += now.weight.square().sum(dtype=torch.float64)
+        return shown, squares
 
-        Returns the norm of the step over the norm of the weights.
-        """
+    def _chunks(
+        self, parameter: torch.nn.Parameter, norm: torch.Tensor
+    ) -> Iterator[tuple[_Chunk, _Chunk]]:
+        """Weight and moments, as they are and after the step, by AdamW (arXiv 1711.05101, Algorithm
+        2). In chunks: temporaries of a whole tensor would be the peak of the update's memory."""
         scale = (self._config.grad_clip / (norm + 1e-6)).clamp(max=1.0)  # as torch clips
-        moved = weights = 0.0
-        for name, parameter in self._parameters.items():
-            for shown, weight, new in self._moved(self._masters[name], parameter, scale):
-                shown.copy_(new)
-                moved += (new - weight).square_().sum(dtype=torch.float64).item()
-                weights += weight.square().sum(dtype=torch.float64).item()
-        return math.sqrt(moved / max(weights, 1e-30))
-
-    def _moved(
-        self, master: torch.Tensor, parameter: torch.nn.Parameter, scale: torch.Tensor
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """(parameter, weight, weight after the step) by AdamW (arXiv 1711.05101, Algorithm 2), in
-        chunks: temporaries of a whole tensor would be the peak of the update's memory."""
+        master = self._masters[self._names[parameter]]
         state = self._adamw.state[master]
-        first, second = (state.get(key, master.new_zeros(())) for key in _MOMENTS)
-        tensors = (master, _gradient(master), first.expand_as(master), second.expand_as(master))
-        flat = [parameter.data.view(-1), *(tensor.reshape(-1) for tensor in tensors)]
+        none = master.new_zeros(1).expand(master.numel())  # before the first step
+        moments = (state.get(key, none) for key in _MOMENTS)
+        tensors = (_gradient(master), master, *moments)
         lr, decay, now = self.learning_rate(), self._config.weight_decay, self.steps + 1
         beta1, beta2 = self._config.betas
-        for shown, weight, grad, mean, square in zip(
-            *(torch.split(tensor, _CHUNK) for tensor in flat), strict=True
+        for grad, weight, mean, square in zip(
+            *(torch.split(tensor.view(-1), _CHUNK) for tensor in tensors), strict=True
         ):
             grad = grad * scale
-            mean = torch.lerp(mean, grad, 1 - beta1) / (1 - beta1**now)
-            square = torch.lerp(square, grad**2, 1 - beta2) / (1 - beta2**now)
-            step = lr * mean / (square.sqrt() + _EPSILON)
-            yield shown, weight, weight * (1 - lr * decay) - step
-
-    def revert(self) -> None:
-        """Show the parameters as they were before `preview`."""
-        self._publish()
+            new_mean = torch.lerp(mean.float(), grad, 1 - beta1)
+            new_square = torch.lerp(square.float(), grad**2, 1 - beta2)
+            root = (new_square / (1 - beta2**now)).sqrt_()
+            step = lr * (new_mean / (1 - beta1**now)) / root.add_(_EPSILON)
+            new_weight = weight * (1 - lr * decay) - step
+            yield _Chunk(weight, mean, square), _Chunk(new_weight, new_mean, new_square)
 
     def step(self, norm: torch.Tensor) -> None:
         """Clip the gradient of this norm; update masters, moments and parameters by it."""
-        clip_grads_with_norm_(self._masters.values(), self._config.grad_clip, norm)
-        self._adamw.param_groups[0]["lr"] = self.learning_rate()
-        self._adamw.step()
+        if self._config.moments == "bfloat16":
+            self._step_rounded(norm)
+        else:
+            clip_grads_with_norm_(self._masters.values(), self._config.grad_clip, norm)
+            self._adamw.param_groups[0]["lr"] = self.learning_rate()
+            self._adamw.step()
         self.begin()
         self.steps += 1
         self._publish()
+
+    @torch.no_grad()
+    def _step_rounded(self, norm: torch.Tensor) -> None:
+        """A step whose moments are rounded to bf16 up or down at random, so that their expectation
+        is exact: rounded to the nearest, a second moment would stand still."""
+        for parameter, name in self._names.items():
+            master = self._masters[name]
+            state = self._adamw.state[master]
+            for key in _MOMENTS:
+                if key not in state:
+                    state[key] = torch.zeros_like(master, dtype=torch.bfloat16)
+            random = torch.Generator(master.device).manual_seed(self.steps)
+            for now, then in self._chunks(parameter, norm):
+                now.weight.copy_(then.weight)
+                now.mean.copy_(round_at_random(then.mean, random))
+                now.square.copy_(round_at_random(then.square, random))
 
     def learning_rate(self) -> float:
         """Of the next update: rises linearly over the warm-up, then constant."""
@@ -115,7 +149,8 @@ class MasterAdamW:
     def _publish(self) -> None:
         with torch.no_grad():
             for name, parameter in self._parameters.items():
-                parameter.copy_(self._masters[name])
+                if parameter.dtype != torch.float32:
+                    parameter.copy_(self._masters[name])
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything `restore` needs, as tensors by name. Not copies."""
@@ -124,7 +159,9 @@ class MasterAdamW:
             tensors[f"master.{name}"] = master
             for key in _MOMENTS:
                 moment = self._adamw.state[master].get(key)
-                tensors[f"{key}.{name}"] = torch.zeros_like(master) if moment is None else moment
+                tensors[f"{key}.{name}"] = (
+                    torch.zeros_like(master, dtype=self._moments) if moment is None else moment
+                )
         return tensors
 
     @torch.no_grad()
@@ -135,9 +172,7 @@ class MasterAdamW:
             master.copy_(tensors[f"master.{name}"])
             self._adamw.state[master] = {
                 "step": torch.tensor(float(self.steps), device=master.device),  # as fused wants it
-                "exp_avg": tensors[f"exp_avg.{name}"].to(master),
-                "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].to(master),
-            }
+            } | {key: tensors[f"{key}.{name}"].to(master.device, self._moments) for key in _MOMENTS}
         self._publish()
 
 
@@ -161,3 +196,14 @@ def _gradient(master: torch.Tensor) -> torch.Tensor:
     if master.grad is None:
         master.grad = torch.zeros_like(master)
     return master.grad
+
+
+def round_at_random(exact: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """fp32 numbers in bf16, each rounded up with the probability of its place between the two
+    nearest bf16 numbers (stochastic rounding, arXiv 2010.06192)."""
+    noise = torch.randint(
+        1 << 16, exact.shape, dtype=torch.int32, device=exact.device, generator=generator
+    )
+    # bf16 is the upper half of fp32: what the noise carries over from the lower half rounds up.
+    bits = exact.contiguous().view(torch.int32).add(noise).bitwise_and_(-(1 << 16))
+    return bits.view(torch.float32).bfloat16()

@@ -22,6 +22,7 @@ from azr_fast.policy.network import Network
 from azr_fast.policy.objective import objective
 from azr_fast.policy.optimizer import MasterAdamW
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
+from azr_fast.policy.preview import previewed
 from azr_fast.policy.proof import prove
 from azr_fast.policy.snapshot import OPTIMIZER_FILE, Snapshot
 from azr_fast.policy.stats import Clock, Sums, UpdateStats, share_with_gradient
@@ -65,13 +66,18 @@ class Policy:
         if update.recompute:
             use_recompute(self._model)
         else:
-            keep_less(self._model)
-        prove(self._model, files.name)
+            keep_less(self._model, update.recompute_blocks)
         self._network = Network(self._model, update)
+        prove(self._model, files.name, self._network.attention)
         self._head = self._network.head
         assert (reference is not None) == bool(update.kl)
         self._reference = reference
         self._optimizer = MasterAdamW(self._model.named_parameters(), update)
+
+    @property
+    def attention(self) -> str:
+        """How packs attend, for people."""
+        return self._network.attention.about
 
     @property
     def steps(self) -> int:
@@ -142,16 +148,13 @@ class Policy:
         norm: torch.Tensor,
     ) -> None:
         """Look at the step and at what it does to a few answers; then make it or not."""
-        try:
-            moved = self._optimizer.preview(norm)
+        with previewed(self._network.backbone, self._head, self._optimizer, norm) as preview:
             fall = self._fall(batch[:PREVIEWED_ANSWERS], sums)
-            if moved <= LARGEST_MOVE and fall <= LARGEST_FALL:  # false for a NaN
-                self._optimizer.step(norm)
-                stats.moved = True
-                return
-        finally:
-            if not stats.moved:
-                self._optimizer.revert()
+        moved = preview.moved()
+        if moved <= LARGEST_MOVE and fall <= LARGEST_FALL:  # false for a NaN
+            self._optimizer.step(norm)
+            stats.moved = True
+            return
         stats.skipped = (
             f"the step would ruin the model: it is {moved:.2g} times as large as the weights, and "
             f"what was just sampled would become {fall:.2g} nats a token less likely"

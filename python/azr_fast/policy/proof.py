@@ -27,7 +27,7 @@ import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
 from azr_fast.errors import UserError
-from azr_fast.policy import attention
+from azr_fast.policy.attention import TILES, Attention, attend
 from azr_fast.policy.library import quiet, reason, told
 from azr_fast.policy.packing import Segment, TrainSequence, make_packs
 from azr_fast.policy.taps import Gap, Passage, Taps, gap_of
@@ -47,8 +47,9 @@ OTHER_WAY = {torch.float32: 1e-3, torch.bfloat16: 0.2}
 WHOLE = "segments of whole sequences"  # an attention implementation that is asked for masks
 
 
-def prove(model: PreTrainedModel, name: str) -> None:
-    """Raise UserError unless packs of `model` compute what each sequence alone would.
+def prove(model: PreTrainedModel, name: str, attention: Attention = TILES) -> None:
+    """Raise UserError unless packs of `model`, with this attention, compute what each sequence
+    alone would.
 
     Sets its attention to `segments`. If it is in training mode, as recomputation demands, that mode
     must compute what evaluation does. The error is one line that names the first module that fails.
@@ -56,7 +57,7 @@ def prove(model: PreTrainedModel, name: str) -> None:
     """
     with quiet(), _evaluating(model) as training, torch.no_grad():
         model.set_attn_implementation("segments")
-        proof = _Proof(model, name)
+        proof = _Proof(model, name, attention)
         packed = proof.neighbours_stay_apart()
         proof.alone_is_reference()
         proof.alone_is_packed(packed)
@@ -100,8 +101,8 @@ class _Row:
 class _Proof:
     """The passes over one model. Each method raises UserError where two passes differ."""
 
-    def __init__(self, model: PreTrainedModel, name: str) -> None:
-        self._model, self._name = model, name
+    def __init__(self, model: PreTrainedModel, name: str, attention: Attention) -> None:
+        self._model, self._name, self._prepare = model, name, attention.prepare
         self._backbone: Any = model.base_model
         self._taps = Taps(model, self._backbone)
         if self._backbone is model:
@@ -191,7 +192,7 @@ class _Proof:
             self._backbone,
             input_ids=row.tokens_T[None],
             position_ids=row.positions_T[None],
-            segments=row.segments,
+            segments=self._prepare(row.segments),
         )
         if not hasattr(output, "last_hidden_state"):
             raise self._refusal("its backbone gives no hidden states")
@@ -268,5 +269,5 @@ def _mask_unless_causal(
     return None if sees_all and not sees_future else torch.zeros(1, 1, 1, 1)
 
 
-AttentionInterface.register(WHOLE, attention.attend)
+AttentionInterface.register(WHOLE, attend)
 AttentionMaskInterface.register(WHOLE, _mask_unless_causal)

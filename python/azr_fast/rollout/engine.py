@@ -93,6 +93,12 @@ class Engine(Protocol):
     def generated_tokens(self) -> int:
         """Tokens sampled since the engine started, those of unfinished requests included."""
 
+    def rest(self) -> bool:
+        """Give memory back while the policy updates, where that is worth it. Nothing is queued.
+
+        Returns whether the weights are gone with it: then `update_weights` comes before all else.
+        """
+
     def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Load named weights (Hugging Face names) in place; caches over old weights are dropped.
 

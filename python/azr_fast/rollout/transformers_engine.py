@@ -92,6 +92,10 @@ class TransformersEngine:
         """Tokens sampled since the engine started."""
         return self._generated
 
+    def rest(self) -> bool:
+        """It holds its weights alone: the cache is that of a batch."""
+        return False
+
     @torch.inference_mode()
     def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Copy named weights in place. KeyError for a name the model does not have."""

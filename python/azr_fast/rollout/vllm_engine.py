@@ -1,7 +1,7 @@
 """vLLM inside this process: continuous batching, prefix cache, weights replaced in place.
 
 Written for and tested on the CPU build. On CUDA the same calls are made with a share of the GPU's
-memory and captured graphs; that path has not been run.
+memory, captured graphs, and sleep while the policy updates; that path has not been run.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class VllmEngine:
         self._open(files)
 
     def _open(self, files: ModelFiles) -> None:
-        self._engine = _start(self._arguments(files))
+        arguments = self._arguments(files)
+        self._sleeps: bool = arguments.get("enable_sleep_mode", False)
+        self._engine = _start(arguments)
         self._max_tokens: int = self._engine.model_config.max_model_len
         watch = partial(HeldWeights, dtype=self._engine.model_config.dtype)
         self._held: HeldWeights = self._engine.apply_model(watch)[0]
@@ -110,6 +112,17 @@ class VllmEngine:
         """Tokens sampled since the engine started."""
         return self._generated
 
+    def rest(self) -> bool:
+        """On a GPU, give the memory of weights and cache back until the next `update_weights`.
+
+        This is level 2 of vLLM's sleep, which throws the weights away. Level 1 would keep them in
+        the machine's memory, for nothing: after an update all of them are sent anew.
+        """
+        assert not self._running, "rest() while requests are queued"
+        if self._sleeps:
+            self._engine.sleep(level=2)
+        return self._sleeps
+
     def update_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Load named weights in place and forget every cached prefix.
 
@@ -117,7 +130,12 @@ class VllmEngine:
         """
         assert not self._running, "update_weights() while requests are queued"
         self._held.begin()
+        slept = self._engine.is_sleeping()
+        if slept:  # room for the cache comes last, when what carried the weights is free again
+            self._engine.wake_up(["weights"])
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+        if slept:
+            self._engine.wake_up(["kv_cache"])
         emptied = self._engine.reset_prefix_cache()  # not inside the assert, which -O leaves out
         assert emptied, "prefix cache in use while idle"
 
@@ -205,7 +223,7 @@ def _device_args(config: RolloutConfig, longest: int) -> dict[str, Any]:
     from vllm.platforms import current_platform
 
     if not current_platform.is_cpu():
-        return {"gpu_memory_utilization": config.gpu_memory_fraction}
+        return _gpu_args(config)
     return {
         "kv_cache_memory_bytes": int(config.cache_gib * 2**30),
         "block_size": CPU_BLOCK_TOKENS,
@@ -214,6 +232,14 @@ def _device_args(config: RolloutConfig, longest: int) -> dict[str, Any]:
         # generator by an offset, which generators of a CPU do not have.
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(2048, longest),
+    }
+
+
+def _gpu_args(config: RolloutConfig) -> dict[str, Any]:
+    return {
+        "gpu_memory_utilization": config.gpu_memory_fraction,
+        "enforce_eager": False,  # captured graphs: a token is many small kernels
+        "enable_sleep_mode": config.sleep,
     }
 
 

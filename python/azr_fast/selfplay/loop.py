@@ -196,6 +196,8 @@ class Trainer:
         """Update the policies that learn now. Raises ParityError, and no weight has moved then."""
         self.observer.phase("update", None)
         record.verification = self.game.verification()
+        if self.engine.rest():
+            self.policies.forget_speaker()
         self.learner.learn(phase, batch, record)
         record.lap("update")
 
