@@ -46,7 +46,7 @@ def test_plain_lines_without_a_terminal(metrics):
         "  play",
     ]
     assert lines[3].startswith(
-        "step 3/5: well formed 83%, valid 50%, new 33%; solved 25%, reward -0.25 "
+        "step 3/5: valid 50%, new 33%, learnable 17%; solved 25%, reward -0.25 "
         "(412 tok/s, 0:00, about 0:00 left)"
     )
     assert lines[4].startswith("  rewards: deduction/proposer -0.31, abduction/proposer -0.25, ")

@@ -44,8 +44,8 @@ def step_line(metrics: Metrics, steps: int) -> str:
     proposals, solver = metrics["proposals"], metrics["solver"]
     fruitless = f"; taught nothing: {metrics['fruitless']}" if metrics.get("fruitless") else ""
     return (
-        f"step {metrics['step']}/{steps}: well formed {percent(proposals['well_formed'])}, "
-        f"valid {percent(proposals['valid'])}, new {percent(proposals['new'])}; "
+        f"step {metrics['step']}/{steps}: valid {percent(proposals['valid'])}, "
+        f"new {percent(proposals['new'])}, learnable {percent(proposals.get('learnable'))}; "
         f"solved {percent(solver['solve_rate'])}, reward {signed(solver['reward'])}{fruitless}"
     )
 
