@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ POINTS = 400  # most points of a curve; of longer runs the means of neighbouring
 
 @dataclass(slots=True)
 class Series:
-    """One curve or row of bars. `colour` numbers the palette; dashes tell solvers from proposers."""
+    """One curve or row of bars. `colour` numbers the palette; solvers are dashed."""
 
     name: str
     y: Values
@@ -40,7 +40,6 @@ class Chart:
     kind: str = "lines"
     unit: str = "number"
     x_title: str = "step"
-    lists: dict[str, str] = field(default_factory=dict)  # what a name stands for, where that helps
 
     def data(self) -> dict[str, Any]:
         """As JSON takes it."""

@@ -1,4 +1,4 @@
-"""What is on disk of a run, read as it is: of a run going on, an old one, or one of another game."""
+"""What is on disk of a run, as it is: going on or over, old, of a game that is not installed."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _handler(source: Source) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             """Nothing: the terminal says where to look, and that is enough."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""What the page draws of a run's tasks: how often they are solved, how long and how complex they are."""
+"""What the page draws of a run's tasks: how often solved, how long, how complex."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def lines(program: str) -> int:
 
 
 def nodes(program: str) -> int | None:
-    """Nodes of the syntax tree; None for what this Python cannot parse, or nests too deep for it."""
+    """Nodes of the syntax tree; None for what this Python cannot parse or finds too deep."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # such as an escape that is none

@@ -1,4 +1,4 @@
-"""The tasks of a run with what is known of each, read beside a process that goes on writing them."""
+"""The tasks of a run with what is known of each, read while a process may still write them."""
 
 from __future__ import annotations
 
