@@ -28,7 +28,8 @@ def another_text(key):
     if isinstance(value, bool):
         return to_text(not value)
     if isinstance(value, tuple):
-        return to_text(tuple(reversed(value)))
+        choices = allowed(FIELDS[key]).rpartition("one of ")[2].split(", ")
+        return to_text(tuple(reversed(value)) or choices[0])
     if isinstance(value, str):
         return value + "x"
     return str(value / 2) if isinstance(value, float) and value else str((value or 0) + 1)
