@@ -166,3 +166,12 @@ def test_a_plot_shows_a_run_of_one_step(run, tmp_path, write_steps):
     # Four curves of proposals, solved, reward and speed, a mark each; the legends have theirs too.
     drawn = [part for part in picture.split('<g id="line2d_')[1:] if "stroke: #" in part]
     assert sum("<use" in part for part in drawn) >= 7
+
+
+def test_what_a_model_wrote_does_not_command_the_terminal(run, episode, write_steps):
+    text = "\x1b[2J\x1b]0;title\x07 [red]x[/red] \u202eabc\tz\r\nnext\x9b31m"
+    answer = episode("deduction", Role.SOLVER, Status.WRONG, "wrong_output", text=text)
+    write_steps(run, [1], lambda step: [answer])
+    told = shown(run.path)
+    assert not set("\x1b\x07\x9b\r\u202e") & set(told)
+    assert "    \\x1b[2J\\x1b]0;title\\x07 [red]x[/red] \\u202eabc" in told

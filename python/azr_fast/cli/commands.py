@@ -15,6 +15,8 @@ from azr_fast.errors import UserError
 COMMANDS = {
     "train": "train a model by self-play, or go on with a run",
     "report": "what a run has come to, and its curves",
+    "tasks": "list, choose and export the tasks of a run",
+    "compare": "two runs side by side, and what their configs differ in",
     "models": "list built-in models; make a model ready",
     "sandbox": "run programs in the sandbox, watch it, serve it over HTTP",
     "doctor": "what training needs and what of it is here",

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from azr_fast.observe.rates import RATES, ends, mean_known, window
 from azr_fast.observe.run import Run, at, read_run
-from azr_fast.observe.text import percent, signed, sparkline
+from azr_fast.observe.text import cut, percent, signed, sparkline
 from azr_fast.observe.typed import typed
 
 Metrics = Mapping[str, Any]
@@ -98,19 +98,15 @@ def _show_task(say: Writer, payload: Mapping[str, Any]) -> None:
             say(f"  {name}:")
             _show_text(say, text)
         else:
-            say(_cut(f"  {name}: {text}", say.width))
+            say(cut(f"  {name}: {text}", say.width))
 
 
 def _show_text(say: Writer, text: str) -> None:
     lines = text.strip("\n").splitlines()
     for line in lines[:SAMPLE_LINES]:
-        say(_cut(f"    {line}", say.width))
+        say(cut(f"    {line}", say.width))
     if len(lines) > SAMPLE_LINES:
         say(f"    … {len(lines) - SAMPLE_LINES} lines more")
-
-
-def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def _rate_table(lines: Sequence[Metrics]) -> Table:

@@ -14,22 +14,24 @@ from azr_fast.errors import UserError
 
 Record = Mapping[str, Any]
 
-# Columns that hold JSON: the game's fields of a task, and what is said of where it comes from.
-_NESTED = ("payload", "parents", "manifest", "checks")
+_NESTED = ("payload", "parents", "episode", "checks")  # columns that hold JSON
 
 
 def read_tasks(path: Path) -> list[dict[str, Any]]:
-    """Every task of a database, oldest first: its columns by name, JSON read. No file: no tasks.
+    """Every task of a database, oldest first, with its manifest: the columns that
+    `selfplay.manifest` describes by their names, JSON read, and `solve_rate`. No file: no tasks.
 
-    A column that this version does not know is kept as it is, so that the file of a newer version
-    loses nothing. UserError when the file is no such database.
+    The file of an older version lacks some columns; those that this version does not know are kept.
+    UserError when the file is no such database.
     """
     if not path.exists():
         return []
     try:
         with closing(_open(path)) as database:
             database.row_factory = sqlite3.Row
-            rows = database.execute("SELECT * FROM tasks ORDER BY id").fetchall()
+            views = database.execute("SELECT name FROM sqlite_master WHERE name = 'manifests'")
+            table = "manifests" if views.fetchone() else "tasks"
+            rows = database.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()
             return [_record(row) for row in rows]
     except (sqlite3.Error, ValueError, UnicodeError) as error:
         if "no such table" in str(error):  # the run has only begun
@@ -60,6 +62,8 @@ def _record(row: sqlite3.Row) -> dict[str, Any]:
     for name in _NESTED:
         if isinstance(record.get(name), str):
             record[name] = json.loads(record[name])
+    answers = record.get("answers")
+    record["solve_rate"] = record["correct"] / answers if answers else record["accuracy"]
     return record
 
 
@@ -70,7 +74,7 @@ class Wanted:
     kinds: tuple[str, ...] = ()
     first_step: int | None = None
     last_step: int | None = None
-    least: float | None = None  # solve rate
+    least: float | None = None  # solve rate of all the steps in which a task was solved
     most: float | None = None
     learnable: bool = False  # solved sometimes and not always
     text: str = ""  # contained in some field of the task, whatever its case
@@ -80,7 +84,7 @@ class Wanted:
         return (record for record in records if self._takes(record))
 
     def _takes(self, record: Record) -> bool:
-        step, rate = record["step"], record["accuracy"]
+        step, rate = record["step"], record["solve_rate"]
         return (
             (not self.kinds or record["kind"] in self.kinds)
             and (self.first_step is None or step >= self.first_step)

@@ -71,3 +71,15 @@ def group_table(groups: Mapping[str, Mapping[str, Any]]) -> Table:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def plain(text: str) -> str:
+    """`text` on one line of a terminal: what would move its cursor, colour it or turn the order of
+    letters is shown as an escape."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def cut(line: str, width: int) -> str:
+    """A line as far as there is room, `plain`, tabs as spaces."""
+    line = plain(line.expandtabs())
+    return line if len(line) <= width else line[: width - 1] + "…"
