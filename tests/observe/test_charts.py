@@ -68,10 +68,10 @@ def test_codes_are_shares_and_the_rarest_are_one():
     assert sum(one.y[0] for one in why.series) == pytest.approx(1 - 10 / total)
 
 
-def test_scores_of_benchmarks_have_their_intervals_or_are_plain_numbers():
+def test_scores_of_benchmarks_have_their_intervals_where_the_run_has_them():
     lines = steps(
-        {"eval_crux": {"score": 0.25, "low": 0.2, "high": 0.3}, "eval_gsm8k": 0.5}, {},
-        {"eval_crux": {"score": 0.5, "low": 0.4, "high": 0.6}, "eval_gsm8k": None},
+        {"eval_crux": 0.25, "eval_crux_low": 0.2, "eval_crux_high": 0.3, "eval_gsm8k": 0.5}, {},
+        {"eval_crux": 0.5, "eval_crux_low": 0.4, "eval_crux_high": 0.6, "eval_gsm8k": None},
     )  # fmt: skip
     charts = by_title(step_charts(lines))
     crux = charts["Evaluation: crux"]
@@ -80,6 +80,7 @@ def test_scores_of_benchmarks_have_their_intervals_or_are_plain_numbers():
     assert (one.y, one.low, one.high) == ([0.25, 0.5], [0.2, 0.4], [0.3, 0.6])
     assert charts["Evaluation: gsm8k"].x == [1]
     assert charts["Evaluation: gsm8k"].series[0].y == [0.5]
+    assert charts.keys() == {"Evaluation: crux", "Evaluation: gsm8k"}
 
 
 def test_the_timeline_adds_up_to_the_time_of_the_step():

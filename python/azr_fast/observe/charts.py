@@ -141,20 +141,21 @@ def _learning(steps: Steps) -> Iterator[Chart]:
 def _evaluation(steps: Steps) -> Iterator[Chart]:
     """One chart per benchmark; steps without an evaluation have no point."""
     for key in evaluations(steps.lines):
-        scored = [line for line in steps.lines if isinstance(line.get(key), int | float | Mapping)]
-        ends = ([at(line, key, end) for line in scored] for end in ("score", "low", "high"))
-        score, low, high = ends
-        plain = [at(line, key) for line in scored]
-        values = [s if s is not None else p for s, p in zip(score, plain, strict=True)]
+        scored = [line for line in steps.lines if at(line, key) is not None]
+        score, low, high = ([at(line, name) for line in scored] for name in _with_ends(key))
         name = key.removeprefix("eval_")
         yield Chart(
             "Evaluation",
             f"Evaluation: {name}",
-            "Score on a fixed set of tasks; the band is its 95% interval.",
+            "Score on a fixed set of tasks, and its 95% interval where the run has it.",
             [line["step"] for line in scored],
-            [Series(name, values, low=low, high=high)],
+            [Series(name, score, low=low, high=high)],
             unit="share",
         )
+
+
+def _with_ends(key: str) -> tuple[str, str, str]:
+    return key, f"{key}_low", f"{key}_high"
 
 
 def _verdicts(steps: Steps) -> Iterator[Chart]:

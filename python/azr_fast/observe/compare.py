@@ -63,8 +63,7 @@ def _of_groups(lines: Sequence[Sequence[Mapping[str, Any]]]) -> list[Figure]:
 
 def _of_evaluations(lines: Sequence[Sequence[Mapping[str, Any]]]) -> list[Figure]:
     names = dict.fromkeys(name for some in lines for name in evaluations(some))
-    plain = [Figure(name.replace("_", " "), (name,), percent) for name in names]
-    return plain + [Figure(one.name, (*one.keys, "score"), percent) for one in plain]
+    return [Figure(name.replace("_", " "), (name,), percent) for name in names]
 
 
 def config_differences(first: Run, second: Run) -> list[tuple[str, str, str]]:

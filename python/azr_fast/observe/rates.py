@@ -75,5 +75,7 @@ def mean_known(values: Sequence[float | None]) -> float | None:
 
 
 def evaluations(lines: Sequence[Metrics]) -> list[str]:
-    """The keys of scores on benchmarks, such as eval_gsm8k, in order of first appearance."""
-    return list(dict.fromkeys(key for line in lines for key in line if key.startswith("eval_")))
+    """The keys of scores on benchmarks, such as eval_gsm8k, in order of first appearance; beside
+    one, eval_gsm8k_low and eval_gsm8k_high may be the ends of its interval."""
+    keys = dict.fromkeys(key for line in lines for key in line if key.startswith("eval_"))
+    return [key for key in keys if not key.endswith(("_low", "_high"))]

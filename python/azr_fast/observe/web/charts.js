@@ -95,7 +95,11 @@ function optionsOf(chart) {
       },
     },
     scales: {
-      x: axis(chart.x_title, chart.kind === "lines" ? { type: "linear", ticks: { precision: 0 } } : { stacked }),
+      x: axis(chart.x_title, {
+        lines: { type: "linear", bounds: "data", ticks: { precision: 0 } },
+        stacked: { stacked },
+        bars: { ticks: { autoSkip: false, maxRotation: 50 } },
+      }[chart.kind]),
       y: axis("", {
         stacked, ticks: { callback: (value) => write(value) },
         ...(share && chart.kind !== "bars" ? { min: 0, max: stacked ? undefined : 1 } : {}),

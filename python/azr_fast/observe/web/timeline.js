@@ -9,7 +9,8 @@ function drawTimeline(time) {
   box.style.height = `${time.steps.length * 18 + 70}px`;
   const legend = { title: "timeline", series: [] };
   const datasets = time.phases.map((name, i) => {
-    const paint = time.idle.includes(name) ? css("--bad") : colour(i);
+    const between = name === time.phases.at(-1) && name.startsWith("between");
+    const paint = time.idle.includes(name) ? css("--bad") : between ? css("--line") : colour(i);
     legend.series.push({ name, paint });
     return {
       label: name, data: time.seconds[name], backgroundColor: paint,
