@@ -60,7 +60,7 @@ def open_trainer(
     """
     with ExitStack() as stack:
         files, first = check_start(run), reference_files(run)
-        observer.start(run.path, config, run.latest_checkpoint() or 0)
+        observer.start(run.path, shown(config), run.latest_checkpoint() or 0)
         observer.phase("load", None)
         client = stack.enter_context(open_sandbox(config.sandbox))
         runner = stack.enter_context(asyncio.Runner())
@@ -84,6 +84,12 @@ def open_trainer(
         )
         parts = Parts(game, buffer, policies, engine, episodes, client)
         yield Trainer(config, parts, run, observer, should_stop)
+
+
+def shown(config: Config) -> Config:
+    """The config with the steps that its schedule has, for people."""
+    steps = open_schedule(config).steps
+    return config.model_copy(update={"run": config.run.model_copy(update={"steps": steps})})
 
 
 def sampling(config: RolloutConfig) -> Sampling:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import subprocess
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 KEYS = {
@@ -28,6 +28,19 @@ KEYS = {
     "update.lr": 1e-3,
     "sandbox.zygotes": 2,
 }
+# Two models that learn in turns, the solver from a pool of tasks.
+APART = {
+    "run.steps": 8,
+    "roles.proposer": "separate",
+    "schedule.name": "alternate",
+    "schedule.iterations": 2,
+    "schedule.proposer_steps": 2,
+    "schedule.pool_proposals": 6,
+    "schedule.band_low": 0.0,
+    "schedule.band_high": 1.0,
+    "schedule.solver_steps": 1,
+}
+TABLES = ("tasks", "solves", "pools")
 TIMES = ("time", "seconds", "tokens_per_s", "memory")  # what no two runs share
 
 
@@ -38,11 +51,14 @@ class Runs:
     folder: Path
     model: Path
     driver: subprocess.Popen
+    keys: dict = field(default_factory=dict)  # beside KEYS
 
     def start(self, name, moment=None, folder=None):
         """Begin or resume the run of that name; what the driver says of it."""
         run = (folder or self.folder) / name
-        keys = KEYS | {"run.dir": run.parent, "run.name": name, "model.name": self.model}
+        keys = (
+            KEYS | self.keys | {"run.dir": run.parent, "run.name": name, "model.name": self.model}
+        )
         options = [f"--{key}={value}" for key, value in keys.items()]
         words = ["--resume", str(run)] if run.exists() else ["--preset", "cpu", *options]
         asked = {"words": ["train", *words], "log": str(self.log(name)), "moment": moment}
@@ -64,12 +80,11 @@ class Runs:
 def left_by(run):
     """All that a run leaves but times."""
     with closing(sqlite3.connect(run / "tasks.db")) as db:
-        tables = {
-            name: db.execute(f"SELECT * FROM {name}").fetchall() for name in ("tasks", "solves")
-        }
+        tables = {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in TABLES}
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
-        del line["update"]["seconds"]
+        for stats in filter(None, [line["update"], *line["updates"].values()]):
+            del stats["seconds"]
     files = sorted([*run.glob("samples/*"), *run.glob("checkpoints/**/*")])
     return {
         "metrics": [{k: v for k, v in line.items() if k not in TIMES} for line in lines],
@@ -80,7 +95,7 @@ def left_by(run):
 
 def assert_equal(run, other):
     ours, theirs = left_by(run), left_by(other)
-    for part in ("metrics", "tasks", "solves"):
+    for part in ("metrics", *TABLES):
         assert ours[part] == theirs[part]
     assert ours["files"].keys() == theirs["files"].keys()
     for name, content in ours["files"].items():

@@ -5,10 +5,11 @@
 
 import os
 import random
+from dataclasses import replace
 
 import pytest
 
-from .runs import assert_equal
+from .runs import APART, assert_equal
 
 PHASES = ("load", "seed", "play", "update", "sync", "checkpoint", "restore")
 
@@ -61,3 +62,12 @@ def test_thirty_kills_at_random_moments(runs, straight, seed):
             break
     print(f"{len(killed)} kills: { {kind: killed.count(kind) for kind in sorted(set(killed))} }")
     assert len(killed) == asked
+
+
+@pytest.mark.slow
+def test_roles_apart_and_schedules_go_on_too(runs, seed):
+    apart = replace(runs, folder=runs.folder / "apart", keys=APART)
+    apart.folder.mkdir()
+    straight = apart.finish("straight")
+    kinds = random.Random(seed).choices(["play", "update", "sync", "write", "time"], k=8)
+    assert kill(apart, straight, seed, kinds)

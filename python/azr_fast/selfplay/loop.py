@@ -267,7 +267,7 @@ class Trainer:
         self.done = step
         self.checkpoints.found(step)
         lines = list(read_lines(self.run.metrics))
-        self.guard.recall(bool(line["fruitless"]) for line in lines)
+        self.guard.recall(bool(line.get("fruitless")) for line in lines)
         self.monitor.recall(lines)
 
     def _buffer_counts(self) -> dict[str, int]:

@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 
 import azr_fast.cli.commands
 import azr_fast.cli.endings
@@ -46,6 +47,8 @@ class Child:
         code = 70
         try:
             code = main(words)
+        except BaseException:
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             os._exit(code)
