@@ -3,6 +3,7 @@ the daemon and the examples."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+LINK = re.compile(r"\[([^\]]+)\]\((?!https?://|#)([^)#]+)(#[^)]*)?\)")
+
+
 def copied(path: Path) -> str:
-    """The text of a page, its links to the others of its folder as they are named in the site."""
-    text = path.read_text(encoding="utf-8")
-    for name, other in COPIES.items():
-        if other.parent == path.parent:
-            text = text.replace(f"]({other.name}", f"]({name}")
-    return text
+    """The text of a page. Its links to others that are copied have the names of the site; of links
+    to other files, which the site lacks, the text stays."""
+    names = {
+        other.relative_to(path.parent).as_posix(): name
+        for name, other in COPIES.items()
+        if other.is_relative_to(path.parent)
+    }
+
+    def renamed(link: re.Match[str]) -> str:
+        text, target, anchor = link[1], link[2], link[3] or ""
+        return f"[{text}]({names[target]}{anchor})" if target in names else text
+
+    return LINK.sub(renamed, path.read_text(encoding="utf-8"))
 
 
 def reference() -> str:
