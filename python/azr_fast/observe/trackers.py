@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -154,7 +155,7 @@ class Tracked:
         """Send the numbers of a step; a run goes on without a tracker that fails."""
         numbers = {name: value for name, value in numbers_of(metrics) if name != "step"}
         for name, tracker in list(self.trackers.items()):
-            self._try(name, lambda tracker=tracker: tracker.log(metrics["step"], numbers))
+            self._try(name, partial(tracker.log, metrics["step"], numbers))
         self._observer.step(metrics)
 
     def end(self) -> None:
