@@ -1,12 +1,13 @@
 """The sandbox as a reward function: for TRL's GRPOTrainer, for verifiers, or for a loop of yours.
 
-    python examples/sandbox_reward.py            scores four answers
-    python examples/sandbox_reward.py --train    a few steps of GRPOTrainer, where TRL is installed
+    python examples/sandbox_reward.py                    scores four answers
+    python examples/sandbox_reward.py --train [MODEL]    a few steps of TRL's GRPOTrainer
 
 What the model wrote runs in azr-sandboxd. The expected outputs never go there: values come back as
 text, are parsed as data, and are compared here.
 """
 
+import asyncio
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -50,9 +51,16 @@ class SandboxReward:
         texts = [one if isinstance(one, str) else one[-1]["content"] for one in completions]
         return list(self.pool.map(self.score, texts, entry, arguments, expected))
 
-    def verifiers(self, completion, info, **_):
-        """What a `verifiers.Rubric` calls for a rollout; `info` has the three columns."""
-        return self([completion], [info["entry"]], [info["arguments"]], [info["expected"]])[0]
+    async def verifiers(self, trace, data):
+        """The score of a rollout of verifiers, whose task data have the three fields:
+
+        class Write(vf.Task[WriteData, vf.State]):  # import verifiers.v1 as vf
+            @vf.reward
+            async def passes(self, trace) -> float:
+                return await reward.verifiers(trace, self.data)
+        """
+        cases = data.entry, data.arguments, data.expected
+        return await asyncio.to_thread(self.score, trace.last_reply, *cases)
 
 
 TASKS = [
@@ -71,25 +79,33 @@ ANSWERS = [
 ]
 
 
-def train(reward):
-    """A few steps of TRL on a model of your choice; the columns of TASKS become arguments."""
+def train(reward, model="Qwen/Qwen2.5-Coder-0.5B-Instruct", **options):
+    """A few steps of TRL; the columns of TASKS become arguments of the reward."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
+    settings = {
+        "output_dir": "grpo",
+        "max_steps": 3,
+        "num_generations": 4,
+        "report_to": "none",
+        **options,
+    }
     trainer = GRPOTrainer(
-        model=sys.argv[2] if len(sys.argv) > 2 else "Qwen/Qwen2.5-Coder-0.5B-Instruct",
+        model=str(model),
         reward_funcs=reward,
-        args=GRPOConfig(output_dir="grpo", max_steps=3, num_generations=4, report_to="none"),
+        args=GRPOConfig(**settings),
         train_dataset=Dataset.from_list(TASKS * 16),
     )
     trainer.train()
+    return trainer
 
 
 def main():
     with open_sandbox(load_config("cpu").sandbox) as client:
         reward = SandboxReward(client)
         if "--train" in sys.argv:
-            train(reward)
+            train(reward, *sys.argv[2:3])
             return
         columns = {name: [TASKS[0][name]] * len(ANSWERS) for name in TASKS[0]}
         for answer, value in zip(ANSWERS, reward(completions=ANSWERS, **columns), strict=True):

@@ -1,5 +1,6 @@
 """Every example of examples/ runs as its page says."""
 
+import asyncio
 import importlib.util
 import os
 import re
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,8 +76,9 @@ def test_the_reward_is_the_share_of_cases_passed(reward):
     assert reward(completions=example.ANSWERS, **columns) == expected
     talks = [[{"role": "assistant", "content": answer}] for answer in example.ANSWERS]
     assert reward(completions=talks, **columns) == expected
-    info = example.TASKS[0]
-    assert [reward.verifiers(talk, info) for talk in talks] == expected
+    data = SimpleNamespace(**example.TASKS[0])
+    traces = [SimpleNamespace(last_reply=answer) for answer in example.ANSWERS]
+    assert [asyncio.run(reward.verifiers(trace, data)) for trace in traces] == expected
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from azr_fast.errors import UserError
 from azr_fast.observe.episodes import EPISODES
 from azr_fast.observe.page import inert_json, page_data, render
 from azr_fast.observe.run import is_living, read_run
+from azr_fast.observe.runfolder import check_format
 
 HOST = "127.0.0.1"
 EVERY = 3  # seconds between two questions of the page
@@ -30,6 +31,7 @@ class Source:
 
     def data(self) -> dict[str, Any]:
         """What the page shows now; `tag` tells one state of the run from another."""
+        check_format(self._folder)
         with self._lock:
             tag = self._tag()
             if self._data.get("tag") != tag:
