@@ -29,7 +29,7 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SHOW    := $(BIN)/python requirements/show_progress.py
 INSTALL := $(PIP) install --no-deps --progress-bar raw
 
-.PHONY: help train test test-all lint types test-cpp test-python test-sanitized test-slow format bench clean
+.PHONY: help train test test-all lint types test-cpp test-python test-sanitized test-slow format bench docs clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -104,6 +104,9 @@ KERNELS := linear_policy_loss linear_logprob selective_logprob group_advantage
 bench: $(VENV)/installed  ## time each operation and the update against plain implementations
 	for kernel in $(KERNELS); do $(BIN)/python benchmarks/$$kernel.py || exit 1; done
 	$(BIN)/python benchmarks/policy_update.py
+
+docs: $(VENV)/dev $(VENV)/installed  ## build the site of the documentation into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:  ## remove builds and the environment; runs stay
 	rm -rf build $(VENV)

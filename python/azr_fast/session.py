@@ -12,6 +12,7 @@ from azr_fast.config.games import game_of
 from azr_fast.config.schema import Config, RolloutConfig
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
+from azr_fast.observe.trackers import check_trackers, tracked
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.memory import check_memory
 from azr_fast.policy.models import ModelFiles
@@ -43,6 +44,7 @@ def check_start(run: RunFolder) -> ModelFiles:
     Raises UserError; returns those files.
     """
     config = run.config
+    check_trackers(config.run.trackers)
     open_schedule(config)
     check_groups(config, game_of(config).siblings(config))
     device = resolve_device(config.model.device)
@@ -87,6 +89,7 @@ def open_trainer(
         prove_engine(engine, policies[Role.SOLVER], renderer, config)
         if note := run.settle():
             observer.note(note)
+        observer = stack.enter_context(tracked(observer, config, run.path))
         buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))
         limit = TimeLimit(config.run.time_limit_minutes, should_stop)
         decoder = Decoder(engine, runner, limit, partial(_show_play, observer))

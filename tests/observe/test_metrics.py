@@ -27,6 +27,7 @@ def test_groups_have_exact_numbers(a_step):
         "tokens": 5.0,
         "codes": {"no_answer": 1, "nondeterministic": 1, "ok": 2},
         "new": 0.25,
+        "learnable": 0.25,
         "accuracy": 0.25,
     }
     assert groups["deduction/solver"] == {
@@ -54,12 +55,13 @@ def test_rates_over_all_proposals_and_solutions(a_step):
         "well_formed": pytest.approx(5 / 6),
         "valid": pytest.approx(3 / 6),
         "new": pytest.approx(2 / 6),
+        "learnable": pytest.approx(1 / 6),
     }
     assert solver_rates(a_step) == {"reward": -0.25, "solve_rate": 0.25}
 
 
 def test_a_step_without_answers_has_null_rates_not_zero():
-    assert proposal_rates([]) == {"well_formed": None, "valid": None, "new": None}
+    assert proposal_rates([]) == dict.fromkeys(("well_formed", "valid", "new", "learnable"))
     assert solver_rates([]) == {"reward": None, "solve_rate": None}
     assert group_metrics([]) == {}
 

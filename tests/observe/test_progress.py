@@ -51,7 +51,7 @@ def test_plain_lines_without_a_terminal(metrics):
         "  play",
     ]
     assert lines[3].startswith(
-        "step 3/5: well formed 83%, valid 50%, new 33%; solved 25%, reward -0.25 (412 tok/s, 0:00, "
+        "step 3/5: valid 50%, new 33%, learnable 17%; solved 25%, reward -0.25 (412 tok/s, 0:00, "
     )
     assert lines[4].startswith("  rewards: deduction/proposer -0.31, abduction/proposer -0.25, ")
     assert lines[5:] == ["[checkpoint] saved"]

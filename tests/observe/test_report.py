@@ -1,71 +1,18 @@
 import io
+import json
 import sys
-from contextlib import closing
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from azr_fast.config.load import load_config
 from azr_fast.errors import UserError
-from azr_fast.observe.metrics import MetricsLog, group_metrics, proposal_rates, solver_rates
 from azr_fast.observe.plot import plot_run
 from azr_fast.observe.report import print_summary
 from azr_fast.observe.runfolder import RunFolder
-from azr_fast.observe.samples import save_samples
 from azr_fast.types import Role, Status
 
-
-@pytest.fixture
-def run(tmp_path):
-    run = RunFolder.create(load_config("cpu", {"run.dir": str(tmp_path), "run.name": "one"}))
-    run.close()
-    return run
-
-
-def learning_step(step, episode):
-    """Of four proposals one more is valid and new every second step."""
-    valid = step // 2
-    answers = [
-        episode("deduction", Role.PROPOSER, Status.PASSED, reward=0.5, new=True, accuracy=0.5)
-        if i < valid
-        else episode("deduction", Role.PROPOSER, Status.MALFORMED, "no_answer", reward=-1.0)
-        for i in range(4)
-    ]
-    if valid:
-        answers.append(episode("deduction", Role.SOLVER, Status.PASSED, reward=1.0, text="it is 2"))
-        answers.append(
-            episode(
-                "deduction", Role.SOLVER, Status.WRONG, "wrong_output", reward=-0.5, text="it is 3"
-            )
-        )
-    return answers
-
-
-@pytest.fixture
-def finished(run, episode):
-    """A run of eight steps, written as a run writes."""
-    with closing(MetricsLog(run.metrics)) as log:
-        for step in range(1, 9):
-            answers = learning_step(step, episode)
-            log.append(
-                {
-                    "step": step,
-                    "time": 10.0 * step,
-                    "seconds": {
-                        "play": 2.0,
-                        "update": 7.5,
-                        "sync": 0.5,
-                        "verify_blocked": 0.3,
-                    },
-                    "tokens": {"trained": 1.0, "with_gradient": 0.25},
-                    "tokens_per_s": 100.0 * step,
-                    "groups": group_metrics(answers),
-                    "proposals": proposal_rates(answers),
-                    "solver": solver_rates(answers),
-                }
-            )
-            save_samples(run.samples(step), answers)
-    return run.path
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
 def shown(folder, width=80):
@@ -105,7 +52,7 @@ def test_summary_names_speed_verdicts_folder_and_what_is_next(finished):
     text = shown(finished)
     assert "verdicts on the last proposals: ok 75%, no_answer 25%" in text
     prose = " ".join(text.split())
-    assert "a step took 10.0 s: play 2.0, update 7.5, sync 0.5; 450 tokens/s were sampled" in prose
+    assert "a step took 9.5 s: play 2.0, update 7.0, sync 0.5; 450 tokens/s were sampled" in prose
     assert (
         "waiting for verdicts with nothing left to sample took 0.30 s of a step, 3% of it" in prose
     )
@@ -127,27 +74,9 @@ def test_summary_reads_well_on_80_columns_without_colour(finished):
     assert all(len(line) <= 80 for line in text.splitlines() if str(finished) not in line)
 
 
-def test_long_answers_are_cut_for_people(run, episode):
+def test_long_answers_are_cut_for_people(run, episode, write_steps):
     answer = episode("deduction", Role.SOLVER, Status.PASSED, text="x" * 300 + "\nline" * 50)
-    with closing(MetricsLog(run.metrics)) as log:
-        log.append(
-            {
-                "step": 1,
-                "time": 1.0,
-                "seconds": {
-                    "play": 1.0,
-                    "update": 1.0,
-                    "sync": 0.0,
-                    "verify_blocked": 0.0,
-                },
-                "tokens": {"trained": 1.0, "with_gradient": 1.0},
-                "tokens_per_s": 1.0,
-                "groups": group_metrics([answer]),
-                "proposals": proposal_rates([answer]),
-                "solver": solver_rates([answer]),
-            }
-        )
-    save_samples(run.samples(1), [answer])
+    write_steps(run, [1], lambda step: [answer])
     text = shown(run.path)
     assert "x…\n" in text
     assert "… 37 lines more" in text
@@ -176,3 +105,73 @@ def test_plot_that_cannot_be_written_or_drawn(finished, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UserError, match=r"--plot needs matplotlib: .*pip install '\.\[plot\]'"):
         plot_run(finished, tmp_path / "curves.png")
+
+
+def test_the_learnable_share_stands_beside_valid_and_new(finished):
+    # Half of the tries solve each valid task, so all of these are learnable.
+    assert row(shown(finished), "learnable")[2:4] == ["25%", "75%"]
+
+
+def test_tasks_that_are_always_or_never_solved_are_not_learnable(run, episode, write_steps):
+    def answers(step):
+        rates = (0.0, 1.0, 0.25, None)
+        return [
+            episode("a", Role.PROPOSER, Status.PASSED, new=True, accuracy=rate) for rate in rates
+        ]
+
+    write_steps(run, [1], answers)
+    text = shown(run.path)
+    assert row(text, "valid and new")[4:6] == ["100%", "100%"]
+    assert row(text, "learnable")[2:4] == ["25%", "25%"]
+
+
+def test_a_run_that_goes_on_is_watched_and_not_resumed(finished):
+    with RunFolder.resume(finished):
+        text = shown(finished)
+        assert "8 of 500 steps made, going on now" in text
+        assert "--resume" not in text
+        assert f"azr-fast report {finished} --serve\n" in text
+    assert "going on" not in shown(finished)
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m", "qwen2.5-coder-0.5b"])
+def test_metrics_of_an_older_version_are_reported(run, name, tmp_path):
+    run.metrics.write_text((RESULTS / f"{name}.jsonl").read_text())
+    assert row(shown(run.path), "learnable")[2:4] == ["-", "-"]
+    plot_run(run.path, tmp_path / "curves.svg")
+
+
+def test_a_run_of_a_newer_version_is_refused_by_name(finished):
+    (finished / "run.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(UserError, match="has format 99, this azr-fast reads"):
+        shown(finished)
+
+
+def test_keys_of_a_game_that_is_not_installed_are_no_hindrance(finished):
+    config = finished / "config.toml"
+    config.write_text(config.read_text().replace('name = "azr"', 'name = "chess"\nboard = 8'))
+    assert "8 of 500 steps made" in shown(finished)
+
+
+def test_a_damaged_config_is_refused_by_name(finished):
+    for text in ("", "[run]\nsteps = 3", "steps ="):
+        (finished / "config.toml").write_text(text)
+        with pytest.raises(UserError, match=r"config\.toml is damaged"):
+            shown(finished)
+
+
+def test_a_plot_shows_a_run_of_one_step(run, tmp_path, write_steps):
+    write_steps(run, [2])
+    picture = plot_run(run.path, tmp_path / "curves.svg").read_text()
+    # Four curves of proposals, solved, reward and speed, a mark each; the legends have theirs too.
+    drawn = [part for part in picture.split('<g id="line2d_')[1:] if "stroke: #" in part]
+    assert sum("<use" in part for part in drawn) >= 7
+
+
+def test_what_a_model_wrote_does_not_command_the_terminal(run, episode, write_steps):
+    text = "\x1b[2J\x1b]0;title\x07 [red]x[/red] \u202eabc\tz\r\nnext\x9b31m"
+    answer = episode("deduction", Role.SOLVER, Status.WRONG, "wrong_output", text=text)
+    write_steps(run, [1], lambda step: [answer])
+    told = shown(run.path)
+    assert not set("\x1b\x07\x9b\r\u202e") & set(told)
+    assert "    \\x1b[2J\\x1b]0;title\\x07 [red]x[/red] \\u202eabc" in told

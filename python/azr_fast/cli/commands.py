@@ -17,6 +17,8 @@ COMMANDS = {
     "train": "train a model by self-play, or go on with a run",
     "seed": "make the tasks that runs begin with, into a file",
     "report": "what a run has come to, and its curves",
+    "tasks": "list, choose and export the tasks of a run",
+    "compare": "two runs side by side, and what their configs differ in",
     "export": "the model of a run as a folder for others, with a model card",
     "models": "list built-in models; make a model ready",
     "sandbox": "run programs in the sandbox, watch it, serve it over HTTP",

@@ -43,6 +43,9 @@ class RunConfig(Section):
     sample_every: PositiveInt = Field(
         default=1, description="steps between saved samples of answers"
     )
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = Field(
+        default=(), description="where the numbers of steps go beside metrics.jsonl"
+    )
 
 
 class ModelConfig(Section):

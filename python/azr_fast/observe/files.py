@@ -61,14 +61,15 @@ def _record(line: bytes, where: str) -> dict[str, Any]:
 
 def json_line(record: object) -> str:
     """One line of strict ASCII JSON: a number that is not finite becomes null."""
-    return json.dumps(_finite(record), allow_nan=False) + "\n"
+    return json.dumps(finite(record), allow_nan=False) + "\n"
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
+    """`value` with null for every number that JSON has no name for."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

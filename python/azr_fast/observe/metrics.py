@@ -51,7 +51,8 @@ def aggregate(episodes: Sequence[Episode]) -> dict[str, Any]:
 
     answers: count · reward, tokens: means · failed, malformed, rejected, wrong, passed, truncated:
     shares · codes: episodes per verdict's code · and for proposers new: share that posed a valid
-    task not seen before; accuracy: mean solve rate of the tasks that were priced, null if none.
+    task not seen before; learnable: share that posed a task which is solved sometimes; accuracy:
+    mean solve rate of the tasks that were priced, null if none.
     """
     assert episodes
     return {
@@ -69,12 +70,17 @@ def aggregate(episodes: Sequence[Episode]) -> dict[str, Any]:
 
 
 def proposal_rates(episodes: Iterable[Episode]) -> dict[str, float | None]:
-    """Shares of all proposals: well formed, valid, valid and new. Null without proposals."""
+    """Shares of all proposals: well formed, valid, valid and new, learnable. Null without any.
+
+    A proposal is learnable when its task was solved sometimes and not always: a task that every
+    try solves, or none, gives the tries of a group no advantage to learn from.
+    """
     proposals = [one for one in episodes if one.role is Role.PROPOSER and not one.failed]
     return {
         "well_formed": _share(one.verdict.status is not Status.MALFORMED for one in proposals),
         "valid": _share(one.passed for one in proposals),
         "new": _share(_is_new(one) for one in proposals),
+        "learnable": _share(_is_learnable(one) for one in proposals),
     }
 
 
@@ -89,11 +95,20 @@ def solver_rates(episodes: Iterable[Episode]) -> dict[str, float | None]:
 
 def _proposer_part(episodes: Sequence[Episode]) -> dict[str, float | None]:
     priced = [one.facts["accuracy"] for one in episodes if one.facts.get("accuracy") is not None]
-    return {"new": _share(_is_new(one) for one in episodes), "accuracy": _mean(priced)}
+    return {
+        "new": _share(_is_new(one) for one in episodes),
+        "learnable": _share(_is_learnable(one) for one in episodes),
+        "accuracy": _mean(priced),
+    }
 
 
 def _is_new(one: Episode) -> bool:
     return one.passed and bool(one.facts["new"])
+
+
+def _is_learnable(one: Episode) -> bool:
+    accuracy = one.facts.get("accuracy")
+    return one.passed and accuracy is not None and 0.0 < accuracy < 1.0
 
 
 def _share(truths: Iterable[bool]) -> float | None:

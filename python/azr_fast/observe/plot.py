@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from azr_fast.errors import UserError
-from azr_fast.observe.files import read_lines
-from azr_fast.observe.runfolder import check_format
+from azr_fast.observe.run import at, read_run
 from azr_fast.observe.typed import how_to_install
 
 Metrics = Mapping[str, Any]
@@ -21,6 +20,7 @@ PANELS: Sequence[tuple[str, Sequence[Curve]]] = (
             ("well formed", lambda line: line["proposals"]["well_formed"]),
             ("valid", lambda line: line["proposals"]["valid"]),
             ("valid and new", lambda line: line["proposals"]["new"]),
+            ("learnable", lambda line: at(line, "proposals", "learnable")),
         ),
     ),
     ("share of solutions", (("correct", lambda line: line["solver"]["solve_rate"]),)),
@@ -36,8 +36,7 @@ def plot_run(folder: Path, picture: Path) -> Path:
     Raises UserError without matplotlib, without a finished step, and for a file that cannot be
     written.
     """
-    check_format(folder)
-    lines = list(read_lines(folder / "metrics.jsonl"))
+    lines = read_run(folder).lines
     if not lines:
         raise UserError(f"{folder} has no finished step to plot: let it run for a while first")
     try:
@@ -58,13 +57,18 @@ def plot_run(folder: Path, picture: Path) -> Path:
 
 
 def _draw(axes: Any, title: str, curves: Sequence[Curve], lines: Sequence[Metrics]) -> None:
-    """One panel. A step without a value leaves a gap."""
+    """One panel. A step without a value leaves a gap; one between gaps, or the only one, is a dot,
+    since a line has no length there."""
     steps = [line["step"] for line in lines]
     for name, value in curves:
         heights = [value(line) for line in lines]
-        axes.plot(steps, [float("nan") if h is None else h for h in heights], label=name)
+        if any(height is not None for height in heights):
+            points = [float("nan") if height is None else height for height in heights]
+            axes.plot(steps, points, label=name, marker="o", markersize=3)
     axes.set(title=title, xlabel="step")
     if title.startswith("share"):
         axes.set_ylim(-0.02, 1.02)  # lines at 0 and 1 stay in sight
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if axes.lines:
+        axes.legend()

@@ -3,51 +3,39 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from azr_fast.config.load import load_config
-from azr_fast.config.schema import Config
-from azr_fast.observe.files import read_lines
-from azr_fast.observe.runfolder import check_format
-from azr_fast.observe.text import percent, signed, sparkline
+from azr_fast.observe.rates import RATES, ends, mean_known, window
+from azr_fast.observe.run import Run, at, read_run
+from azr_fast.observe.text import cut, percent, signed, sparkline
 from azr_fast.observe.typed import typed
 
 Metrics = Mapping[str, Any]
 
 PHASES = ("play", "update", "sync")
-TOKEN_SHARES = ("trained", "with_gradient")
-WINDOW = 5  # steps whose mean stands for the start and the end of a run
 SAMPLE_LINES = 14  # of a task or an answer shown
-RATES: Sequence[tuple[str, Callable[[Metrics], float | None]]] = (
-    ("well-formed proposals", lambda line: line["proposals"]["well_formed"]),
-    ("valid proposals", lambda line: line["proposals"]["valid"]),
-    ("valid and new proposals", lambda line: line["proposals"]["new"]),
-    ("solved tasks", lambda line: line["solver"]["solve_rate"]),
-)
 
 
 def print_summary(folder: Path, console: Console) -> None:
     """Print everything people want to know of a run. UserError when `folder` is no run folder."""
-    check_format(folder)
-    lines = list(read_lines(folder / "metrics.jsonl"))
-    config = load_config(folder / "config.toml")
+    run = read_run(folder)
     say = Writer(console)
-    _head(say, folder, config, lines)
-    if lines:
-        _examples(say, folder)
-        say.table(_rate_table(lines))
-        say.table(_reward_table(lines))
-        _refusals(say, lines)
-        _speed(say, lines)
-    _next(say, folder, config, len(lines))
+    _head(say, run)
+    if run.lines:
+        _examples(say, run)
+        say.table(_rate_table(run.lines))
+        say.table(_reward_table(run.lines))
+        _refusals(say, run.lines)
+        _speed(say, run.lines)
+    _next(say, run)
 
 
 class Writer:
@@ -70,16 +58,18 @@ class Writer:
         self._console.print(table)
 
 
-def _head(say: Writer, folder: Path, config: Config, lines: Sequence[Metrics]) -> None:
-    say(f"\nrun {folder}: {config.model.name}, {len(lines)} of {config.run.steps} steps made")
-    if not lines:
+def _head(say: Writer, run: Run) -> None:
+    goes_on = ", going on now" if run.living else ""
+    made = f"{len(run.lines)} of {run.steps} steps made"
+    say(f"\nrun {run.folder}: {run.model}, {made}{goes_on}")
+    if not run.lines:
         say("no step is finished yet")
 
 
-def _examples(say: Writer, folder: Path) -> None:
+def _examples(say: Writer, run: Run) -> None:
     """The newest good proposal of each type, a solved task and a failed attempt."""
     newest: dict[tuple[str, str], Metrics] = {}
-    for sample in _newest_samples(folder):
+    for sample in run.newest_samples():
         if sample["role"] == "proposer" and sample["status"] == "passed" and sample["new"]:
             newest.setdefault(("proposed", sample["kind"]), sample)
         elif sample["role"] == "solver" and sample["status"] in ("passed", "wrong"):
@@ -98,11 +88,6 @@ def _examples(say: Writer, folder: Path) -> None:
         _show_text(say, sample["text"])
 
 
-def _newest_samples(folder: Path) -> Iterator[Metrics]:
-    for path in sorted((folder / "samples").glob("step-*.jsonl"), reverse=True):
-        yield from read_lines(path)
-
-
 def _show_task(say: Writer, payload: Mapping[str, Any]) -> None:
     """The fields of a task, whatever the game; hashes are for machines."""
     for name, value in payload.items():
@@ -113,27 +98,24 @@ def _show_task(say: Writer, payload: Mapping[str, Any]) -> None:
             say(f"  {name}:")
             _show_text(say, text)
         else:
-            say(_cut(f"  {name}: {text}", say.width))
+            say(cut(f"  {name}: {text}", say.width))
 
 
 def _show_text(say: Writer, text: str) -> None:
     lines = text.strip("\n").splitlines()
     for line in lines[:SAMPLE_LINES]:
-        say(_cut(f"    {line}", say.width))
+        say(cut(f"    {line}", say.width))
     if len(lines) > SAMPLE_LINES:
         say(f"    … {len(lines) - SAMPLE_LINES} lines more")
 
 
-def _cut(line: str, width: int) -> str:
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
 def _rate_table(lines: Sequence[Metrics]) -> Table:
-    table = _table("rates", f"first {_window(lines)}", f"last {_window(lines)}", "over time")
-    for name, rate in RATES:
-        values = [rate(line) for line in lines]
-        first, last = _ends(values)
-        table.add_row(name, percent(first), percent(last), sparkline(values, width=32))
+    count = window(lines)
+    table = _table("rates", f"first {count}", f"last {count}", "over time")
+    for figure in RATES:
+        values = [figure.of(line) for line in lines]
+        first, last = ends(values)
+        table.add_row(figure.name, percent(first), percent(last), sparkline(values, width=32))
     return table
 
 
@@ -145,8 +127,8 @@ def _reward_table(lines: Sequence[Metrics]) -> Table:
     for name in groups:
         cells: list[str] = []
         for key, write in (("reward", signed), ("passed", percent), ("new", percent)):
-            ends = _ends([line["groups"].get(name, {}).get(key) for line in lines])
-            cells += ["" if end is None else write(end) for end in ends]
+            pair = ends([at(line, "groups", name, key) for line in lines])
+            cells += ["" if end is None else write(end) for end in pair]
         table.add_row(name, *cells)
     return table
 
@@ -162,7 +144,7 @@ def _table(first: str, *others: str) -> Table:
 def _refusals(say: Writer, lines: Sequence[Metrics]) -> None:
     """Why proposals fell through in the last steps, most frequent first."""
     codes: Counter[str] = Counter()
-    for line in lines[-_window(lines) :]:
+    for line in lines[-window(lines) :]:
         for name, group in line["groups"].items():
             if name.endswith("/proposer"):
                 codes.update(group["codes"])
@@ -172,43 +154,34 @@ def _refusals(say: Writer, lines: Sequence[Metrics]) -> None:
 
 
 def _speed(say: Writer, lines: Sequence[Metrics]) -> None:
-    seconds = {name: fmean([line["seconds"][name] for line in lines]) for name in PHASES}
-    step = sum(seconds.values())
-    parts = [f"{name} {value:.1f}" for name, value in seconds.items()]
-    speed = fmean([line["tokens_per_s"] for line in lines])
-    blocked = fmean([line["seconds"]["verify_blocked"] for line in lines])
-    trained, steering = (fmean([line["tokens"][k] for line in lines]) for k in TOKEN_SHARES)
-    say.prose(f"a step took {step:.1f} s: {', '.join(parts)}; {speed:.0f} tokens/s were sampled")
+    def mean(*keys: str) -> float:
+        return mean_known([at(line, *keys) for line in lines]) or 0.0
+
+    seconds = {name: mean("seconds", name) for name in PHASES}
+    step, blocked = sum(seconds.values()), mean("seconds", "verify_blocked")
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+    speed = mean("tokens_per_s")
+    say.prose(f"a step took {step:.1f} s: {parts}; {speed:.0f} tokens/s were sampled")
     say.prose(
         f"verification runs beside the sampling; waiting for verdicts with nothing left to sample "
-        f"took {blocked:.2f} s of a step, {percent(blocked / step)} of it"
+        f"took {blocked:.2f} s of a step, {percent(blocked / step if step else None)} of it"
     )
     say.prose(
-        f"of the tokens of well-formed answers {percent(trained)} were trained on; of all tokens "
-        f"trained on {percent(steering)} had a gradient"
+        f"of the tokens of well-formed answers {percent(mean('tokens', 'trained'))} were trained "
+        f"on; of all tokens trained on {percent(mean('tokens', 'with_gradient'))} had a gradient"
     )
 
 
-def _next(say: Writer, folder: Path, config: Config, done: int) -> None:
-    over = done >= config.run.steps
-    longer = f"--run.steps {2 * done}" if over else "--time-limit 60"
-    say(f"\nrun folder: {folder}")
+def _next(say: Writer, run: Run) -> None:
+    """What to type next; a run that goes on is watched, not resumed."""
+    done = len(run.lines)
+    longer = f"--run.steps {2 * done}" if done >= run.steps else "--time-limit 60"
+    say(f"\nrun folder: {run.folder}")
     say("what to type next:")
-    if done:
+    folder = shlex.quote(str(run.folder))
+    if done and not run.living:
         say(f"  {typed()} report {folder} --plot curves.png")
-    say(f"  {typed()} train --resume {folder} {longer}")
-
-
-def _window(lines: Sequence[Metrics]) -> int:
-    return max(1, min(WINDOW, len(lines) // 2))
-
-
-def _ends(values: Sequence[float | None]) -> tuple[float | None, float | None]:
-    """Means of the first and the last few."""
-    count = max(1, min(WINDOW, len(values) // 2))
-    return _mean_known(values[:count]), _mean_known(values[-count:])
-
-
-def _mean_known(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+    if run.living:
+        say(f"  {typed()} report {folder} --serve")
+    else:
+        say(f"  {typed()} train --resume {folder} {longer}")

@@ -30,6 +30,7 @@ RESUMABLE_KEYS = (
     "run.keep_checkpoints",
     "run.keep_every",
     "run.keep_best",
+    "run.trackers",
     *(f"monitor.{name}" for name in MonitorConfig.model_fields),
 )
 

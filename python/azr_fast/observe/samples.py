@@ -40,6 +40,8 @@ def sample(one: Episode) -> dict[str, Any]:
         "advantage": one.advantage,
         "accuracy": one.facts.get("accuracy"),
         "new": one.facts.get("new"),
+        "tokens": one.length,
+        "stops": [str(stop) for stop in one.stops],
         "messages": [{"role": m.role, "content": m.content} for m in one.messages],
         "text": one.messages[-1].content if one.messages else "",
         "task": dict(task.payload) if task else None,

@@ -44,8 +44,8 @@ def step_line(metrics: Metrics, steps: int) -> str:
     proposals, solver = metrics["proposals"], metrics["solver"]
     fruitless = f"; taught nothing: {metrics['fruitless']}" if metrics.get("fruitless") else ""
     return (
-        f"step {metrics['step']}/{steps}: well formed {percent(proposals['well_formed'])}, "
-        f"valid {percent(proposals['valid'])}, new {percent(proposals['new'])}; "
+        f"step {metrics['step']}/{steps}: valid {percent(proposals['valid'])}, "
+        f"new {percent(proposals['new'])}, learnable {percent(proposals.get('learnable'))}; "
         f"solved {percent(solver['solve_rate'])}, reward {signed(solver['reward'])}{fruitless}"
     )
 
@@ -82,3 +82,15 @@ def group_table(groups: Mapping[str, Metrics], narrow: bool = False) -> Table:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def plain(text: str) -> str:
+    """`text` on one line of a terminal: what would move its cursor, colour it or turn the order of
+    letters is shown as an escape."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def cut(line: str, width: int) -> str:
+    """A line as far as there is room, `plain`, tabs as spaces."""
+    line = plain(line.expandtabs())
+    return line if len(line) <= width else line[: width - 1] + "…"
