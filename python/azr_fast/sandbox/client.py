@@ -124,15 +124,29 @@ class AsyncClient:
         replicas: int = 1,
         isolate: bool = False,
         tier: str = "",
+        pool: str = "",
+        seed: int | None = None,
     ) -> CallReply:
-        """Do what `Client.call` does, with the limits of this client."""
+        """Do what `Client.call` does, with the limits of this client. `pool` names zygotes with
+        other imports; `seed` is that of random numbers."""
         modes: dict[str, Any] = {"replicas": replicas, "isolate": isolate, "tier": tier}
+        modes |= {"pool": pool, "seed": seed}
         words = call_words(program, entry, arguments, self._most, **modes)
         return call_reply(await self._ask(words))
 
-    async def run(self, script: str, stdin: str, limits: Limits, tier: str = "") -> RunReply:
+    async def run(
+        self,
+        script: str,
+        stdin: str,
+        limits: Limits,
+        tier: str = "",
+        *,
+        pool: str = "",
+        seed: int | None = None,
+    ) -> RunReply:
         """Run a whole script; `limits` are within the `most` of this client."""
-        return run_reply(await self._ask(run_words(script, limits, stdin, tier)))
+        words = run_words(script, limits, stdin, tier, pool, seed)
+        return run_reply(await self._ask(words))
 
     async def info(self) -> dict[str, dict[str, str]]:
         """The daemon's own account of itself: section -> key -> value."""

@@ -92,16 +92,25 @@ def call_words(
     replicas: int = 1,
     isolate: bool = False,
     tier: str = "",
+    pool: str = "",
+    seed: int | None = None,
 ) -> list[bytes]:
     """The command CALL."""
     job: list[str | int] = ["CALL", program, entry, len(arguments), *arguments]
     modes = ("REPLICAS", replicas, "ISOLATE", int(isolate))
-    return _encoded(*job, *_options(limits, tier), *modes)
+    return _encoded(*job, *_options(limits, tier, pool, seed), *modes)
 
 
-def run_words(script: str, limits: Limits, stdin: str | bytes = b"", tier: str = "") -> list[bytes]:
+def run_words(
+    script: str,
+    limits: Limits,
+    stdin: str | bytes = b"",
+    tier: str = "",
+    pool: str = "",
+    seed: int | None = None,
+) -> list[bytes]:
     """The command RUN."""
-    return _encoded("RUN", script, *_options(limits, tier), "STDIN", stdin)
+    return _encoded("RUN", script, *_options(limits, tier, pool, seed), "STDIN", stdin)
 
 
 def info_words() -> list[bytes]:
@@ -143,12 +152,14 @@ def _encoded(*words: str | bytes | int) -> list[bytes]:
     ]
 
 
-def _options(limits: Limits, tier: str) -> list[str | int]:
+def _options(limits: Limits, tier: str, pool: str, seed: int | None) -> list[str | int]:
     return [
         *("TIMEOUT", limits.timeout_ms),
         *("MEMORY", limits.memory_bytes),
         *("OUTPUT", limits.output_bytes),
         *(("TIER", tier) if tier else ()),
+        *(("POOL", pool) if pool else ()),
+        *(("SEED", seed) if seed is not None else ()),
     ]
 
 
