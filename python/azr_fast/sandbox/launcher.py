@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import select
 import shutil
@@ -9,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Self
@@ -27,7 +29,37 @@ _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _RETURN_SECONDS = 10.0  # that a daemon of others has to come back
 _LOOK_SECONDS = 0.2
+IMPORTS_POOL = "imports"  # of a daemon of ours: zygotes with the packages of sandbox.imports
 LEVELS = ("none", "seccomp", "namespaces", "full")  # of isolation, weakest first
+
+
+@dataclass(frozen=True, slots=True)
+class Imports:
+    """What programs of a daemon can import, in the words of its options.
+
+    path: folders besides the standard library, DIR:DIR · preload: modules that are imported before
+    any program, A,B, in place of part of the standard library · pools: zygotes with other modules
+    imported, for jobs that name their pool, 'NAME=N:A,B ...'.
+    """
+
+    path: str = ""
+    preload: str = ""
+    pools: str = ""
+
+    def given(self) -> list[tuple[str, str]]:
+        """Names and values of the options that are not empty."""
+        return [(name, value) for name, value in asdict(self).items() if value]
+
+    def refuse_any(self) -> None:
+        """UserError for what a daemon that runs already would not hear of."""
+        for name, _ in self.given():
+            raise UserError(
+                f"{name} is the daemon's own option, and the one at the socket runs already: "
+                f"start that azr-sandboxd with --{name}, or name no socket"
+            )
+
+
+STANDARD = Imports()
 
 
 class Sandbox:
@@ -41,9 +73,15 @@ class Sandbox:
     path: str  # of the socket, while the context is entered
 
     def __init__(
-        self, zygotes: int = 0, require: str = "seccomp", rewind: bool = True, jails: int = 0
+        self,
+        zygotes: int = 0,
+        require: str = "seccomp",
+        rewind: bool = True,
+        jails: int = 0,
+        imports: Imports = STANDARD,
     ) -> None:
         cores = usable_cores()
+        self._imports = imports
         self._zygotes = zygotes or 2 * cores
         # More than one: programs are run twice over to be compared.
         self._rewind = max(cores, 2) if rewind else 0
@@ -96,24 +134,60 @@ class Sandbox:
             *("--zygotes", str(self._zygotes), "--rewind", str(self._rewind)),
             *("--require", self._require),
             *("--jail", str(self._jails), "--jail-optional"),
+            *(f"--{name}={value}" for name, value in self._imports.given()),
         ]
 
 
 def open_sandbox(config: SandboxConfig) -> AbstractContextManager[Client]:
     """`open_client` as the config of a run has it."""
     limits = Limits(config.timeout_ms, config.memory_mib << 20, config.output_kib << 10)
-    return open_client(config.socket, limits, config.require, config.zygotes, config.rewind)
+    imports = STANDARD if config.socket else ready(config.imports)
+    return open_client(
+        config.socket, limits, config.require, config.zygotes, config.rewind, imports=imports
+    )
+
+
+def ready(packages: Sequence[str]) -> Imports:
+    """Packages of this Python as programs get them: their folders can be imported from, and the
+    zygotes of the pool IMPORTS_POOL have them imported. Raises UserError for one that is not here.
+    """
+    if not packages:
+        return STANDARD
+    folders = list(dict.fromkeys(map(_folder, packages)))
+    pool = f"{IMPORTS_POOL}={max(usable_cores(), 2)}:{','.join(packages)}"
+    return Imports(path=":".join(folders), pools=pool)
+
+
+def _folder(package: str) -> str:
+    """The folder that a package is imported from."""
+    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    if found is None or not found.origin:
+        raise UserError(
+            f"sandbox.imports names {package!r}, which is not installed beside azr-fast: install "
+            "it, or leave it out"
+        )
+    origin = Path(found.origin)
+    return str(origin.parent.parent if found.submodule_search_locations else origin.parent)
 
 
 @contextmanager
 def open_client(
-    socket: str, limits: Limits, require: str, zygotes: int = 0, rewind: bool = True, jails: int = 0
+    socket: str,
+    limits: Limits,
+    require: str,
+    zygotes: int = 0,
+    rewind: bool = True,
+    jails: int = 0,
+    imports: Imports = STANDARD,
 ) -> Iterator[Client]:
     """A client of the daemon at `socket`, or, if that is empty, of one that lives as long as the
-    context. Raises UserError when there is none to talk to.
+    context. Raises UserError when there is none to talk to, and for `imports` that a daemon which
+    runs already would not hear of.
     """
+    if socket:
+        imports.refuse_any()
     with ExitStack() as stack:
-        own = not socket and stack.enter_context(Sandbox(zygotes, require, rewind, jails))
+        own = not socket and stack.enter_context(Sandbox(zygotes, require, rewind, jails, imports))
         path = own.path if own else check_socket_path(socket)
         client = stack.enter_context(closing(Client(path, limits)))
         client.restart = own.restart if own else partial(_await_return, client)

@@ -24,6 +24,7 @@ _BLOCK = re.compile(
 )
 # Programs, and outputs that the model made up.
 _FENCED = re.compile(r"^```(?:python|py|output).*?(?:^```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+_CLOSING = re.compile(r"```(?:output)?\s*\Z")
 _OTHER_BLOCKS = 8  # blocks without a program that a conversation may stop at
 
 
@@ -38,7 +39,7 @@ class Conversation:
     @property
     def answer(self) -> str | None:
         """The last box that the model wrote outside of its programs; None where there is none."""
-        return last_boxed("\n".join(_FENCED.sub("", part) for part in self.said))
+        return last_boxed(_FENCED.sub("", "".join(self.said)))
 
 
 async def converse(
@@ -81,12 +82,15 @@ def _goes_on(chat: Chat, program: str | None) -> bool:
 
 
 async def _run(program: str, session: Session, talk: Conversation) -> str:
-    """The output of a program as the model is shown it."""
+    """The output of a program as the model is shown it, after the end of its block."""
     output = await session.run(program)
     talk.calls += 1
     talk.errors += not output.ok
-    newline = "" if talk.said[-1].endswith("\n") else "\n"
-    return f"{newline}```output\n{output.text}\n```\n"
+    said = talk.said[-1]
+    talk.said[-1] = _CLOSING.sub("```\n", said)
+    newline = "" if said.endswith("\n") else "\n"
+    heading = "" if said.rstrip().endswith("```output") else "```output\n"
+    return f"{newline}{heading}{output.text}\n```\n"
 
 
 async def _go_on(chat: Chat, turn: str, shown: str, calls_left: int) -> tuple[str, str]:

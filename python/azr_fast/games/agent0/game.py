@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from azr_fast.errors import UserError
 from azr_fast.games.agent0 import questions, random_questions
 from azr_fast.games.agent0.config import Agent0Config
 from azr_fast.games.agent0.conversation import Conversation, converse
@@ -21,9 +22,9 @@ from azr_fast.games.agent0.vote import measured, vote
 from azr_fast.games.game import Chat, Game, Tasks
 from azr_fast.mathematics import Equality
 from azr_fast.sandbox.client import AsyncClient, Client
+from azr_fast.sandbox.launcher import IMPORTS_POOL
 from azr_fast.types import Family, Source, Status, Task, Verdict
 
-POOL = "imports"  # of the daemon: where sandbox.imports are ready
 _EVIDENCE_CHARS = 300
 
 
@@ -150,8 +151,13 @@ class Agent0(Game):
 def open_agent0(config: Agent0Config, client: Client, programs: AsyncClient) -> Agent0:
     """The game of a config. Programs run in the pool that has the imports of the config ready, or
     where a daemon that runs already has none, in its own."""
-    ready = any(f"pool={POOL}," in line for line in client.info()["zygotes"].values())
-    pool = POOL if ready else ""
+    if config.schedule.name == "joint":
+        raise UserError(
+            "agent0 learns from votes on a pool: set schedule.name = alternate, or begin from a "
+            "preset, such as agent0-cpu"
+        )
+    ready = any(f"pool={IMPORTS_POOL}," in one for one in client.info()["zygotes"].values())
+    pool = IMPORTS_POOL if ready else ""
     tool = Tool(programs, client.limits, config.game, pool)
     return Agent0(config, tool, Truth(programs, pool), Equality())
 

@@ -11,7 +11,7 @@ from azr_fast.mathematics import last_boxed
 from azr_fast.types import Status, Task, Verdict
 
 KIND = "question"
-_QUESTION = re.compile(r"<question>(?P<text>.*?)</question>", re.DOTALL)
+_QUESTION = re.compile(r"<question>(?P<text>(?:(?!<question>).)*?)</question>", re.DOTALL)
 _PROGRAM = re.compile(r"^```(?:python3?|py)[ \t]*\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
 # What nobody can see who is given text alone.
 _PICTURE = re.compile(r"!\[[^\]]*\]\(|\\includegraphics|\[asy\]|<img\b|data:image/|https?://", re.I)
