@@ -149,5 +149,7 @@ class TaskBuffer:
 
     def close(self) -> None:
         """Commit and close the database."""
-        self._db.commit()
-        self._db.close()
+        try:
+            self._db.commit()
+        finally:
+            self._db.close()
