@@ -17,7 +17,7 @@ def plan_lines(config: Config) -> list[str]:
         *(line for phase in schedule.phases for line in work_lines(config, phase)),
         f"seeding: {config.seeding.tasks} tasks per type or {config.seeding.proposals:,} proposals",
         f"length: {schedule.steps} steps{_iterations(config, schedule)}{_limit(config)}",
-        game_of(config).aim(config),
+        *game_of(config).aim(config).splitlines(),
         *memory_lines(config),
     ]
 

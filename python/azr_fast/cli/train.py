@@ -55,6 +55,15 @@ def default_preset() -> str:
     return "gpu" if gpu_usable() else "cpu"
 
 
+class _PresetOfGame(argparse.Action):
+    """Stands for --preset with the preset of the game that is named."""
+
+    def __call__(
+        self, _parser: object, namespace: argparse.Namespace, value: object, *_rest: object
+    ) -> None:
+        namespace.preset = preset_of_game(str(value or ""))
+
+
 def preset_of_game(game: str) -> str:
     """The preset of a game that fits this machine. Raises UserError where it has none."""
     machine = default_preset()
@@ -84,8 +93,7 @@ def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.add_argument(
         "--game",
         metavar="NAME",
-        dest="preset",
-        type=preset_of_game,
+        action=_PresetOfGame,
         default=argparse.SUPPRESS,
         help="short for the --preset of a game that fits this machine, such as agent0-cpu",
     )
@@ -111,7 +119,7 @@ def _shown(words: Sequence[str]) -> tuple[str, Config]:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for option in ("--preset", "--resume", "--game.name"):
         first.add_argument(option, nargs="?")
-    first.add_argument("--game", dest="preset", type=preset_of_game, nargs="?")
+    first.add_argument("--game", action=_PresetOfGame, default=argparse.SUPPRESS, nargs="?")
     space = vars(first.parse_known_args(words)[0])
     config = Path(space["resume"] or "").expanduser() / CONFIG_FILE
     if space["resume"] and config.is_file():

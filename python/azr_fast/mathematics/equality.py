@@ -91,8 +91,7 @@ class Equality:
             return reply == "1\n"
 
     def _start(self) -> subprocess.Popen[bytes]:
-        if importlib.util.find_spec("math_verify") is None:
-            raise UserError("math-verify is not installed: pip install 'azr-fast[cpu]' has it")
+        require_math_verify()
         # A Python of its own with nothing of the environment but the way to our modules.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "azr_fast.mathematics.worker"],
@@ -112,6 +111,12 @@ class Equality:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+
+def require_math_verify() -> None:
+    """Raise UserError where math-verify is not installed."""
+    if importlib.util.find_spec("math_verify") is None:
+        raise UserError("math-verify is not installed: pip install 'azr-fast[cpu]' has it")
 
 
 def _exchange(process: subprocess.Popen[bytes], line: str, seconds: float) -> str | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _open(*parts: Any) -> Agent0:
-    from azr_fast.games.agent0.game import open_agent0
+    from azr_fast.games.agent0.game import open_agent0  # seconds, and every --help lists games
 
     return open_agent0(*parts)
 

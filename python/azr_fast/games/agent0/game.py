@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from azr_fast.games.agent0.truth import Truth
 from azr_fast.games.agent0.vote import measured, vote
 from azr_fast.games.game import Chat, Game, Tasks
 from azr_fast.mathematics import Equality
+from azr_fast.mathematics.equality import require_math_verify
 from azr_fast.sandbox.client import AsyncClient, Client
 from azr_fast.sandbox.launcher import IMPORTS_POOL
 from azr_fast.types import Family, Source, Status, Task, Verdict
@@ -96,9 +98,10 @@ class Agent0(Game):
         self._measures.take(families)
 
     def rate(self, family: Family) -> float:
-        """The agreement of executors, p."""
+        """The agreement of executors, p; where nobody answered nan, which lies in no band."""
         assert family.proposal is not None
-        return float(family.proposal.facts.get("agreement", 0.0))
+        facts = family.proposal.facts
+        return math.nan if facts["label"] is None else float(facts["agreement"])
 
     def label(self, family: Family) -> Task:
         """The question with what is taught as its right answer."""
@@ -151,6 +154,7 @@ class Agent0(Game):
 def open_agent0(config: Agent0Config, client: Client, programs: AsyncClient) -> Agent0:
     """The game of a config. Programs run in the pool that has the imports of the config ready, or
     where a daemon that runs already has none, in its own."""
+    require_math_verify()
     if config.schedule.name == "joint":
         raise UserError(
             "agent0 learns from votes on a pool: set schedule.name = alternate, or begin from a "

@@ -20,24 +20,20 @@ def work(config: Agent0Config) -> list[Work]:
 
 
 def aim(config: Agent0Config) -> str:
-    """What the proposer's reward asks for, and how large an iteration is."""
-    reward, play, keys = config.reward, config.play, config.schedule
-    aim = f"a proposer earns most for questions on which half of {play.price_samples} answers agree"
-    if reward.tool and config.game.tool_calls:
-        share = reward.tool / reward.most_calls
-        aim += f", and {share:g} for each call of a tool"
-    if keys.name == "joint":
-        return aim
-    siblings = min(config.game.siblings, play.proposals)
-    prompts = -(-play.proposals // siblings)
-    pool = keys.pool_steps * keys.pool_proposals
-    solves = play.solves * play.solve_samples
-    return (
-        f"{aim}\n"
-        f"curriculum: {keys.proposer_steps} steps of {play.proposals} questions ({prompts} prompts "
-        f"x {siblings}), each answered {play.price_samples} times\n"
-        f"pool: {pool:,} questions, each answered {play.price_samples} times; those with "
-        f"{keys.band_low:g} <= p <= {keys.band_high:g} are kept\n"
-        f"executor: {keys.solver_steps} steps of {play.solves} questions x {play.solve_samples} "
-        f"= {solves:,} conversations of up to {config.game.tool_calls} calls"
-    )
+    """What the proposer's reward asks for, and of what an iteration consists."""
+    reward, play, keys, rules = config.reward, config.play, config.schedule, config.game
+    lines = [f"a proposer earns most where half of {play.price_samples} answers agree"]
+    if reward.tool and rules.tool_calls:
+        lines[0] += f", and {reward.tool / reward.most_calls:g} a call"
+    if keys.name == "alternate":
+        siblings = min(rules.siblings, play.proposals)
+        prompts, pool = -(-play.proposals // siblings), keys.pool_steps * keys.pool_proposals
+        lines += [
+            f"curriculum: {keys.proposer_steps} steps of {prompts} prompts x {siblings} questions "
+            f"x {play.price_samples} conversations",
+            f"pool: {pool:,} questions x {play.price_samples} conversations, those with a p of "
+            f"{keys.band_low:g} to {keys.band_high:g}",
+            f"executor: {keys.solver_steps} steps of {play.solves} questions x "
+            f"{play.solve_samples} conversations of {rules.tool_calls} calls at most",
+        ]
+    return "\n".join(lines)

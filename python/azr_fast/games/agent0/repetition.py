@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+from scipy.cluster.hierarchy import fcluster, linkage
+
 
 def repetition(questions: Sequence[str], batch: int, alike: float) -> list[float]:
     """For each question the share of the batch that lies in its cluster (paper, section 3.2).
@@ -15,9 +18,6 @@ def repetition(questions: Sequence[str], batch: int, alike: float) -> list[float
     """
     if len(questions) < 2:
         return [1.0 / batch] * len(questions)
-    # They take seconds to import, and every --help lists this game.
-    from scipy.cluster.hierarchy import fcluster, linkage
-
     clusters = fcluster(linkage(_distances(questions), "average"), alike, "distance").tolist()
     sizes = Counter(clusters)
     return [sizes[cluster] / batch for cluster in clusters]
@@ -33,8 +33,6 @@ def _distances(questions: Sequence[str]) -> list[float]:
 
 def _distance(one: list[str], other: list[str]) -> float:
     """0 for equal texts; BLEU with smoothing of counts of 0, as the paper's code has it."""
-    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-
     if one == other:
         return 0.0
     smooth = SmoothingFunction().method1
