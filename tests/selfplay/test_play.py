@@ -200,3 +200,14 @@ def test_full_buffers_end_the_seeding(seed, buffer):
     assert asked == ["a2", "a2", "b2", "b2"]
     assert (buffer.count("a"), buffer.count("b")) == (5, 4)
     assert recorded(buffer)["an0"] is None  # seeds are not priced
+
+
+def test_known_tasks_are_solved_where_there_is_nothing_to_propose_from(buffer, episodes_of):
+    class Speechless(WordGame):
+        def sources(self, kind, count, tasks, rng):
+            return []
+
+    fill(buffer, "a", "old")
+    episodes = episodes_of({})
+    families = episodes.decoder.run(Round(Speechless(), buffer, episodes, Config(), step=1).play())
+    assert [family.task.key for family in families] == ["old"]

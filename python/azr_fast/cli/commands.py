@@ -14,6 +14,7 @@ from azr_fast.errors import UserError
 # Each is a module of this package with `add_options(parser)`, which also sets what to run.
 COMMANDS = {
     "train": "train a model by self-play, or go on with a run",
+    "seed": "make the tasks that runs begin with, into a file",
     "report": "what a run has come to, and its curves",
     "models": "list built-in models; make a model ready",
     "sandbox": "run programs in the sandbox, watch it, serve it over HTTP",
