@@ -21,6 +21,8 @@ def test_the_paper_presets_counts_are_the_papers():
         "curriculum: 5 steps of 128 prompts x 4 questions x 10 conversations",
         "pool: 8,000 questions x 10 conversations, those with a p of 0.25 to 0.75",
         "executor: 40 steps of 128 questions x 16 conversations of 4 calls at most",
+        # 512 questions, and 5,120 conversations of five turns at most
+        "  at most 53,477,376 tokens sampled and 213,909,504 of prompts",
     ):
         assert line in lines
     update = config.update

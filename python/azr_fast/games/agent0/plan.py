@@ -15,7 +15,12 @@ def work(config: Agent0Config) -> list[Work]:
     most = posed * play.price_samples + play.solves
     return [
         Work("question/proposer", (posed, posed), (0, programs)),
-        Work("question/solver", (play.solves, most), (0, most * rules.tool_calls)),
+        Work(
+            "question/solver",
+            (play.solves, most),
+            (0, most * rules.tool_calls),
+            turns=1 + rules.tool_calls,
+        ),
     ]
 
 
