@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Self
@@ -101,6 +102,7 @@ class Equality:
             env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LC_ALL": "C.UTF-8"},
             process_group=0,  # Ctrl-C is for the trainer
         )
+        self._finalizer = weakref.finalize(self, _kill, self._process)  # where nobody closes
         if _line(self._process, _STARTING_SECONDS) != READY:
             self._end()
             raise UserError("math-verify does not start: install azr-fast's packages again")
@@ -108,9 +110,13 @@ class Equality:
 
     def _end(self) -> None:
         if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
+            self._finalizer()
             self._process = None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.communicate()
 
 
 def require_math_verify() -> None:

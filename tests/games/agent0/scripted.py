@@ -21,16 +21,18 @@ class ScriptedEngine(TransformersEngine):
     @torch.inference_mode()
     def _say(self, request):
         prompt, sampling = request.prompt_ids, request.sampling
-        text = self._script(self._renderer.text(prompt), request.id)
+        # The start of a run asks a few things of its own, by ids of one number.
+        played = len(request.id) > 1
+        text = self._script(self._renderer.text(prompt), request.id) if played else "Fine."
         (end,) = self._renderer.template.ends
         said, stop = [], None
         for token in [*self._renderer._encoder.encode_after_text(text), end]:
             said.append(token)
             if stop := self._stops.stop(said, sampling):
                 break
-        logits_TV = self._model(input_ids=torch.tensor([[*prompt, *said]])).logits[0]
+        ids = torch.tensor([[*prompt, *said[:-1]]])
+        logits_TV = self._model(input_ids=ids, logits_to_keep=len(said)).logits[0]
         logp_TV = (logits_TV.float() / sampling.temperature).log_softmax(-1)
-        places_T = torch.arange(len(prompt) - 1, len(prompt) + len(said) - 1)
-        logprobs = logp_TV[places_T, torch.tensor(said)].tolist()
+        logprobs = logp_TV.gather(1, torch.tensor(said)[:, None])[:, 0].tolist()
         self._generated += len(said)
         return Completion(request.id, tuple(said), tuple(logprobs), stop)

@@ -101,10 +101,10 @@ def test_departure_5_a_clip_that_could_not_act_is_refused(keys):
 
 def test_departure_6_the_estimator_knows_how_many_agreed(tmp_path):
     """The first release did not pass p on. Here it lies in the pool, also of a resumed run."""
-    posed = question(key="k")
     store = TaskBuffer(tmp_path / "tasks.db", 100)
-    store.add(posed, 1)
-    store.add(question(key="k", answer="9", rate=0.55), 1, pool=1)
+    store.add(question(key="k"), 1)
+    store.choose(question(key="k", answer="9", rate=0.55), 1)
+    store.watermark()
     store.close()
     store = TaskBuffer(tmp_path / "tasks.db", 100)
     (task,) = store.pool("question", 1)

@@ -5,7 +5,9 @@ import re
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,7 @@ KEYS = {
     "rollout.engine": "transformers",
     "update.lr": 1e-3,
     "update.warmup_steps": 0,
+    "sandbox.imports": (),
 }
 SUM = re.compile(r"What is (\d+) plus (\d+)\?")
 
@@ -67,37 +70,55 @@ class Told:
         self.notes.append(text)
 
 
-@pytest.fixture
-def train(tmp_path, tiny_chat_model, monkeypatch):
-    """Trains a run by its preset; returns the lines of its metrics, its notes and its folder."""
+@dataclass
+class Played:
+    """What a run left: the lines of its metrics, what was told, its folder."""
 
-    def play(preset="agent0-cpu", scripted=script, **keys):
-        if scripted:
-            monkeypatch.setattr(
-                "azr_fast.session.open_engine",
-                lambda rollout, files, renderer, model, seed: ScriptedEngine(
-                    rollout, files, renderer, model, scripted
-                ),
-            )
-        dotted = {name.replace("__", "."): value for name, value in keys.items()}
-        named = {"run.dir": str(tmp_path), "run.name": preset, "model.name": str(tiny_chat_model)}
-        path, told = tmp_path / preset, Told()
-        if path.exists():
-            run = RunFolder.resume(path, dotted)
+    lines: list
+    notes: list
+    path: Path
+
+    def phases(self):
+        return [line["phase"]["name"] for line in self.lines]
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory, tiny_chat_model):
+    """Trains a run by its preset, or goes on with one; scripted, unless `script` is None."""
+    folder = tmp_path_factory.mktemp("runs")
+
+    def play(name, preset="agent0-cpu", script=script, **keys):
+        def engine(rollout, files, renderer, model, seed):
+            return ScriptedEngine(rollout, files, renderer, model, script)
+
+        dotted = {key.replace("__", "."): value for key, value in keys.items()}
+        named = {"run.dir": str(folder), "run.name": name, "model.name": str(tiny_chat_model)}
+        told, there = Told(), (folder / name).exists()
+        if there:
+            run = RunFolder.resume(folder / name, dotted)
         else:
-            run = RunFolder.create(load_config(preset, named | KEYS | dotted))
-        with closing(run), open_trainer(run.config, run, told, lambda: False) as trainer:
-            trainer.train()
-        return [json.loads(line) for line in run.metrics.read_text().splitlines()], told.notes, path
+            run = RunFolder.create(load_config(preset, KEYS | named | dotted))
+        with ExitStack() as stack:
+            stack.enter_context(closing(run))
+            if script:
+                patch = stack.enter_context(pytest.MonkeyPatch.context())
+                patch.setattr("azr_fast.session.open_engine", engine)
+            stack.enter_context(open_trainer(run.config, run, told, lambda: False)).train()
+        lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+        return Played(lines, told.notes, run.path)
 
     return play
 
 
-def test_two_steps_of_each_phase(train):
-    lines, notes, path = train()
-    assert [line["phase"]["name"] for line in lines] == [
-        *["proposer"] * 2, "pool", *["solver"] * 2
-    ]  # fmt: skip
+@pytest.fixture(scope="module")
+def whole(train):
+    """Two steps of proposers and of solvers, with a pool between them."""
+    return train("whole")
+
+
+def test_two_steps_of_each_phase(whole):
+    lines = whole.lines
+    assert whole.phases() == ["proposer", "proposer", "pool", "solver", "solver"]
     moved = [{roles: one["moved"] for roles, one in line["updates"].items()} for line in lines]
     assert moved == [*[{"proposer": True}] * 2, {}, *[{"solver": True}] * 2]
     asked, pool, solved = (lines[i]["verification"] for i in (0, 2, 3))
@@ -106,25 +127,13 @@ def test_two_steps_of_each_phase(train):
     assert pool["duplicates"] == 1.0  # the script has no others
     assert solved["label_accuracy"] == 1.0
     assert lines[3]["groups"]["question/solver"]["answers"] == 12
-    assert any("iteration 1, solver" in note and "pool of" in note for note in notes)
-    assert (path / "checkpoints" / "step-5" / "proposer" / "model").is_dir()
+    assert any("iteration 1, solver" in note and "pool of" in note for note in whole.notes)
+    assert (whole.path / "checkpoints" / "step-5" / "proposer" / "model").is_dir()
 
 
-def test_a_run_that_was_stopped_in_a_phase_goes_on_in_it(train):
-    whole, _, _ = train()
-    train(preset="agent0-no-tool-reward", reward__tool=0.2, run__steps=3)
-    lines, _, _ = train(preset="agent0-no-tool-reward", run__steps=5)
-    for one, other in zip(whole, lines, strict=True):
-        assert one["groups"] == other["groups"]
-        assert one["update"] == other["update"] or {
-            key: value for key, value in one["update"].items() if key != "seconds"
-        } == {key: value for key, value in other["update"].items() if key != "seconds"}
-
-
-def test_departure_8_executors_learn_from_what_curriculum_agents_posed(train):
+def test_departure_8_executors_learn_from_what_curriculum_agents_posed(whole):
     """The released training script reads another data set."""
-    _, _, path = train()
-    with closing(sqlite3.connect(path / "tasks.db")) as db:
+    with closing(sqlite3.connect(whole.path / "tasks.db")) as db:
         pooled = {row[0] for row in db.execute("SELECT task FROM pools WHERE pool = 1")}
         learnt = {row[0] for row in db.execute("SELECT task FROM solves WHERE step IN (4, 5)")}
         labels = db.execute("SELECT DISTINCT label FROM pools").fetchall()
@@ -133,87 +142,88 @@ def test_departure_8_executors_learn_from_what_curriculum_agents_posed(train):
     assert labels == [("vote",)]
 
 
+@pytest.mark.parametrize("step", [1, 4])
+def test_a_run_that_was_stopped_in_a_phase_goes_on_in_it(train, whole, step):
+    name = f"stopped in step {step}"
+    train(name, run__steps=step)
+    again = train(name, run__steps=5)
+    for one, other in zip(whole.lines, again.lines, strict=True):
+        assert one["groups"] == other["groups"]
+        for roles, update in one["updates"].items():
+            for key in ("logprob_gap", "grad_norm", "entropy", "clipped", "loss"):
+                assert update[key] == other["updates"][roles][key]
+
+
 def test_departure_9_a_run_shrinks_and_leaves_others_alone(train, tmp_path, monkeypatch):
     """The released code kills every Python, burns idle GPUs, wants eight of them and writes into
-    the working directory."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
+    the working directory. The random proposer's questions serve: one executor learns alone."""
+    monkeypatch.chdir(tmp_path)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        lines, _, _ = train(play__proposals=2, play__solves=1, schedule__pool_proposals=4)
+        played = train(
+            "random", "agent0-random-proposer", lambda prompt, place: rf"\boxed{{{place[1] % 2}}}",
+            schedule__proposer_steps=0, schedule__pool_proposals=4, play__solves=1,
+        )  # fmt: skip
         assert other.poll() is None
         other.communicate(b"\n")
-    assert lines[0]["groups"]["question/proposer"]["answers"] == 2
-    assert list(elsewhere.iterdir()) == []
-    assert {path.name for path in tmp_path.iterdir()} == {"agent0-cpu", "elsewhere"}
+    assert list(tmp_path.iterdir()) == []
+    assert played.phases() == ["pool", "solver", "solver"]
+    assert played.lines[0]["verification"]["vote_checked"] == 4
+    assert played.lines[1]["groups"]["question/solver"]["answers"] == 4
+    (update,) = played.lines[1]["updates"].values()
+    assert update["moved"]
 
 
-@pytest.mark.parametrize(
-    ("preset", "phases"),
-    [
-        ("agent0-no-tool", ["proposer", "proposer", "pool", "solver", "solver"]),
-        ("agent0-no-curriculum", ["pool", "solver", "solver"]),
-        ("agent0-r-zero", ["proposer", "proposer", "pool", "solver", "solver"]),
-    ],
-)
-def test_the_controls_run(train, preset, phases):
-    keys = {"schedule__proposer_steps": 0} if preset == "agent0-no-curriculum" else {}
-    lines, _, _ = train(preset, **keys)
-    assert [line["phase"]["name"] for line in lines] == phases
-    assert all(one["moved"] for line in lines for one in line["updates"].values())
-    without = {"agent0-no-tool", "agent0-r-zero"}
-    calls = lines[-1]["verification"]["calls"]
-    assert calls == 0 if preset in without else calls > 0
+def test_r_zero_runs_without_a_tool(train):
+    played = train("r-zero", "agent0-r-zero")
+    assert played.phases() == ["proposer", "proposer", "pool", "solver", "solver"]
+    assert all(one["moved"] for line in played.lines for one in line["updates"].values())
+    assert {line["verification"]["calls"] for line in played.lines} == {0}
 
 
-def test_random_questions_are_solved_by_an_executor_that_learns_alone(train):
-    def answers(prompt, place):
-        return rf"\boxed{{{place[1] % 2}}}"
-
-    lines, _, _ = train(
-        "agent0-random-proposer", answers, schedule__proposer_steps=0, schedule__pool_proposals=4
-    )
-    assert [line["phase"]["name"] for line in lines] == ["pool", "solver", "solver"]
-    assert lines[0]["verification"]["vote_checked"] == 4
-    assert lines[1]["updates"][
-        "solver+proposer" if "solver+proposer" in lines[1]["updates"] else "proposer+solver"
-    ]["moved"]
+HOSTILE = [
+    "```python\nwhile True: pass\n```\n",  # a program that never ends
+    "```python\nwhile True: print('a' * 1000)\n```\n",  # a gigabyte of output
+    r"\boxed{" + "9" * 140 + "}",
+    r"\boxed{9^{9^{9^{9}}}}",  # nobody ever compares it
+]
 
 
-@pytest.mark.parametrize(
-    "say",
-    [
-        r"I do not know.",  # nobody answers: no majority at all
-        r"\boxed{7}",  # all agree: nothing in the band
-        "```python\nwhile True: pass\n```\n",  # programs that never end
-        "```python\nwhile True: print('a' * 1000)\n```\n",  # a gigabyte of output
-        r"\boxed{" + "9" * 3000 + "}",
-    ],
-    ids=["no_majority", "no_band", "endless", "gigabyte", "long_answer"],
-)
-def test_the_run_goes_on_whatever_executors_say(train, say):
+def test_the_run_goes_on_whatever_executors_say(train):
     def hostile(prompt, place):
-        return script(prompt, place) if prompt.endswith("<question>") else say
+        return script(prompt, place) if prompt.endswith("<question>") else HOSTILE[place[1] % 4]
 
-    lines, notes, _ = train(
-        scripted=hostile, sandbox__timeout_ms=200, schedule__proposer_steps=1, play__proposals=4,
-        schedule__pool_proposals=4, play__price_samples=2, game__tool_calls=1,
+    played = train(
+        "hostile", script=hostile, sandbox__timeout_ms=200, schedule__proposer_steps=1,
+        play__proposals=4, schedule__pool_proposals=4, play__solves=1, game__tool_calls=1,
     )  # fmt: skip
-    assert [line["phase"]["name"] for line in lines] == ["proposer", "pool", "solver", "solver"]
-    assert lines[1]["phase"]["pool"] == {"question": 0}
-    assert any("no task of the pool lies in the band" in note for note in notes)
+    assert played.phases() == ["proposer", "pool", "solver", "solver"]
+    assert played.lines[2]["verification"]["call_errors"] == 1.0
+    assert played.lines[2]["groups"]["question/solver"]["failed"] == 0.0
+    assert played.lines[2]["updates"]["solver"]["moved"]
+
+
+def test_where_nobody_answers_the_run_says_so_and_goes_on(train):
+    def silent(prompt, place):
+        return script(prompt, place) if prompt.endswith("<question>") else "I do not know."
+
+    played = train("silent", script=silent, schedule__proposer_steps=1, schedule__band_low=0.0)
+    assert played.phases() == ["proposer", "pool", "solver", "solver"]
+    assert played.lines[0]["verification"]["nobody_answered"] == 6
+    assert played.lines[1]["phase"]["pool"] == {"question": 0}
+    assert any("no task of the pool lies in the band" in note for note in played.notes)
 
 
 def test_noise_of_a_model_that_knows_nothing_is_played_by_the_real_engine(train):
     """No script: every proposal is malformed, the pool stays empty, and the run ends well."""
-    lines, notes, _ = train(
-        scripted=None, play__proposals=4, schedule__pool_proposals=4, rollout__max_new_tokens=16
-    )
-    assert len(lines) == 5
-    assert lines[0]["verification"]["questions"] == 0
-    assert any("no task of the pool" in note for note in notes)
+    played = train(
+        "noise", script=None, play__proposals=4, schedule__pool_proposals=4,
+        rollout__max_new_tokens=12,
+    )  # fmt: skip
+    assert len(played.lines) == 5
+    assert played.lines[0]["verification"]["questions"] == 0
+    assert any("no task of the pool" in note for note in played.notes)
 
 
 def test_a_joint_schedule_is_refused_by_name(train):
     with pytest.raises(UserError, match=r"schedule\.name = alternate"):
-        train(schedule__name="joint")
+        train("joint", schedule__name="joint")

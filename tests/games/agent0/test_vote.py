@@ -51,7 +51,7 @@ def test_clusters_by_bleu_are_shares_of_the_step():
     assert repetition([*ALIKE, OTHER], 4, 0.5) == [0.5, 0.5, 0.25]
     assert repetition([OTHER, *ALIKE], 8, 0.5) == [0.125, 0.25, 0.25]
     assert repetition([OTHER], 4, 0.5) == [0.25]
-    assert repetition([], 4, 0.5) == []
+    assert repetition([], 4, 0.5) == repetition([], 0, 0.5) == []
 
 
 def test_equal_questions_are_alike_however_short():

@@ -16,8 +16,8 @@ def repetition(questions: Sequence[str], batch: int, alike: float) -> list[float
     average linkage while they are at most `alike` apart. `batch` is how many proposals there were,
     those without a question among them.
     """
-    if len(questions) < 2:
-        return [1.0 / batch] * len(questions)
+    if len(questions) < 2:  # nothing to link
+        return [1.0 / batch for _ in questions]
     clusters = fcluster(linkage(_distances(questions), "average"), alike, "distance").tolist()
     sizes = Counter(clusters)
     return [sizes[cluster] / batch for cluster in clusters]
