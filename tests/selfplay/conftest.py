@@ -61,7 +61,8 @@ def play(tmp_path, files):
     what was raised."""
 
     def train(game=LengthGame, prepare=lambda trainer: None, resume=False, **keys):
-        config = load_config("cpu", {"run.dir": str(tmp_path)} | KEYS | keys)
+        own = {"run.dir": str(tmp_path), "model.name": str(files.folder)}
+        config = load_config("cpu", own | KEYS | keys)
         run = RunFolder.resume(tmp_path / "run") if resume else RunFolder.create(config)
         renderer, told, raised = load_renderer(files), Told(), None
         with closing(run), closing(TaskBuffer(run.tasks, 100)) as buffer, Runner() as runner:
