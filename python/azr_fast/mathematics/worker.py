@@ -36,7 +36,8 @@ def main() -> None:
     form = (LatexExtractionConfig(boxed_match_priority=0),)
 
     def read(text: str) -> list[Any]:
-        return parse(rf"\boxed{{{text}}}", form, parsing_timeout=None)
+        parsed: list[Any] = parse(rf"\boxed{{{text}}}", form, parsing_timeout=None)
+        return parsed
 
     verify(read("1"), read(r"\frac{2}{2}"), timeout_seconds=None)  # loads what is loaded late
     _confine()

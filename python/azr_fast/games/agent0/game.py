@@ -61,8 +61,8 @@ class Agent0(Game):
     async def propose(self, source: Source, chat: Chat) -> Verdict:
         """One request, one question; its program, where it has one, says the truth."""
         if self._rules.proposer == "random":
-            draft = random_questions.random_question(random.Random(source.seed))
-            return _posed(questions.task_of(draft, draft.answer))
+            known = random_questions.random_question(random.Random(source.seed))
+            return _posed(questions.task_of(known, known.answer))
         messages, prefill = self._prompts.propose(source.seed)
         draft = questions.read(await chat.say(*messages, prefill=prefill), self._rules)
         if isinstance(draft, Verdict):
