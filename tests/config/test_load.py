@@ -42,7 +42,8 @@ def another_text(key):
 
 def test_presets_are_complete_and_load():
     papers = [f"azr-paper-{size}" for size in ("14b", "3b", "7b", "7b-coder")]
-    assert preset_names() == ["azr-fast", *papers, "cpu", "gpu"]
+    azr = [name for name in preset_names() if not name.startswith("agent0-")]
+    assert azr == ["azr-fast", *papers, "cpu", "gpu"]
     for preset in preset_names():
         load_config(preset)
 
