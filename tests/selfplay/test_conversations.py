@@ -12,7 +12,7 @@ from azr_fast.rollout.decoder import Decoder
 from azr_fast.rollout.episodes import Episodes
 from azr_fast.rollout.load import load_renderer
 from azr_fast.rollout.transformers_engine import TransformersEngine
-from azr_fast.selfplay.loop import lesson
+from azr_fast.selfplay.lessons import lesson
 from azr_fast.types import Episode, Message, Role, Sampling, Status, Stop, Verdict
 
 OK = Verdict(Status.PASSED, "ok")

@@ -12,7 +12,7 @@ from azr_fast.config.section import Fraction, NonNegative, Section
 from azr_fast.config.update import UpdateConfig
 from azr_fast.hardware import fastest_dtype
 
-__all__ = ["NonNegative", "Section", "UpdateConfig"]  # used with what is defined here
+__all__ = ["Fraction", "NonNegative", "Section", "UpdateConfig"]  # used with what is defined here
 
 
 class RunConfig(Section):

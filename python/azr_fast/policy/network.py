@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
+import azr_fast.policy.attention  # noqa: F401 - registers "segments"
 from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.policy.device import resolve_device
@@ -55,6 +56,10 @@ class Network:
 
 
 def load_reference(files: ModelFiles, model: ModelConfig, update: UpdateConfig) -> Network:
-    """The model that a run began with, which stays as it is: what `update.kl` pulls towards."""
+    """The model that a run began with, which stays as it is: what `update.kl` pulls towards.
+
+    It is of the policy's architecture, for which `prove` has shown that packs are computed right.
+    """
     frozen = load_model(files, getattr(torch, model.dtype)).requires_grad_(False)
+    frozen.set_attn_implementation("segments")
     return Network(frozen.to(resolve_device(model.device)), update)
