@@ -115,6 +115,7 @@ class Verdict:
     evidence: str = ""  # for people: what was seen
     task: Task | None = None  # the task posed, when a proposal passed
     answer: str | None = None  # the solution given, where solutions vote
+    facts: Mapping[str, float] = field(default_factory=dict)  # numbers for rewards and metrics
 
 
 UNJUDGED = Verdict(Status.FAILED, "unjudged")

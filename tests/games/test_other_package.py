@@ -67,7 +67,7 @@ def test_a_game_that_is_not_installed_is_named_with_those_that_are(azr_fast):
     done = azr_fast("train", "--preset", "words", "--game.name", "chess")
     assert done.returncode == 2
     assert done.stderr == (
-        "azr-fast: error: no game 'chess' is installed: game.name is one of azr, counting\n"
+        "azr-fast: error: no game 'chess' is installed: game.name is one of agent0, azr, counting\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from azr_fast.algorithms.adpo import Adpo, check_clip
 from azr_fast.algorithms.algorithm import Algorithm
 from azr_fast.algorithms.grouped import (
     DrGrpo,
@@ -30,6 +31,8 @@ def open_algorithm(config: AdvantageConfig) -> Algorithm:
     """The algorithm that the config names."""
     if config.estimator == "rae":
         return MovingBaseline()
+    if config.estimator == "adpo":
+        return Adpo()
     if config.baseline == "task":
         return TaskBaseline()
     return GROUPED[config.estimator](config.token_weighted)
@@ -42,6 +45,7 @@ def check_groups(config: Config, siblings: int) -> None:
     """
     if not open_algorithm(config.advantage).per_prompt:
         return
+    check_clip(config)
     name, play = config.advantage.estimator, config.play
     if siblings < 2 and _proposers_learn(config):
         raise UserError(

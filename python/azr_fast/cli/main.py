@@ -33,6 +33,8 @@ FOR_TRAINING = {
     "gguf",
     "huggingface_hub",
     "tokenizers",
+    "nltk",
+    "scipy",
 }
 
 

@@ -19,7 +19,7 @@ def plan_lines(config: Config) -> list[str]:
         *(line for phase in schedule.phases for line in work_lines(config, phase)),
         f"seeding: {config.seeding.tasks} tasks per type or {config.seeding.proposals:,} proposals",
         f"length: {schedule.steps} steps{_iterations(config, schedule)}{_limit(config)}",
-        game_of(config).aim(config),
+        *game_of(config).aim(config).splitlines(),
         *memory_lines(config),
     ]
 
@@ -31,6 +31,7 @@ def work_lines(config: Config, phase: Phase) -> list[str]:
     groups = game_of(config).work(config.model_copy(update={"play": folded}))
     least, most = (sum(group.episodes[end] for group in groups) for end in (0, 1))
     runs, rollout = sum(group.runs[1] for group in groups), config.rollout
+    turns = sum(group.episodes[1] * group.turns for group in groups)
     title = "work of a step" if phase.name == "joint" else f"work of a {phase.name} step"
     return [
         f"{title:<24}{'answers':>14}{'sandboxed runs':>18}",
@@ -40,8 +41,8 @@ def work_lines(config: Config, phase: Phase) -> list[str]:
             if group.episodes[1] or phase.name == "joint"
         ),
         f"  {'all':<22}{_span((least, most)):>14}{_span((0, runs)):>18}",
-        f"  at most {most * rollout.max_new_tokens:,} tokens sampled "
-        f"and {most * rollout.max_prompt_tokens:,} of prompts",
+        f"  at most {turns * rollout.max_new_tokens:,} tokens sampled "
+        f"and {turns * rollout.max_prompt_tokens:,} of prompts",
         f"  {_learnt(phase, len(groups) // 2)}",
     ]
 

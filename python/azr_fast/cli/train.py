@@ -14,7 +14,7 @@ from azr_fast.cli.log import show_log
 from azr_fast.cli.parser import add_config_options, overrides
 from azr_fast.cli.plan import plan_lines
 from azr_fast.cli.stop import Stop, stop_on_signals
-from azr_fast.config.games import game_of
+from azr_fast.config.games import DEFAULT, find_game, game_of
 from azr_fast.config.load import default_preset, dump_config, load_config, preset_names
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
@@ -41,6 +41,7 @@ EPILOG = """\
 examples:
   azr-fast train                             # the preset that fits this machine
   azr-fast train --dry-run                   # what that is, and the work of a step
+  azr-fast train --game agent0               # another game, by its preset for this machine
   azr-fast train --time-limit 60 --run.name hour
   azr-fast train --resume runs/hour --time-limit 120
   azr-fast train --dry-run > mine.toml
@@ -57,6 +58,27 @@ an optional value is unset with none: --reward.duplicate none"""
 STOPPING = "stopping after a checkpoint of the steps made; again to stop at once"
 
 
+class _PresetOfGame(argparse.Action):
+    """Stands for --preset with the preset of the game that is named."""
+
+    def __call__(
+        self, _parser: object, namespace: argparse.Namespace, value: object, *_rest: object
+    ) -> None:
+        namespace.preset = preset_of_game(str(value or ""))
+
+
+def preset_of_game(game: str) -> str:
+    """The preset of a game that fits this machine. Raises UserError where it has none."""
+    machine = default_preset()
+    preset = machine if game == DEFAULT else f"{game}-{machine}"
+    if find_game(game) and preset not in preset_names():
+        raise UserError(
+            f"the game {game} has no preset {preset}: name one by --preset, and the game by "
+            "--game.name"
+        )
+    return preset
+
+
 def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """The options of `train`; help shows the defaults of the preset that `words` name."""
     chosen, shown = shown_config(words)
@@ -70,6 +92,13 @@ def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
         metavar="NAME|FILE",
         help=f"{', '.join(preset_names())}, or a .toml file (here: {default_preset()}; "
         f"the defaults below are those of {chosen})",
+    )
+    parser.add_argument(
+        "--game",
+        metavar="NAME",
+        action=_PresetOfGame,
+        default=argparse.SUPPRESS,
+        help="short for the --preset of a game that fits this machine, such as agent0-cpu",
     )
     parser.add_argument(
         "--resume", metavar="RUN", type=Path, help="go on with the run in this folder"
@@ -93,6 +122,7 @@ def shown_config(words: Sequence[str]) -> tuple[str, Config]:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for option in ("--preset", "--resume", "--game.name"):
         first.add_argument(option, nargs="?")
+    first.add_argument("--game", action=_PresetOfGame, default=argparse.SUPPRESS, nargs="?")
     space = vars(first.parse_known_args(words)[0])
     config = Path(space["resume"] or "").expanduser() / CONFIG_FILE
     if space["resume"] and config.is_file():

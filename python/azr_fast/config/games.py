@@ -26,11 +26,13 @@ DEFAULT = "azr"  # what a config plays that names no game
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Episodes and sandboxed runs of one task-role group in a step: least and most."""
+    """Episodes and sandboxed runs of one task-role group in a step: least and most; and the turns
+    of the model in an episode, at most."""
 
     group: str
     episodes: tuple[int, int]
     runs: tuple[int, int]
+    turns: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,11 +157,14 @@ class RolloutConfig(Section):
 class AdvantageConfig(Section):
     """From rewards to advantages."""
 
-    estimator: Literal["trr++", "global", "grpo", "dr_grpo", "rloo", "hierarchical", "rae"] = Field(
+    estimator: Literal[
+        "trr++", "global", "grpo", "dr_grpo", "rloo", "hierarchical", "rae", "adpo"
+    ] = Field(
         default="trr++",
         description="trr++: normalise per task type and role (paper, section 3.3.3); global: over "
         "the batch (REINFORCE++); grpo, dr_grpo, rloo: among answers to one prompt; hierarchical: "
-        "among solutions of one task and proposals from one source; rae: a moving baseline",
+        "among solutions of one task and proposals from one source; rae: a moving baseline; adpo: "
+        "hierarchical, with less trust in solutions of tasks whose label few agreed on",
     )
     baseline: Literal["group", "task"] = Field(
         default="group",
@@ -180,7 +183,7 @@ class AdvantageConfig(Section):
 
     @model_validator(mode="after")
     def _has_weights(self) -> Self:
-        if self.token_weighted and self.estimator in ("rloo", "rae"):
+        if self.token_weighted and self.estimator in ("rloo", "rae", "adpo"):
             raise ValueError(f"{self.estimator} has no weights: set token_weighted = false")
         if self.token_weighted and self.baseline == "task":
             raise ValueError("baseline = task has no weights: set token_weighted = false")
@@ -260,6 +263,11 @@ class SandboxConfig(Section):
         default=True,
         description="run most programs in processes that are put back after each, where the "
         "kernel allows; false: a process of its own for every program",
+    )
+    imports: tuple[str, ...] = Field(
+        default=(),
+        description="packages installed beside azr-fast that programs may import, such as numpy; "
+        "zygotes of their own have them ready; a daemon at a socket has its own",
     )
     timeout_ms: PositiveInt = Field(default=2000, description="wall-clock deadline of a program")
     memory_mib: PositiveInt = Field(default=512, description="address space of a program")

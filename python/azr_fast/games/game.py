@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from azr_fast.types import Family, Message, Posed, Sampling, Source, Status, Task, Verdict
+from azr_fast.types import Family, Message, Posed, Sampling, Source, Status, Stop, Task, Verdict
 
 
 class Chat(Protocol):
@@ -20,6 +20,14 @@ class Chat(Protocol):
     @property
     def truncated(self) -> bool:
         """Whether the model's last turn was cut off at the token limit."""
+
+    @property
+    def stop(self) -> Stop:
+        """Why the model stopped speaking; `resume` can follow unless it ended its turn."""
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether `say` can follow a turn: not every chat template keeps what was said."""
 
     async def say(
         self, *messages: Message, prefill: str = "", sampling: Sampling | None = None

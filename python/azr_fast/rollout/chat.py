@@ -10,7 +10,7 @@ from azr_fast.rollout.decoder import Decoder
 from azr_fast.rollout.engine import Request
 from azr_fast.rollout.ledger import Ledger
 from azr_fast.rollout.renderer import Renderer
-from azr_fast.types import Episode, Message, Sampling
+from azr_fast.types import Episode, Message, Sampling, Stop
 
 
 class Chat:
@@ -34,6 +34,7 @@ class Chat:
         self.sampling = sampling
         self._decoder = decoder
         self._stop_strings = renderer.template.stop_strings
+        self._takes_messages = "user" not in renderer.template.refusals
         self._episode = episode
         self._seed = seed
         self._most = most
@@ -46,6 +47,16 @@ class Chat:
     def truncated(self) -> bool:
         """Whether the model's last turn was cut off at the token limit."""
         return self._episode.truncated
+
+    @property
+    def stop(self) -> Stop:
+        """Why the model stopped speaking."""
+        return self._episode.stops[-1]
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether messages can follow what the model said."""
+        return self._takes_messages
 
     async def say(
         self, *messages: Message, prefill: str = "", sampling: Sampling | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import select
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,6 +30,7 @@ _STOP_SECONDS = 10.0
 DEFAULT_LIMITS = Limits()
 _RETURN_SECONDS = 10.0  # that a daemon of others has to come back
 _LOOK_SECONDS = 0.2
+IMPORTS_POOL = "imports"  # of a daemon of ours: zygotes with the packages of sandbox.imports
 LEVELS = ("none", "seccomp", "namespaces", "full")  # of isolation, weakest first
 
 
@@ -140,7 +142,33 @@ class Sandbox:
 def open_sandbox(config: SandboxConfig) -> AbstractContextManager[Client]:
     """`open_client` as the config of a run has it."""
     limits = Limits(config.timeout_ms, config.memory_mib << 20, config.output_kib << 10)
-    return open_client(config.socket, limits, config.require, config.zygotes, config.rewind)
+    imports = STANDARD if config.socket else ready(config.imports)
+    return open_client(
+        config.socket, limits, config.require, config.zygotes, config.rewind, imports=imports
+    )
+
+
+def ready(packages: Sequence[str]) -> Imports:
+    """Packages of this Python as programs get them: their folders can be imported from, and the
+    zygotes of the pool IMPORTS_POOL have them imported. Raises UserError for one that is not here.
+    """
+    if not packages:
+        return STANDARD
+    folders = list(dict.fromkeys(map(_folder, packages)))
+    pool = f"{IMPORTS_POOL}={max(usable_cores(), 2)}:{','.join(packages)}"
+    return Imports(path=":".join(folders), pools=pool)
+
+
+def _folder(package: str) -> str:
+    """The folder that a package is imported from."""
+    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    if found is None or not found.origin:
+        raise UserError(
+            f"sandbox.imports names {package!r}, which is not installed beside azr-fast: install "
+            "it, or leave it out"
+        )
+    origin = Path(found.origin)
+    return str(origin.parent.parent if found.submodule_search_locations else origin.parent)
 
 
 @contextmanager
