@@ -15,6 +15,7 @@ from azr_fast.errors import UserError
 COMMANDS = {
     "train": "train a model by self-play, or go on with a run",
     "report": "what a run has come to, and its curves",
+    "eval": "score a model on benchmarks, compare it with another",
     "models": "list built-in models; make a model ready",
     "sandbox": "run programs in the sandbox, watch it, serve it over HTTP",
     "doctor": "what training needs and what of it is here",

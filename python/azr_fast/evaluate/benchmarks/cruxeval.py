@@ -1,0 +1,101 @@
+"""CRUXEval (Gu et al., arXiv 2401.03065): what does a function return (-O), for what input (-I)?
+
+The forms `compact` and `full` are those that the AZR game trains on. In `direct` and `reasoning`
+an assertion is completed, as in the paper, at once or after steps in words.
+"""
+
+from __future__ import annotations
+
+from azr_fast.evaluate.benchmark import Benchmark, Hub, Record, Wording, ask
+from azr_fast.evaluate.literals import call_of_equation
+from azr_fast.evaluate.predictions import judge_input, judge_output, said_in
+from azr_fast.games.azr.config import GameConfig
+from azr_fast.games.azr.prompts import open_form
+from azr_fast.sandbox.equality import equal
+from azr_fast.sandbox.values import parse
+from azr_fast.types import Task
+
+_REASON = "Work through the code step by step. Then write the whole assertion"
+_DIRECT = "Write the whole assertion and nothing else,"
+_FORM = "between <answer> and </answer>."
+
+
+class _Cruxeval(Benchmark):
+    family = "cruxeval"
+    hub = Hub("cruxeval-org/cruxeval")
+    fields = "code, input, output and id, as in facebookresearch/cruxeval"
+    forms = {"direct": 256, "reasoning": 1024, "compact": 256, "full": 2048}
+    kind: str  # of the AZR game's task
+    block: str  # of the AZR game's answer
+
+    def task(self, record: Record) -> Task:
+        payload = {name: str(record[key]) for name, key in _FIELDS.items()}
+        return self.make_task(record["id"], payload)
+
+    def prompt(self, task: Task) -> Wording:
+        if self.form in ("compact", "full"):
+            form = open_form(GameConfig(prompts=self.form))  # type: ignore[arg-type]
+            return form.solve(Task(self.kind, task.key, task.payload))
+        code, assertion, begun = task.payload["program"], self.assertion(task), self.begun(task)
+        how, prefill = (_DIRECT, begun) if self.form == "direct" else (_REASON, "")
+        return ask(
+            f"```python\n{code}\n\nassert {assertion}\n```\n"
+            f"Replace ?? {self.sought}, so that the assertion holds. {how} {_FORM}",
+            prefill,
+        )
+
+    def gold(self, task: Task) -> str:
+        found = str(task.payload[self.block])
+        if self.form in ("compact", "full"):
+            return f"```{self.block}\n{found}\n```"
+        return f"<answer>assert {self.assertion(task).replace('??', found)}</answer>"
+
+
+_FIELDS = {"program": "code", "input": "input", "output": "output"}
+
+
+class CruxevalOutput(_Cruxeval):
+    """Predict the output."""
+
+    name, kind, block = "cruxeval-o", "deduction", "output"
+    sought = "by the value that the call returns, as a Python literal"
+
+    def assertion(self, task: Task) -> str:
+        return f"f({task.payload['input']}) == ??"
+
+    def begun(self, task: Task) -> str:
+        return f"<answer>assert f({task.payload['input']}) == "
+
+    async def grade(self, task: Task, answer: str) -> None:
+        said = said_in(answer, self.form, self.block)
+        await judge_output(self.tools.programs, said, str(task.payload["output"]))
+
+    def unlike(self, task: Task, other: Task) -> bool:
+        """An output of another value, and not of another spelling."""
+        ours, theirs = (parse(str(one.payload["output"])) for one in (task, other))
+        return not equal(ours, theirs)
+
+
+class CruxevalInput(_Cruxeval):
+    """Find an input; any that gives the output is right."""
+
+    name, kind, block = "cruxeval-i", "abduction", "input"
+    sought = "by arguments, as Python literals; any that fit will do"
+
+    def assertion(self, task: Task) -> str:
+        return f"f(??) == {task.payload['output']}"
+
+    def begun(self, task: Task) -> str:
+        return "<answer>assert f("
+
+    async def grade(self, task: Task, answer: str) -> None:
+        said, code = said_in(answer, self.form, self.block), str(task.payload["program"])
+        await judge_input(self.tools.programs, said, code, "f", str(task.payload["output"]))
+
+    def unlike(self, task: Task, other: Task) -> bool:
+        """Another number of arguments: an input of another item may well be right here, too."""
+        return _arity(task) != _arity(other)
+
+
+def _arity(task: Task) -> int:
+    return len(call_of_equation(str(task.payload["input"]), "f").args)

@@ -1,0 +1,38 @@
+"""When a value counts as the expected one, as EvalPlus has it (Apache-2.0, evalplus 0.3.1)."""
+
+from __future__ import annotations
+
+import math
+
+from azr_fast.sandbox.equality import equal
+
+_RELATIVE = 1e-7
+_FLOATS = 1e-6  # absolute; where the authors allow no error and a float is expected
+
+
+def close(value: object, expected: object, tolerance: float) -> bool:
+    """Equal, or of one shape and type with numbers within `tolerance` + 1e-7 of the expected."""
+    if equal(value, expected):
+        return True
+    if not tolerance and _is_floats(expected):
+        tolerance = _FLOATS
+    return bool(tolerance) and type(value) is type(expected) and _near(value, expected, tolerance)
+
+
+def _is_floats(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(one, float) for one in value)
+    return isinstance(value, float)
+
+
+def _near(value: object, expected: object, tolerance: float) -> bool:
+    if isinstance(value, list | tuple) and isinstance(expected, list | tuple):
+        pairs = zip(value, expected, strict=False)
+        return len(value) == len(expected) and all(_near(*pair, tolerance) for pair in pairs)
+    if isinstance(value, int | float) and isinstance(expected, int | float):
+        return math.isclose(value, expected, rel_tol=0, abs_tol=_margin(expected, tolerance))
+    return equal(value, expected)
+
+
+def _margin(expected: float, tolerance: float) -> float:
+    return tolerance + _RELATIVE * abs(expected) if math.isfinite(expected) else 0.0
