@@ -29,8 +29,7 @@ _MODULES = (
     "statistics", "itertools", "functools", "operator", "typing",
 )
 # fmt: on
-_IMPORTS = "".join(f"from {module} import *
-" for module in _MODULES)
+_IMPORTS = "".join(f"from {module} import *\n" for module in _MODULES)
 _HOW = {
     True: "Write a Python program that reads the input from stdin and prints the output.",
     False: "Complete the class below.",
