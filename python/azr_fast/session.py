@@ -6,18 +6,15 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from pathlib import Path
 
 from azr_fast.algorithms import check_groups
 from azr_fast.config.games import game_of
 from azr_fast.config.schema import Config, RolloutConfig
-from azr_fast.errors import UserError
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.memory import check_memory
-from azr_fast.policy.models import ModelFiles, resolve_model
-from azr_fast.policy.policy import MODEL_FOLDER, Policy
+from azr_fast.policy.models import ModelFiles
 from azr_fast.rollout import open_engine
 from azr_fast.rollout.decoder import Decoder, RolloutStats
 from azr_fast.rollout.episodes import Episodes
@@ -26,33 +23,28 @@ from azr_fast.rollout.parity import prove_engine
 from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import check_socket_path, open_sandbox
 from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.selfplay.loop import Parts, Trainer
-from azr_fast.types import Sampling
+from azr_fast.selfplay.loop import Trainer
+from azr_fast.selfplay.player import Parts
+from azr_fast.selfplay.policies import open_policies
+from azr_fast.selfplay.recovery import model_files, reference_files
+from azr_fast.selfplay.schedule import open_schedule
+from azr_fast.types import Role, Sampling
 
 
 def check_start(run: RunFolder) -> ModelFiles:
     """What can be refused before anything slow: the device, memory that is too small, the socket's
     path, the model's files.
 
-    Raises UserError; returns those files. A checkpoint holds a whole model with its tokenizer, so
-    going on from one needs nothing else.
+    Raises UserError; returns those files.
     """
     config = run.config
+    open_schedule(config)
     check_groups(config, game_of(config).siblings(config))
     device = resolve_device(config.model.device)
     check_memory(config, device.type)
     if config.sandbox.socket:
         check_socket_path(config.sandbox.socket)
-    name = config.model.name
-    step = run.latest_checkpoint()
-    if step:  # that of step 0 holds tasks alone
-        return ModelFiles((run.checkpoint(step) / MODEL_FOLDER).resolve(), name)
-    if run.resumed and Path(name).is_absolute() and not Path(name).exists():
-        raise UserError(
-            f"the run's model {name} is gone and no checkpoint of the run holds it: put it back, "
-            "or start a new run"
-        )
-    return resolve_model(name)
+    return model_files(run)
 
 
 @contextmanager
@@ -65,7 +57,7 @@ def open_trainer(
     all of that before the folder of a new run appears or that of a resumed one changes.
     """
     with ExitStack() as stack:
-        files = check_start(run)
+        files, first = check_start(run), reference_files(run)
         observer.start(run.path, config, run.latest_checkpoint() or 0)
         observer.phase("load", None)
         client = stack.enter_context(open_sandbox(config.sandbox))
@@ -75,11 +67,11 @@ def open_trainer(
         game = game_of(config).open(config, client, programs)
         renderer = load_renderer(files)
         # The policy first: its refusal of a model names the layer.
-        policy = Policy(files, config.model, config.update, config.rollout.temperature)
+        policies = open_policies(config, files, first)
         engine = stack.enter_context(
             closing(open_engine(config.rollout, files, renderer, config.model, config.run.seed))
         )
-        prove_engine(engine, policy, renderer, config)
+        prove_engine(engine, policies[Role.SOLVER], renderer, config)
         if note := run.settle():
             observer.note(note)
         buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))
@@ -87,7 +79,7 @@ def open_trainer(
         episodes = Episodes(
             decoder, renderer, sampling(config.rollout), config.rollout.max_prompt_tokens
         )
-        parts = Parts(game, buffer, policy, engine, episodes)
+        parts = Parts(game, buffer, policies, engine, episodes, client)
         yield Trainer(config, parts, run, observer, should_stop)
 
 

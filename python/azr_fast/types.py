@@ -77,6 +77,10 @@ class Task:
     payload: Mapping[str, JSON]  # everything needed to show the task and to grade a solution
     parents: tuple[str, ...] = ()  # keys of the tasks it was made from; for the study of a run
     order: int = 1  # 2 for a task that was made of a failed solution
+    label: str = "execution"  # where the right answer comes from; "vote", "tests", … are others
+    checks: tuple[str, ...] = ()  # names of the checks that it passed; for the study of a run
+    # Of a task in a pool: the share of solutions that were right, or agreed, when it was chosen.
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

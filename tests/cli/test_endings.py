@@ -1,4 +1,5 @@
 import errno
+import re
 import shutil
 import sqlite3
 
@@ -42,8 +43,11 @@ def test_what_is_lost_and_how_to_go_on(run):
     on = f"({typed()} train --resume {run.path} goes on after step 7)"
     assert ending(run, EngineDied("vllm", ValueError("out of memory\ntrace"))).endswith(on)
     assert ending(run, SandboxLost("azr-sandboxd was lost")) == f"azr-sandboxd was lost {on}"
-    for full in (OSError(errno.ENOSPC, "full"), OSError(errno.EDQUOT, "full"), full_database()):
-        assert ending(run, full) == f"the disk is full: free some space {on}"
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    for full in (*(OSError(number, "full") for number in numbers), full_database()):
+        told = ending(run, full)
+        assert re.match(r"the disk is full: free some space: [\d.]+ [KMG]?i?B are free on", told)
+        assert told.endswith(on)
 
 
 def test_before_the_first_checkpoint_a_run_begins_again(run):

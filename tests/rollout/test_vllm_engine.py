@@ -91,6 +91,11 @@ def test_a_failing_step_is_an_engine_that_died(smollm: ModelFiles, renderer: Ren
     runner = engine._engine.model_executor.driver_worker.worker.model_runner
     runner.model.model.norm.weight.data = torch.ones(3)  # the next forward pass cannot work
     engine.submit(Request((0,), (1, 2, 3), 0, Sampling(4)))
-    with pytest.raises(EngineDied, match="--resume"):
+    with pytest.raises(EngineDied, match="the vllm engine died"):
         engine.poll()
+    engine.restart(smollm)
+    engine.submit(Request((0,), (1, 2, 3), 0, Sampling(4)))
+    while not (done := engine.poll()):
+        pass
+    assert len(done[0].token_ids) == 4
     engine.close()

@@ -83,7 +83,7 @@ def test_a_watermark_is_on_disk(tmp_path):
     buffer.add(task(1), 1)
     mark = buffer.watermark()
     other = sqlite3.connect(path)
-    assert other.execute("SELECT MAX(id) FROM tasks").fetchone() == (mark,)
+    assert other.execute("SELECT MAX(id) FROM tasks").fetchone() == (mark[0],)
 
 
 def test_a_commit_is_synced_to_the_disk(tmp_path):

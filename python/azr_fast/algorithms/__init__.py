@@ -43,16 +43,28 @@ def check_groups(config: Config, siblings: int) -> None:
     if not open_algorithm(config.advantage).per_prompt:
         return
     name, play = config.advantage.estimator, config.play
-    if siblings < 2 and play.proposals:
+    if siblings < 2 and _proposers_learn(config):
         raise UserError(
             f"advantage.estimator {name} compares the answers to one prompt, and each proposal "
             "has a prompt of its own, so that proposers would learn nothing: let several share a "
             "prompt, by the keys of [game], or choose another estimator (trr++)"
         )
-    if not play.train_on_priced_answers or play.price_samples < 2:
-        raise UserError(
-            f"advantage.estimator {name} compares the solutions of one task, and of each task "
-            "one is trained on, so that solvers would learn nothing: set "
-            "play.train_on_priced_answers and a play.price_samples of 2 or more, or choose "
-            "another estimator (trr++)"
-        )
+    if play.solve_samples < 2 and "solver" in play.learners:
+        if config.schedule.name == "alternate":
+            raise UserError(
+                f"advantage.estimator {name} compares the solutions of one task, and each task of "
+                "a pool has one, so that solvers would learn nothing: set a play.solve_samples of "
+                "2 or more, or choose another estimator (trr++)"
+            )
+        if not play.train_on_priced_answers or play.price_samples < 2:
+            raise UserError(
+                f"advantage.estimator {name} compares the solutions of one task, and of each task "
+                "one is trained on, so that solvers would learn nothing: set "
+                "play.train_on_priced_answers and a play.price_samples of 2 or more, or a "
+                "play.solve_samples of 2 or more, or choose another estimator (trr++)"
+            )
+
+
+def _proposers_learn(config: Config) -> bool:
+    steps = config.schedule.proposer_steps if config.schedule.name == "alternate" else True
+    return bool("proposer" in config.play.learners and config.play.proposals and steps)

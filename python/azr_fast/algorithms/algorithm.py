@@ -23,6 +23,11 @@ class Algorithm(Protocol):
     def advantages(self, batch: Sequence[Episode]) -> list[float]:
         """An advantage for each episode, in order. Those of equal rewards in a group are 0."""
 
+    def upper_clips(self, batch: Sequence[Episode], common: float) -> Sequence[float | None]:
+        """An upper clip for each episode, where `update.correction` is clip; None: the common one,
+        `update.clip_high`."""
+        return [None] * len(batch)
+
     def state(self) -> Mapping[str, Any]:
         """What the next step depends on, as JSON; it is saved in checkpoints."""
         return {}

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from azr_fast.errors import UserError
 from azr_fast.observe.runfolder import RunFolder
+from azr_fast.observe.space import what_to_free
 from azr_fast.observe.typed import typed
 from azr_fast.rollout.engine import EngineDied
 from azr_fast.rollout.parity import ParityError
@@ -28,7 +29,8 @@ def known_endings(run: RunFolder) -> Iterator[None]:
     except (OSError, sqlite3.OperationalError) as error:
         if not is_disk_full(error):
             raise
-        raise UserError(f"the disk is full: free some space ({how_to_go_on(run)})") from error
+        where = f"free some space: {what_to_free(run.path)}" if run.made else "free some space"
+        raise UserError(f"the disk is full: {where} ({how_to_go_on(run)})") from error
 
 
 def how_to_go_on(run: RunFolder) -> str:
@@ -41,7 +43,8 @@ def how_to_go_on(run: RunFolder) -> str:
 
 
 def is_disk_full(error: OSError | sqlite3.OperationalError) -> bool:
-    """Whether a write failed for want of space or quota."""
+    """Whether a write failed for want of space or quota, or at a limit on the size of files."""
     if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)  # EFBIG is the latter
+        return getattr(error, "sqlite_errorcode", None) in full
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -7,28 +7,40 @@ from azr_fast.config.schema import Config
 from azr_fast.hardware import gpu_usable
 from azr_fast.policy.footprint import footprint, read_shape
 from azr_fast.policy.memory import free_gib
+from azr_fast.selfplay.schedule import Phase, Schedule, open_schedule
 
 
 def plan_lines(config: Config) -> list[str]:
     """The plan as text for people, 80 columns wide."""
-    groups = game_of(config).work(config)
-    least, most = (sum(group.episodes[end] for group in groups) for end in (0, 1))
-    runs = sum(group.runs[1] for group in groups)
-    rollout = config.rollout
-    lines = [f"{'work of a step':<24}{'answers':>14}{'sandboxed runs':>18}"]
-    lines += [
-        f"  {group.group:<22}{_span(group.episodes):>14}{_span(group.runs):>18}" for group in groups
-    ]
-    lines += [
-        f"  {'all':<22}{_span((least, most)):>14}{_span((0, runs)):>18}",
-        f"  at most {most * rollout.max_new_tokens:,} tokens sampled "
-        f"and {most * rollout.max_prompt_tokens:,} of prompts",
+    schedule = open_schedule(config)
+    return [
+        *(line for phase in schedule.phases for line in work_lines(config, phase)),
         f"seeding: {config.seeding.tasks} tasks per type or {config.seeding.proposals:,} proposals",
-        f"length: {config.run.steps} steps{_limit(config)}",
+        f"length: {schedule.steps} steps{_iterations(config, schedule)}{_limit(config)}",
         game_of(config).aim(config),
         *memory_lines(config),
     ]
-    return lines
+
+
+def work_lines(config: Config, phase: Phase) -> list[str]:
+    """The work of a step of a phase, by task-role group."""
+    play = phase.play  # games count tasks that are solved; here each has several solutions
+    folded = play.model_copy(update={"solves": play.solves * play.solve_samples})
+    groups = game_of(config).work(config.model_copy(update={"play": folded}))
+    least, most = (sum(group.episodes[end] for group in groups) for end in (0, 1))
+    runs, rollout = sum(group.runs[1] for group in groups), config.rollout
+    title = "work of a step" if phase.name == "joint" else f"work of a {phase.name} step"
+    return [
+        f"{title:<24}{'answers':>14}{'sandboxed runs':>18}",
+        *(
+            f"  {group.group:<22}{_span(group.episodes):>14}{_span(group.runs):>18}"
+            for group in groups
+            if group.episodes[1] or phase.name == "joint"
+        ),
+        f"  {'all':<22}{_span((least, most)):>14}{_span((0, runs)):>18}",
+        f"  at most {most * rollout.max_new_tokens:,} tokens sampled "
+        f"and {most * rollout.max_prompt_tokens:,} of prompts",
+    ]
 
 
 def memory_lines(config: Config) -> list[str]:
@@ -56,6 +68,14 @@ def trains_on(config: Config) -> str:
 
 def _span(ends: tuple[int, int]) -> str:
     return f"{ends[0]:,}" if ends[0] == ends[1] else f"{ends[0]:,}-{ends[1]:,}"
+
+
+def _iterations(config: Config, schedule: Schedule) -> str:
+    """What an iteration consists of, where there are iterations."""
+    if config.schedule.name == "joint":
+        return ""
+    parts = " + ".join(f"{phase.steps} {phase.name}" for phase in schedule.phases)
+    return f", {config.schedule.iterations} iterations of {parts}"
 
 
 def _limit(config: Config) -> str:

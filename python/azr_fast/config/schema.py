@@ -5,26 +5,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from azr_fast.config.roles import RolesConfig, ScheduleConfig
+from azr_fast.config.section import Decay, Fraction, NonNegative, Section
 from azr_fast.hardware import fastest_dtype
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
-
-
-class Section(BaseModel):
-    """A table of the TOML file. Unknown keys and changes after loading are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+__all__ = ["NonNegative", "Section"]  # the sections of games use them, too
 
 
 class RunConfig(Section):
@@ -33,7 +20,10 @@ class RunConfig(Section):
     dir: str = Field(default="runs", description="folder that holds run folders")
     name: str = Field(default="", description="name of the run folder; empty: date and time")
     seed: int = Field(default=0, ge=0, description="seed of every random choice of the run")
-    steps: PositiveInt = Field(default=500, description="policy updates to make")
+    steps: PositiveInt = Field(
+        default=500,
+        description="steps to make; with schedule.name alternate its iterations may end before",
+    )
     time_limit_minutes: NonNegative = Field(
         default=0.0,
         description="stop cleanly this many minutes after each start, seeding included, loading "
@@ -41,6 +31,14 @@ class RunConfig(Section):
     )
     checkpoint_every: PositiveInt = Field(default=25, description="steps between checkpoints")
     keep_checkpoints: PositiveInt = Field(default=2, description="newest checkpoints to keep")
+    keep_every: int = Field(
+        default=0, ge=0, description="keep checkpoints of every so many steps besides; 0: none"
+    )
+    keep_best: str = Field(
+        default="",
+        description="keep the checkpoint besides that is highest in this number of metrics.jsonl, "
+        "such as solver.solve_rate or groups.deduction/solver.reward; empty: none",
+    )
     sample_every: PositiveInt = Field(
         default=1, description="steps between saved samples of answers"
     )
@@ -79,8 +77,16 @@ class PlayConfig(Section):
     price_samples: PositiveInt = Field(
         default=8, description="n: Monte-Carlo solutions per valid proposal"
     )
+    solve_samples: PositiveInt = Field(
+        default=1, description="solutions of each task that is solved but not priced"
+    )
     train_on_priced_answers: bool = Field(
         default=True, description="train on the Monte-Carlo solutions too; they count as solves"
+    )
+    learners: tuple[Literal["proposer", "solver"], ...] = Field(
+        default=("proposer", "solver"),
+        min_length=1,
+        description="roles that the update learns from; solver alone: the proposer only poses",
     )
 
 
@@ -169,6 +175,34 @@ class UpdateConfig(Section):
     weight_decay: NonNegative = Field(default=0.01, description="AdamW weight decay")
     grad_clip: PositiveFloat = Field(default=1.0, description="largest gradient norm")
     entropy: float = Field(default=0.001, description="coefficient of the entropy bonus")
+    kl: NonNegative = Field(
+        default=0.0,
+        description="coefficient of the k3 estimate of the KL divergence to the model that the run "
+        "began with, of which a copy is kept in memory; 0: neither",
+    )
+    epochs: PositiveInt = Field(
+        default=1, description="times that a step learns from each answer; more need a correction"
+    )
+    minibatches: PositiveInt = Field(
+        default=1,
+        description="optimizer steps of an epoch, each with its part of the answers; more need a "
+        "correction",
+    )
+    correction: Literal["none", "clip", "truncate"] = Field(
+        default="none",
+        description="of weights that have moved since sampling: clip: PPO's clipped ratio; "
+        "truncate: importance weights, cut at truncate_at",
+    )
+    clip_low: Fraction = Field(default=0.2, description="with clip: ratios count from 1 - this")
+    clip_high: NonNegative = Field(default=0.2, description="with clip: ratios count to 1 + this")
+    dual_clip: Annotated[float, Field(gt=1.0)] | None = Field(
+        default=None,
+        description="with clip: most times that a bad answer counts, whatever its ratio (dual "
+        "clip); unset: no bound",
+    )
+    truncate_at: PositiveFloat = Field(
+        default=2.0, description="with truncate: the largest importance weight"
+    )
     pack_tokens: PositiveInt = Field(
         default=16384, description="most tokens in one packed sequence"
     )
@@ -176,6 +210,17 @@ class UpdateConfig(Section):
         default="auto", description="implementation of the one-pass policy loss"
     )
     recompute: bool = Field(default=False, description="recompute activations in the backward pass")
+
+    @model_validator(mode="after")
+    def _corrections_fit(self) -> Self:
+        if self.correction == "none" and self.epochs * self.minibatches > 1:
+            raise ValueError(
+                "epochs and minibatches above 1 learn from answers of weights that have moved: set "
+                "correction to clip or truncate"
+            )
+        if self.dual_clip is not None and self.correction != "clip":
+            raise ValueError("dual_clip bounds a clipped ratio: set correction = clip, or unset it")
+        return self
 
 
 class ParityConfig(Section):
@@ -185,6 +230,53 @@ class ParityConfig(Section):
         default=None,
         description="stop when the log-probs of the engine and the trainer are further apart than "
         "this, in nats a sampled token in the mean; unset: 0.15 in bfloat16, 0.001 in float32",
+    )
+
+
+MonitorName = Literal[
+    "entropy", "distinct", "new", "valid", "gradient", "drift", "length", "repetition", "parity",
+    "memory",
+]  # fmt: skip
+
+
+class MonitorConfig(Section):
+    """Signs of a run that goes wrong: bounds on numbers of each step. A least share of 0 and a
+    largest share of 1 watch nothing."""
+
+    entropy: NonNegative = Field(
+        default=0.05, description="least surprisal of what is sampled, nats a token"
+    )
+    distinct: Fraction = Field(
+        default=0.2, description="least share of different tasks among valid proposals"
+    )
+    new: Fraction = Field(default=0.0, description="least share of proposals valid and new")
+    valid: Fraction = Field(default=0.0, description="least share of valid proposals")
+    gradient: Fraction = Field(
+        default=0.05, description="least share of trained episodes with an advantage"
+    )
+    drift: NonNegative = Field(
+        default=0.5,
+        description="most that the proposer's mean reward may gain on the accuracy on the fixed "
+        "probe since the probe was first measured; watched where steps are probed",
+    )
+    length: Fraction = Field(
+        default=0.9, description="longest mean answer, as a share of rollout.max_new_tokens"
+    )
+    repetition: Fraction = Field(
+        default=0.5, description="largest share of an answer's 4-token runs that it said before"
+    )
+    parity: Fraction = Field(
+        default=0.8, description="largest gap of engine and trainer, as a share of parity.max_gap"
+    )
+    memory: Fraction = Field(
+        default=0.95, description="most memory in use, as a share of what the run could have"
+    )
+    patience: PositiveInt = Field(
+        default=3, description="steps in a row beyond a bound before it is said"
+    )
+    stop: tuple[MonitorName, ...] = Field(
+        default=(),
+        description="monitors that stop the run, after a checkpoint; the others only warn",
     )
 
 
@@ -217,6 +309,8 @@ class Config(Section):
     run: RunConfig = RunConfig()
     model: ModelConfig = ModelConfig()
     game: GameSection = GameSection()
+    roles: RolesConfig = RolesConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
     play: PlayConfig = PlayConfig()
     seeding: SeedingConfig = SeedingConfig()
     buffer: BufferConfig = BufferConfig()
@@ -224,4 +318,5 @@ class Config(Section):
     advantage: AdvantageConfig = AdvantageConfig()
     update: UpdateConfig = UpdateConfig()
     parity: ParityConfig = ParityConfig()
+    monitor: MonitorConfig = MonitorConfig()
     sandbox: SandboxConfig = SandboxConfig()

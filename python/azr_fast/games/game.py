@@ -84,6 +84,17 @@ class Game(Protocol):
     def score(self, families: Sequence[Family]) -> None:
         """Set the reward of every episode of a step that did not fail. Pure but for that."""
 
+    def rate(self, family: Family) -> float:
+        """How sure solvers are of the task, after `score`, for the choice of a pool: the share of
+        right solutions, or where they vote, of those that agree with the most."""
+        return family.solve_rate
+
+    def label(self, family: Family) -> Task:
+        """The family's task as a pool keeps it, after `score`; where solutions vote, with the
+        winner as what is right."""
+        assert family.task is not None
+        return family.task
+
     def follow_ups(self, family: Family) -> Sequence[Task]:
         """Tasks that a family gives rise to, such as one made of a failed solution."""
         return ()

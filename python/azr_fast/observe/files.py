@@ -15,11 +15,15 @@ from azr_fast.errors import UserError
 def write_whole(path: Path, text: str) -> None:
     """Replace `path` by `text` at once: a reader sees the old file or the new one."""
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)  # it would take room on a disk that is full
+        raise
     sync_folder(path.parent)
 
 

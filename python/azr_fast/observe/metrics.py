@@ -19,13 +19,19 @@ class MetricsLog:
     """Appends lines that survive a kill of the process, and of the machine from the next on."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)
 
     def append(self, record: Metrics) -> None:
-        """Write one line and push it to the disk."""
-        self._file.write(json_line(record))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Write one line and push it to the disk. A line that the disk does not take leaves
+        nothing."""
+        rest, before = json_line(record).encode(), os.fstat(self._file.fileno()).st_size
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(before)
+            raise
 
     def close(self) -> None:
         """Close the file. Idempotent."""

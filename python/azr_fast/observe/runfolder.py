@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from azr_fast.config.keys import keys_of
 from azr_fast.config.load import dump_config, load_config
-from azr_fast.config.schema import Config
+from azr_fast.config.schema import Config, MonitorConfig
 from azr_fast.errors import UserError
 from azr_fast.observe.draft import Draft, lock_file
 from azr_fast.observe.files import json_line, read_lines, write_whole
@@ -28,6 +28,9 @@ RESUMABLE_KEYS = (
     "run.time_limit_minutes",
     "run.checkpoint_every",
     "run.keep_checkpoints",
+    "run.keep_every",
+    "run.keep_best",
+    *(f"monitor.{name}" for name in MonitorConfig.model_fields),
 )
 
 
@@ -247,9 +250,14 @@ def resumed_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Co
         if before[section][name] != after.get(section, {}).get(name) and key not in RESUMABLE_KEYS:
             raise UserError(
                 f"{key} cannot change when a run is resumed: leave it out or start a new run "
-                f"(these can change: {', '.join(RESUMABLE_KEYS)})"
+                f"(these can change: {', '.join(_shown(RESUMABLE_KEYS))})"
             )
     return new
+
+
+def _shown(keys: Sequence[str]) -> list[str]:
+    """Keys for people; of a section that may change as a whole, its name."""
+    return list(dict.fromkeys(k if k.startswith("run.") else k.split(".")[0] + ".*" for k in keys))
 
 
 def _fill(folder: Path, config: Config) -> None:

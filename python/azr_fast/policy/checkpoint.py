@@ -29,14 +29,14 @@ def write_checkpoint(folder: Path, write: Callable[[Path], None]) -> None:
 
     partial = folder.with_name(f".{folder.name}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+        _clear(folder.parent)
         partial.mkdir(parents=True)
         write(partial)
         sizes = _sizes(partial)
         (partial / MANIFEST).write_text(json.dumps(sizes, indent=1), encoding="utf-8")
         _sync_tree(partial)
         if folder.exists():
-            shutil.rmtree(folder)
+            _remove(folder)
         partial.rename(folder)
         _sync(folder.parent)
     except (OSError, SafetensorError) as error:
@@ -63,20 +63,49 @@ def latest_checkpoint(parent: Path) -> Path | None:
     return next((path for path in reversed(_checkpoints(parent)) if is_whole(path)), None)
 
 
-def prune_checkpoints(parent: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints, and that of step 0, which holds no model, as
-    soon as there is another."""
-    assert keep > 0, "the newest checkpoint is never removed"
+def prune_checkpoints(parent: Path, newest: int, every: int = 0, best: int | None = None) -> None:
+    """Remove all checkpoints but the `newest`, those of every `every`-th step (0: none) and that of
+    step `best`. That of step 0, which holds no model, goes as soon as there is another.
+
+    A folder is renamed before it is emptied, so that a kill leaves none that looks damaged.
+    """
+    assert newest > 0, "the newest checkpoint is never removed"
     checkpoints = _checkpoints(parent)
-    seeds = [path for path in checkpoints[:-1] if path.name == "step-0"]
-    for path in {*checkpoints[:-keep], *seeds}:
-        shutil.rmtree(path)
+    for path in checkpoints[:-newest]:
+        step = _step(path)
+        if step == 0 or not (step == best or (every and step % every == 0)):
+            _remove(path)
+    for path in checkpoints[-newest:-1]:
+        if _step(path) == 0:
+            _remove(path)
+
+
+def _remove(folder: Path) -> None:
+    hidden = folder.with_name(f".{folder.name}.removed")
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
+
+
+def _clear(parent: Path) -> None:
+    """Remove what processes that were killed had begun to write or to remove."""
+    for name in (".*.partial", ".*.removed"):
+        for path in parent.glob(name):
+            shutil.rmtree(path)
+
+
+def steps_of(parent: Path) -> list[int]:
+    """The steps of all checkpoints in `parent`, whole or damaged, in order."""
+    return [_step(path) for path in _checkpoints(parent)]
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def _checkpoints(parent: Path) -> list[Path]:
     """Folders named step-N, by N."""
     steps = {path: re.fullmatch(r"step-(\d+)", path.name) for path in parent.glob("step-*")}
-    return sorted((path for path, step in steps.items() if step), key=lambda p: int(p.name[5:]))
+    return sorted((path for path, step in steps.items() if step), key=_step)
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -41,9 +41,10 @@ class ModelShape:
 class Footprint:
     """GiB at the peak of an update, by part."""
 
-    weights: float
+    weights: float  # of all policies
+    reference: float  # weights of the model that `update.kl` pulls towards
     masters: float  # fp32 copies that AdamW moves
-    gradients: float  # fp32
+    gradients: float  # fp32; of all policies where they learn in one step
     moments: float  # AdamW's two, fp32
     engine: float  # weights of its own
     cache: float  # keys and values of the engine
@@ -80,16 +81,18 @@ def footprint(config: Config, shape: ModelShape, device: str) -> Footprint:
 
     On a GPU the engine's share is left out: `rollout.gpu_memory_fraction` says how large it is.
     """
-    element = BYTES[config.model.dtype]
+    element, copies = BYTES[config.model.dtype], 2 if config.roles.apart else 1
     weights = shape.parameters * element / GIB
+    learning = 1 if config.schedule.name == "alternate" else copies
     engine = _engine(config)
     own_head = shape.vocabulary * shape.hidden * element / GIB if shape.tied else 0.0
     on_cpu = device == "cpu"
     return Footprint(
-        weights=weights,
-        masters=shape.parameters * 4 / GIB,
-        gradients=shape.parameters * 4 / GIB,
-        moments=shape.parameters * 8 / GIB,
+        weights=weights * copies,
+        reference=weights if config.update.kl else 0.0,
+        masters=shape.parameters * 4 * copies / GIB,
+        gradients=shape.parameters * 4 * learning / GIB,
+        moments=shape.parameters * 8 * copies / GIB,
         engine=(weights + (own_head if engine == "vllm" else 0.0)) * on_cpu,
         cache=(config.rollout.cache_gib if engine == "vllm" else _cache(config, shape)) * on_cpu,
         activations=_activations(config, shape) / GIB,

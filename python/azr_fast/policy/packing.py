@@ -22,8 +22,9 @@ class TrainSequence:
     """One conversation to learn from: what it began with, and all that came after.
 
     The batch loss is the sum over answers and their tokens of
-    ``-weight * (advantage * log p + entropy_coefficient * entropy)``: whoever makes the batch
-    normalises by `weight` (1 / tokens of the batch gives the token mean).
+    ``-weight * (advantage * log p + entropy_coefficient * entropy)``, or what policy/objective.py
+    makes of the config: whoever makes the batch normalises by `weight` (1 / tokens of the batch
+    gives the token mean).
     """
 
     prompt_ids: tuple[int, ...]
@@ -34,6 +35,8 @@ class TrainSequence:
     # Which of response_ids the model sampled; the others are what it was shown between its turns:
     # it sees them, and they are not trained on. None: all were.
     sampled: tuple[bool, ...] | None = None
+    reference_logprobs: tuple[float, ...] | None = None  # of the sampled tokens, for the KL term
+    clip_high: float | None = None  # of this answer; None: `update.clip_high`
 
     @property
     def trained(self) -> int:
@@ -74,6 +77,16 @@ class Pack:
     def trained(self) -> int:
         """N."""
         return self.targets_N.numel()
+
+    def per_token(self, values: Sequence[Sequence[float]]) -> torch.Tensor:
+        """Float32 [N] from a number for each sampled token of each answer of the batch. The tokens
+        of an answer lie together in a pack, in their order."""
+        owners = torch.unique_consecutive(self.owners_N).tolist()
+        return torch.tensor([value for owner in owners for value in values[owner]])
+
+    def per_answer(self, values: Sequence[float]) -> torch.Tensor:
+        """Float32 [N] from a number for each answer of the batch."""
+        return torch.tensor(values, dtype=torch.float32)[self.owners_N]
 
 
 @dataclass(slots=True)

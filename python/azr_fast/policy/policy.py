@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors.torch
@@ -11,21 +12,20 @@ import torch
 
 from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.errors import NotFinite, UserError
-from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
-from azr_fast.ops.objective import Objective
 from azr_fast.policy.activations import keep_less
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.loading import load_model, use_recompute
 from azr_fast.policy.memory import give_back
 from azr_fast.policy.models import ModelFiles
+from azr_fast.policy.network import Network
+from azr_fast.policy.objective import objective
 from azr_fast.policy.optimizer import MasterAdamW
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
 from azr_fast.policy.proof import prove
+from azr_fast.policy.snapshot import OPTIMIZER_FILE, Snapshot
 from azr_fast.policy.stats import Clock, Sums, UpdateStats, share_with_gradient
 
-MODEL_FOLDER = "model"  # in a saved folder: what transformers and vLLM load
-OPTIMIZER_FILE = "optimizer.safetensors"  # beside it: vLLM reads every such file of a model folder
 # A step is previewed on the first answers of the batch only, which often share a prompt, so that
 # it costs little beside the update.
 PREVIEWED_ANSWERS = 8
@@ -45,10 +45,16 @@ class Policy:
     """A causal language model in `model.dtype`, trained with fp32 master weights.
 
     `temperature` is the sampling temperature: updates use the distribution that was sampled from.
+    `reference` is the model that `update.kl` pulls towards; it is there if that is not 0.
     """
 
     def __init__(
-        self, files: ModelFiles, model: ModelConfig, update: UpdateConfig, temperature: float
+        self,
+        files: ModelFiles,
+        model: ModelConfig,
+        update: UpdateConfig,
+        temperature: float,
+        reference: Network | None = None,
     ) -> None:
         # Checkpoints need these at any time; the folder may be gone or pruned by then.
         self._beside_weights = _all_but_weights(files.folder)
@@ -61,9 +67,16 @@ class Policy:
         else:
             keep_less(self._model)
         prove(self._model, files.name)
-        self._backbone = self._model.base_model
-        self._head: torch.nn.Parameter = self._model.get_output_embeddings().weight
+        self._network = Network(self._model, update)
+        self._head = self._network.head
+        assert (reference is not None) == bool(update.kl)
+        self._reference = reference
         self._optimizer = MasterAdamW(self._model.named_parameters(), update)
+
+    @property
+    def steps(self) -> int:
+        """How often the weights have moved."""
+        return self._optimizer.steps
 
     def update(
         self,
@@ -79,6 +92,7 @@ class Policy:
         advantages or weights that are not finite, NotFinite for such log-probs of the model.
         """
         stats = UpdateStats(learning_rate=self._optimizer.learning_rate())
+        stats.kl = 0.0 if self._reference else None
         clock = Clock(stats.seconds)
         steering = [s for s in batch if self._steers(s)]
         packs = make_packs(steering, self._update.pack_tokens)
@@ -108,9 +122,8 @@ class Policy:
 
     def _steers(self, sequence: TrainSequence) -> bool:
         """Whether an answer can move the weights."""
-        return bool(
-            sequence.trained and sequence.weight and (sequence.advantage or self._update.entropy)
-        )
+        steered = sequence.advantage or self._update.entropy or self._update.kl
+        return bool(sequence.trained and sequence.weight and steered)
 
     def _move(self, batch: Sequence[TrainSequence], sums: Sums, stats: UpdateStats) -> None:
         """Apply the gradient that was summed up, unless that would ruin the model."""
@@ -155,18 +168,14 @@ class Policy:
         self, pack: Pack, batch: Sequence[TrainSequence], sums: Sums, clock: Clock
     ) -> None:
         """Forward, head and backward of one pack; adds its gradient to the optimizer's."""
-        hidden_TH = self._hidden(pack)
+        hidden_TH = self._network.hidden(pack)
         clock.lap("forward")
-        advantage_N, weight_N = (
-            torch.tensor(values, device=self.device)[pack.owners_N]
-            for values in ([s.advantage for s in batch], [s.weight for s in batch])
-        )
         predictors_N = pack.predictors_N.to(self.device)
         result = linear_policy_loss(
             hidden_TH.detach()[predictors_N],
             self._head,
             pack.targets_N.to(self.device),
-            Objective(advantage_N, weight_N, entropy_weight=self._update.entropy),
+            objective(pack, batch, self._update, self.device),
             self._optimizer.gradient(self._head),
             temperature=self._temperature,
             implementation=self._update.loss,
@@ -175,31 +184,17 @@ class Policy:
         clock.lap("head")
         hidden_TH.backward(d_hidden_TH)  # type: ignore[no-untyped-call]
         clock.lap("backward")
-        sums.loss += result.loss_N.sum().item()
-        sums.entropy += result.entropy_N.sum().item()
-        sums.tokens += pack.trained
-        sums.add_logprobs(pack, batch, result.logp_N)
-
-    def _hidden(self, pack: Pack) -> torch.Tensor:
-        """Hidden states [T, H] after the final norm."""
-        output = self._backbone(
-            input_ids=pack.tokens_T.to(self.device)[None],
-            position_ids=pack.positions_T.to(self.device)[None],
-            segments=pack.segments,
-            use_cache=False,
-        )
-        hidden: torch.Tensor = output.last_hidden_state[0]
-        return hidden
+        sums.add(pack, batch, result)
 
     def logprobs(self, sequences: Sequence[tuple[int, ...]]) -> list[list[float]]:
         """Log p(token t | tokens before t) for t = 1.. of each sequence, at temperature 1."""
         batch = [TrainSequence(ids[:1], ids[1:], 0.0, 0.0, None) for ids in sequences]
-        return self._score(batch, temperature=1.0)
+        return self._network.answer_logprobs(batch, temperature=1.0)
 
     def answer_logprobs(self, batch: Sequence[TrainSequence]) -> list[list[float]]:
         """Log-probs of every answer's tokens under the distribution that answers are sampled
         from."""
-        return self._score(batch, self._temperature)
+        return self._network.answer_logprobs(batch, self._temperature)
 
     def check_finite(self) -> None:
         """Raise NotFinite when the model gives numbers that are not finite."""
@@ -207,20 +202,14 @@ class Policy:
         if not all(map(math.isfinite, logprobs)):
             raise NotFinite
 
-    @torch.no_grad()
-    def _score(self, batch: Sequence[TrainSequence], temperature: float) -> list[list[float]]:
-        result: list[list[float]] = [[] for _ in batch]
-        for pack in make_packs(batch, self._update.pack_tokens):
-            scored = linear_logprob(
-                self._hidden(pack)[pack.predictors_N.to(self.device)],
-                self._head,
-                pack.targets_N.to(self.device),
-                temperature=temperature,
-                implementation=self._update.loss,
-            )
-            for owner, logp in zip(pack.owners_N.tolist(), scored.logp_N.tolist(), strict=True):
-                result[owner].append(logp)
-        return result
+    def with_reference(self, batch: Sequence[TrainSequence]) -> Sequence[TrainSequence]:
+        """The batch with the reference's log-probs, where there is a reference and they steer."""
+        if self._reference is None:
+            return batch
+        steering = [i for i, sequence in enumerate(batch) if self._steers(sequence)]
+        scores = self._reference.answer_logprobs([batch[i] for i in steering], self._temperature)
+        known = dict(zip(steering, map(tuple, scores), strict=True))
+        return [replace(one, reference_logprobs=known.get(i)) for i, one in enumerate(batch)]
 
     def named_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         """All weights by their Hugging Face names, `lm_head.weight` too when it is tied."""
@@ -233,14 +222,12 @@ class Policy:
 
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder `model` with tokenizer, and beside it what `load` needs."""
-        model = folder / MODEL_FOLDER
-        model.mkdir(parents=True, exist_ok=True)
-        self._model.save_pretrained(model)
-        for name, content in self._beside_weights.items():
-            if not (model / name).exists():
-                (model / name).write_bytes(content)
+        self.snapshot().write(folder)
+
+    def snapshot(self) -> Snapshot:
+        """The present state; its tensors change with the policy until they are copied."""
         state = self._optimizer.state() | {"torch_rng": torch.get_rng_state()}
-        safetensors.torch.save_file(state, folder / OPTIMIZER_FILE)
+        return Snapshot(self._model, self._model.state_dict(), state, self._beside_weights)
 
     def load(self, folder: Path) -> None:
         """Take up what `save` wrote: weights, optimizer and torch's random state.

@@ -1,13 +1,15 @@
-"""What an update did: its statistics, and how they are summed up pack by pack."""
+"""What an update did: its statistics, and how they are summed up pack by pack and step by step."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 import torch
 
+from azr_fast.ops.linear_policy_loss import PolicyLoss
 from azr_fast.policy.packing import Pack, TrainSequence
 
 # Nats. In the mean gap, tokens further apart count as so far apart.
@@ -30,6 +32,8 @@ class UpdateStats:
     tokens_computed: int = 0  # tokens the model ran over, prompts included
     tokens_unshared: int = 0  # what tokens_computed would be if no two answers shared a prompt
     share_with_gradient: float = 0.0  # of response tokens: those whose advantage is not zero
+    kl: float | None = None  # k3 to the reference, nats; where there is one
+    clipped: float = 0.0  # share of trained tokens whose ratio the correction bounds
     packs: int = 0
     learning_rate: float = 0.0
     skipped: str = ""  # why the step was not made, where it would have done harm
@@ -62,8 +66,19 @@ class Sums:
     gap: float = 0.0
     gap_max: float = 0.0
     gap_tokens: int = 0
+    k3: float = 0.0
+    clipped: float = 0.0
 
-    def add_logprobs(
+    def add(self, pack: Pack, batch: Sequence[TrainSequence], result: PolicyLoss) -> None:
+        """Take in what the head found of a pack."""
+        self.loss += result.loss_N.sum().item()
+        self.entropy += result.entropy_N.sum().item()
+        self.k3 += result.k3_N.sum().item()
+        self.clipped += result.clipped_N.sum().item()
+        self.tokens += pack.trained
+        self._add_logprobs(pack, batch, result.logp_N)
+
+    def _add_logprobs(
         self, pack: Pack, batch: Sequence[TrainSequence], logp_N: torch.Tensor
     ) -> None:
         """Take in the log-probs of a pack, in which the tokens of an answer lie together."""
@@ -86,11 +101,43 @@ class Sums:
         """Fill in what was summed up."""
         stats.loss = self.loss
         stats.entropy = self.entropy / max(1, self.tokens)
+        stats.clipped = self.clipped / max(1, self.tokens)
         stats.tokens_trained = self.tokens
+        if stats.kl is not None:
+            stats.kl = self.k3 / max(1, self.tokens)
         stats.gap_tokens = self.gap_tokens
         if self.gap_tokens:
             stats.logprob_gap = self.gap / self.gap_tokens
             stats.logprob_gap_max = self.gap_max
+
+
+def merged(parts: Sequence[UpdateStats]) -> UpdateStats:
+    """One update's statistics from those of its optimizer steps (not empty).
+
+    The gap to what was sampled is that of the first step: later ones have moved away. Counts and
+    seconds are sums, a reason to skip is the first; the rest are means, over trained tokens where
+    they are of tokens.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    whole = replace(parts[0], seconds=_summed([part.seconds for part in parts]))
+    for name in ("tokens_trained", "tokens_computed", "tokens_unshared", "packs"):
+        setattr(whole, name, sum(getattr(part, name) for part in parts))
+    for name in ("loss", "grad_norm", "share_with_gradient", "learning_rate"):
+        setattr(whole, name, fmean(getattr(part, name) for part in parts))
+    weights = [part.tokens_trained or 1e-9 for part in parts]  # a mean also where there are none
+    for name in ("entropy", "clipped"):
+        setattr(whole, name, fmean([getattr(part, name) for part in parts], weights))
+    if whole.kl is not None:
+        whole.kl = fmean([part.kl or 0.0 for part in parts], weights)
+    whole.moved = any(part.moved for part in parts)
+    whole.skipped = next((part.skipped for part in parts if part.skipped), "")
+    return whole
+
+
+def _summed(parts: Sequence[dict[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: sum(part.get(name, 0.0) for part in parts) for name in names}
 
 
 def share_with_gradient(batch: Sequence[TrainSequence]) -> float:

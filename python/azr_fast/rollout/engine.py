@@ -40,13 +40,11 @@ class Completion:
 
 
 class EngineDied(RuntimeError):  # noqa: N818 - what happened
-    """The engine failed mid-step; nothing it holds can be trusted. The run goes on by --resume."""
+    """The engine failed mid-step; nothing it holds can be trusted until it is restarted."""
 
     def __init__(self, engine: str, cause: BaseException) -> None:
         reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-        super().__init__(
-            f"the {engine} engine died ({reason}): continue from the last checkpoint with --resume"
-        )
+        super().__init__(f"the {engine} engine died ({reason})")
 
 
 def longest_generation(config: RolloutConfig, files: ModelFiles) -> int:
@@ -103,6 +101,11 @@ class Engine(Protocol):
     def differing(self, checksums: Mapping[str, int]) -> list[str]:
         """Names of the weights that the engine does not hold as these checksums say they are
         (`rollout.checksum`, by Hugging Face name); [] when it holds each of them."""
+
+    def restart(self, files: ModelFiles) -> None:
+        """Start anew after it died, with the weights of these files and nothing queued.
+
+        Raises UserError when that cannot be done."""
 
     def close(self) -> None:
         """Free the engine. Idempotent."""

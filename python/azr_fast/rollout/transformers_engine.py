@@ -45,11 +45,19 @@ class TransformersEngine:
         self._stops = stops
         self._max_tokens = longest_generation(config, files)
         self._device = resolve_device(model.device)
-        loaded = load_model(files, getattr(torch, model.dtype))
-        self._model: Any = loaded.to(self._device).requires_grad_(False)
+        self._dtype = getattr(torch, model.dtype)
         self._queue: list[Request] = []
         self._batch: _Batch | None = None
         self._generated = 0
+        self._model: Any = self._load(files)
+
+    def _load(self, files: ModelFiles) -> Any:
+        return load_model(files, self._dtype).to(self._device).requires_grad_(False)
+
+    def restart(self, files: ModelFiles) -> None:
+        """Load the model anew, in place of one that died."""
+        self.close()
+        self._model = self._load(files)
 
     def submit(self, request: Request) -> None:
         """Queue a generation. The prompt and its answer must fit the model."""

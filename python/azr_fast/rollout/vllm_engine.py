@@ -7,6 +7,7 @@ memory and captured graphs; that path has not been run.
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import os
 import sys
@@ -65,10 +66,22 @@ class VllmEngine:
         self._stops = stops
         self._running: dict[str, _Running] = {}
         self._generated = 0
-        self._engine = _start(_engine_args(config, files, model, seed))
+        self._arguments = partial(_engine_args, config, model=model, seed=seed)
+        self._open(files)
+
+    def _open(self, files: ModelFiles) -> None:
+        self._engine = _start(self._arguments(files))
         self._max_tokens: int = self._engine.model_config.max_model_len
         watch = partial(HeldWeights, dtype=self._engine.model_config.dtype)
         self._held: HeldWeights = self._engine.apply_model(watch)[0]
+
+    def restart(self, files: ModelFiles) -> None:
+        """Start another vLLM in place of one that died."""
+        self.close()
+        self._running.clear()
+        del self._held  # it holds the old weights
+        gc.collect()
+        self._open(files)
 
     def submit(self, request: Request) -> None:
         """Queue a generation. The prompt and its answer must fit the model."""

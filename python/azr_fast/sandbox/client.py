@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -37,7 +37,12 @@ class Client:
     A program's failure is a reply. Every method raises SandboxLost when the daemon goes away or
     stays silent far beyond the deadline of a job, and redis.ResponseError when it refuses a
     request as malformed, which is a bug of ours.
+
+    `restart` starts a daemon that is ours anew after SandboxLost, and waits for one that is not;
+    the client goes on with it.
     """
+
+    restart: Callable[[], None]  # set by `launcher.open_client`
 
     def __init__(self, path: str, limits: Limits) -> None:
         self.path = path

@@ -10,7 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Self
 
@@ -24,6 +25,8 @@ _DAEMON = "azr-sandboxd"
 _LONGEST_SOCKET_PATH = 107  # bytes; unix(7): sun_path is 108 with its closing null
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+_RETURN_SECONDS = 10.0  # that a daemon of others has to come back
+_LOOK_SECONDS = 0.2
 LEVELS = ("none", "seccomp", "namespaces", "full")  # of isolation, weakest first
 
 
@@ -48,24 +51,37 @@ class Sandbox:
         self._jails = jails  # as far as this machine can have any
 
     def __enter__(self) -> Self:
-        executable = find_daemon()
+        self._executable = find_daemon()
         with ExitStack() as stack:
             folder = tempfile.mkdtemp(prefix="azr-")  # mode 0700
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             self.path = check_socket_path(f"{folder}/s")
-            log = stack.enter_context(tempfile.TemporaryFile())
-            with _starting(executable):
-                process = subprocess.Popen(
-                    [executable, *self._arguments()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    process_group=0,  # Ctrl-C is for the trainer, which still needs its sandbox
-                )
-            stack.callback(_stop, process)
-            _await_ready(process, log)
+            self._log = stack.enter_context(tempfile.TemporaryFile())
+            self._process = self._start()
+            stack.callback(lambda: _stop(self._process))
+            _await_ready(self._process, self._log)
             self._exit = stack.pop_all()
         return self
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with _starting(self._executable):
+            return subprocess.Popen(
+                [self._executable, *self._arguments()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                process_group=0,  # Ctrl-C is for the trainer, which still needs its sandbox
+            )
+
+    def restart(self) -> None:
+        """Put another daemon at the same path in place of one that died or does not answer.
+
+        Raises UserError when it does not start.
+        """
+        _stop(self._process)
+        Path(self.path).unlink(missing_ok=True)  # a daemon that was killed leaves its socket
+        self._process = self._start()
+        _await_ready(self._process, self._log)
 
     def __exit__(self, *_exception: object) -> None:
         self._exit.close()
@@ -100,8 +116,20 @@ def open_client(
         own = not socket and stack.enter_context(Sandbox(zygotes, require, rewind, jails))
         path = own.path if own else check_socket_path(socket)
         client = stack.enter_context(closing(Client(path, limits)))
+        client.restart = own.restart if own else partial(_await_return, client)
         _check_level(client, require)
         yield client
+
+
+def _await_return(client: Client) -> None:
+    """Wait for a daemon that others start. Raises SandboxLost when it does not come back."""
+    deadline = time.monotonic() + _RETURN_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(SandboxLost):
+            client.info()
+            return
+        time.sleep(_LOOK_SECONDS)
+    client.info()
 
 
 def _check_level(client: Client, required: str) -> None:

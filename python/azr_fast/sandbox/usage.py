@@ -25,6 +25,8 @@ class Usage:
         """
         now, last = self._counters(), self._last
         self._last = now
+        if any(now.get(name, 0) < count for name, count in last.items()):
+            last = {}  # the daemon was started anew, and counts from 0
         grown = {name: count - last.get(name, 0) for name, count in now.items()}
         programs = sum(count for name, count in grown.items() if name.startswith("verdict_"))
         return {

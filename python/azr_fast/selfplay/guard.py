@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from azr_fast.errors import UserError
@@ -79,9 +79,14 @@ class Guard:
     def __init__(self) -> None:
         self._in_a_row = 0
 
+    def recall(self, fruitless: Iterable[bool]) -> None:
+        """Take in whether each step of a run that is resumed taught nothing."""
+        for nothing in fruitless:
+            self._in_a_row = self._in_a_row + 1 if nothing else 0
+
     def after(self, found: Fruitless | None) -> None:
         """Take in a finished step. Raises UserError after FRUITLESS_STEPS without a lesson."""
-        self._in_a_row = self._in_a_row + 1 if found else 0
+        self.recall([found is not None])
         if found and self._in_a_row >= FRUITLESS_STEPS:
             raise UserError(
                 f"stopped: {FRUITLESS_STEPS} steps in a row taught nothing ({found.reason}): "

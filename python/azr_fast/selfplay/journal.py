@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import compress
+from statistics import fmean
 from typing import Any
 
 from azr_fast.config.schema import Config
@@ -12,12 +14,13 @@ from azr_fast.observe.metrics import MetricsLog, group_metrics, proposal_rates, 
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.observe.samples import save_samples
-from azr_fast.policy.memory import memory_use
-from azr_fast.policy.stats import UpdateStats
+from azr_fast.policy.memory import free_gib, memory_use
+from azr_fast.policy.stats import UpdateStats, merged
 from azr_fast.rollout.decoder import RolloutStats
 from azr_fast.rollout.episodes import TOO_LONG
 from azr_fast.selfplay.guard import Fruitless
-from azr_fast.types import Episode, Status
+from azr_fast.selfplay.monitor import repetition
+from azr_fast.types import Episode, Role, Status
 
 
 @dataclass(slots=True)
@@ -25,17 +28,30 @@ class StepRecord:
     """Facts of one step, gathered while it runs. Seconds are wall-clock, by phase."""
 
     step: int
-    update: UpdateStats | None = None
+    phase: Mapping[str, Any] = field(default_factory=dict)
+    updates: Mapping[str, UpdateStats] = field(default_factory=dict)  # by the roles of a policy
     fruitless: Fruitless | None = None
     entropy_shares: Mapping[str, float] = field(default_factory=dict)
     verification: Mapping[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    sampled: int = 0  # tokens
+    blocked: float = 0.0  # seconds of waiting for verdicts while nothing was left to decode
     _since: float = field(default_factory=time.monotonic)
 
+    @property
+    def update(self) -> UpdateStats | None:
+        """What the updates of all policies did together; None where none learnt."""
+        return merged(list(self.updates.values())) if self.updates else None
+
+    def add(self, rollout: RolloutStats) -> None:
+        """Take in what was decoded."""
+        self.sampled += rollout.tokens
+        self.blocked += rollout.blocked
+
     def lap(self, phase: str) -> None:
-        """End a phase: it took the time since the last one ended."""
+        """End a phase, or a part of it: it took the time since the last one ended."""
         now = time.monotonic()
-        self.seconds[phase] = now - self._since
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._since
         self._since = now
 
 
@@ -63,30 +79,34 @@ class Journal:
         record: StepRecord,
         episodes: Sequence[Episode],
         batch: Sequence[Episode],
-        rollout: RolloutStats,
         buffer: dict[str, int],
-    ) -> None:
-        """Log a finished step. `batch` is the part of `episodes` that was trained on."""
+    ) -> dict[str, Any]:
+        """Log a finished step; returns its line. `batch` is the part of `episodes` that was trained
+        on."""
         assert self._log is not None, "open() comes first"
         line = {
             "step": record.step,
             "time": self._before + time.monotonic() - self._started,
-            "seconds": record.seconds | {"verify_blocked": rollout.blocked},
+            "phase": record.phase,
+            "seconds": record.seconds | {"verify_blocked": record.blocked},
             "tokens": {**token_counts(episodes, batch), **record.entropy_shares},
-            "tokens_per_s": rollout.tokens / record.seconds["play"],
+            "tokens_per_s": record.sampled / record.seconds["play"],
+            "answers": answer_means(episodes, batch),
             "groups": group_metrics(episodes),
-            "proposals": proposal_rates(episodes),
+            "proposals": {**proposal_rates(episodes), **posed(episodes)},
             "solver": solver_rates(episodes),
             "buffer": buffer,
             "verification": record.verification,
             "update": asdict(record.update) if record.update else None,
-            "memory": memory_use(),
+            "updates": {roles: asdict(stats) for roles, stats in record.updates.items()},
+            "memory": {**memory_use(), "free_gib": free_gib()},
             "fruitless": record.fruitless.reason if record.fruitless else None,
         }
-        self._log.append(line)
         if record.step % self._sample_every == 0:
             save_samples(self._run.samples(record.step), episodes)
+        self._log.append(line)  # last: a step is one that has its line
         self._observer.step(line)
+        return line
 
 
 def token_counts(episodes: Sequence[Episode], batch: Sequence[Episode]) -> dict[str, Any]:
@@ -110,4 +130,31 @@ def token_counts(episodes: Sequence[Episode], batch: Sequence[Episode]) -> dict[
         "trained": tokens(well_formed(batch)) / max(1, tokens(well_formed(episodes))),
         "with_gradient": tokens([one for one in batch if one.advantage]) / max(1, tokens(batch)),
         "skipped_prompts": sum(one.verdict.code == TOO_LONG for one in episodes),
+    }
+
+
+def answer_means(episodes: Sequence[Episode], batch: Sequence[Episode]) -> dict[str, Any]:
+    """Over the episodes in which the model spoke; null where it spoke in none.
+
+    tokens: mean number of sampled tokens · repetition: mean share of what was sampled that repeats
+    what was sampled before it (`monitor.repetition`) · with_gradient: share of the trained
+    episodes, `batch`, that have an advantage.
+    """
+    said = [list(compress(one.token_ids, one.sampled)) for one in episodes if one.stops]
+    repeated = [share for ids in said if (share := repetition(ids)) is not None]
+    return {
+        "tokens": fmean(map(len, said)) if said else None,
+        "repetition": fmean(repeated) if repeated else None,
+        "with_gradient": fmean(bool(one.advantage) for one in batch) if batch else None,
+    }
+
+
+def posed(episodes: Sequence[Episode]) -> dict[str, float | None]:
+    """reward: mean of all proposals · distinct: different tasks per valid proposal. Null where
+    there are none."""
+    proposals = [one for one in episodes if one.role is Role.PROPOSER and not one.failed]
+    keys = [(task.kind, task.key) for one in proposals if (task := one.verdict.task)]
+    return {
+        "reward": fmean(one.reward for one in proposals) if proposals else None,
+        "distinct": len(set(keys)) / len(keys) if keys else None,
     }

@@ -9,18 +9,22 @@ from __future__ import annotations
 import random
 from asyncio import gather
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from azr_fast.config.schema import Config
 from azr_fast.games.game import Game
 from azr_fast.rollout.episodes import Episodes
 from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.types import Episode, EpisodeId, Family, Role, Source, Task
+from azr_fast.types import UNJUDGED, Episode, EpisodeId, Family, Role, Source, Task
 
 
 @dataclass(slots=True)
 class Round:
-    """Plays one step of a run. `turn` tells rounds of one step apart."""
+    """Plays one step of a run.
+
+    `config.play` says how much of it there is. Known tasks that are solved come from the buffers,
+    or from a pool, of which the step takes its `place`. `turn` tells rounds of one step apart.
+    """
 
     game: Game
     buffer: TaskBuffer
@@ -28,17 +32,40 @@ class Round:
     config: Config
     step: int
     turn: int = 0
-    _unjudged: int = field(default=0, init=False)  # proposals
-    _replays: list[Family] = field(default_factory=list, init=False)
+    pool: int | None = None  # the iteration whose pool it is; None: the buffers
+    place: int = 0  # of the step among those that draw from the pool
 
     async def play(self) -> list[Family]:
-        """Every family of the step in the order it was asked for, proposals priced."""
+        """Propose and solve at once: a task is priced as soon as it is posed. Every family of the
+        step in the order it was asked for."""
+        posed, replays = self._pose(self.game.kinds, self.config.play.proposals), list[Family]()
+        await gather(*(self._grow(family, posed, replays) for family in posed))
+        return self._priced(posed) + replays
+
+    async def propose(self) -> list[Family]:
+        """The proposals alone, where other weights solve them."""
         posed = self._pose(self.game.kinds, self.config.play.proposals)
-        self._unjudged = len(posed)
-        await gather(*(self._grow(family, posed) for family in posed))
+        await gather(*map(self._propose, posed))
+        return posed
+
+    async def solve(self, posed: list[Family]) -> list[Family]:
+        """Price what was posed, and solve known tasks. All families, in order."""
         for family in posed:
-            self._note_price(family)
-        return posed + self._replays
+            self._open_prices(family)
+        replays = self._open_replays(posed)
+        await gather(*map(self._solve, posed + replays))
+        return self._priced(posed) + replays
+
+    async def _grow(self, family: Family, posed: Sequence[Family], replays: list[Family]) -> None:
+        """Propose, then price. The last proposal to be judged brings the known tasks, at once: an
+        engine that decodes static batches begins one when nobody else is about to ask."""
+        await self._propose(family)
+        self._open_prices(family)
+        opened = [family]
+        if all(one.proposal and one.proposal.verdict is not UNJUDGED for one in posed):
+            replays += self._open_replays(posed)
+            opened += replays
+        await gather(*map(self._solve, opened))
 
     async def seed(self, kinds: Sequence[str], count: int) -> list[Family]:
         """Proposals alone, added to the buffer as seeds: no pricing, no solving."""
@@ -46,19 +73,12 @@ class Round:
         await gather(*map(self._propose, families))
         for family in families:
             if (task := family.task) and family.proposal:
-                added = [self.buffer.add(seed, self.step) for seed in self.game.seeds_from(task)]
+                added = [
+                    self.buffer.add(seed, self.step, family.proposal)
+                    for seed in self.game.seeds_from(task)
+                ]
                 family.proposal.facts["new"] = any(added)
         return families
-
-    async def _grow(self, family: Family, posed: list[Family]) -> None:
-        """Propose, then price; the last proposal to be judged lets the known tasks be solved."""
-        await self._propose(family)
-        self._open_solves(family)
-        self._unjudged -= 1
-        if not self._unjudged:
-            self._replays = self._choose_replays(posed)
-        replays = () if self._unjudged else self._replays
-        await gather(*(self._solve(one) for one in (family, *replays)))
 
     def _pose(self, kinds: Sequence[str], count: int) -> list[Family]:
         """A family with an open proposal for each source."""
@@ -81,13 +101,17 @@ class Round:
             proposal, self._seed(), lambda chat: self.game.propose(source, chat)
         )
 
-    def _open_solves(self, family: Family) -> None:
+    def _open_prices(self, family: Family) -> None:
         """Solutions that price a valid proposal, unless known tasks are not priced."""
-        task = family.task
+        task, count = family.task, self.config.play.price_samples
         assert family.proposal is not None
         if task and (self.game.prices_known_tasks or not self.buffer.known(task.key)):
-            ids = [(*family.proposal.id, j) for j in range(self.config.play.price_samples)]
-            family.solves = [self._open(i, Role.SOLVER, task.kind, task=task) for i in ids]
+            family.solves = self._open_solves(
+                task, [(*family.proposal.id, j) for j in range(count)]
+            )
+
+    def _open_solves(self, task: Task, ids: Sequence[EpisodeId]) -> list[Episode]:
+        return [self._open(i, Role.SOLVER, task.kind, task=task) for i in ids]
 
     async def _solve(self, family: Family) -> None:
         await gather(*map(self._solve_one, family.solves))
@@ -97,9 +121,9 @@ class Round:
         assert task is not None
         await self.episodes.play(solve, self._seed(), lambda chat: self.game.solve(task, chat))
 
-    def _choose_replays(self, posed: list[Family]) -> list[Family]:
-        """With all proposals judged: admit the new tasks, choose what else is solved."""
-        budget = self.config.play.solves
+    def _open_replays(self, posed: Sequence[Family]) -> list[Family]:
+        """With all proposals judged: admit the new tasks, and choose what else is solved."""
+        budget, samples = self.config.play.solves, self.config.play.solve_samples
         known = {kind: self._draw(kind, budget) for kind in self.game.kinds}
         fresh = self._admit(posed)
         tasks: list[Task] = []
@@ -109,31 +133,39 @@ class Round:
             if not self.config.play.train_on_priced_answers:
                 tasks += mine
         return [
-            Family(None, [self._open((len(posed) + i,), Role.SOLVER, task.kind, task=task)])
-            for i, task in enumerate(tasks)
+            Family(None, self._open_solves(task, _ids(number, samples)))
+            for number, task in enumerate(tasks, start=len(posed))
         ]
 
     def _draw(self, kind: str, count: int) -> list[Task]:
-        return self.buffer.draw([kind], count, self._rng("solve", kind))
+        """Known tasks, at random from the buffers; those of a pool all in turn, shuffled."""
+        if self.pool is None:
+            return self.buffer.draw([kind], count, self._rng("solve", kind))
+        tasks = self.buffer.pool(kind, self.pool)
+        random.Random(f"{self.config.run.seed}/pool {self.pool}/{kind}").shuffle(tasks)
+        count = min(count, len(tasks))
+        return [tasks[(self.place * count + i) % len(tasks)] for i in range(count)]
 
-    def _admit(self, posed: list[Family]) -> list[Task]:
+    def _admit(self, posed: Sequence[Family]) -> list[Task]:
         """Add valid tasks to the buffer in request order; those that are priced are fresh."""
         fresh = []
         for family in posed:
             if (task := family.task) and family.proposal:
                 new = family.proposal.facts["new"] = not self.buffer.known(task.key)
                 priced = new or self.game.prices_known_tasks
-                if self.buffer.add(task, self.step) and priced:
+                if self.buffer.add(task, self.step, family.proposal) and priced:
                     fresh.append(task)
         return fresh
 
-    def _note_price(self, family: Family) -> None:
-        """The Monte-Carlo solve rate of a new task, or of a known one that was priced."""
-        task, proposal = family.task, family.proposal
-        if task and proposal and (proposal.facts["new"] or self.game.prices_known_tasks):
-            proposal.facts["accuracy"] = family.solve_rate
-            if proposal.facts["new"]:
-                self.buffer.record_accuracy(task, family.solve_rate)
+    def _priced(self, posed: list[Family]) -> list[Family]:
+        """With the Monte-Carlo solve rate noted of each new task, or known one that was priced."""
+        for family in posed:
+            task, proposal = family.task, family.proposal
+            if task and proposal and (proposal.facts["new"] or self.game.prices_known_tasks):
+                proposal.facts["accuracy"] = family.solve_rate
+                if proposal.facts["new"]:
+                    self.buffer.record_accuracy(task, family.solve_rate)
+        return posed
 
     def _open(
         self,
@@ -152,3 +184,9 @@ class Round:
 
     def _rng(self, purpose: str, kind: str) -> random.Random:
         return random.Random(f"{self._seed()}/{purpose}/{kind}")
+
+
+def _ids(number: int, samples: int) -> list[EpisodeId]:
+    """Of the solutions of a known task. A single one has the place of the task as its id, by which
+    it was always seeded."""
+    return [(number,)] if samples == 1 else [(number, j) for j in range(samples)]

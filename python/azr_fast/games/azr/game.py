@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from azr_fast.errors import UserError
@@ -56,7 +57,7 @@ class AzrGame(Game):
     def seeds_from(self, task: Task) -> Sequence[Task]:
         """A triplet serves deduction and abduction alike (paper, section 3.3.1)."""
         if task.kind in _TRIPLET_KINDS:
-            return [Task(kind, task.key, task.payload, task.parents) for kind in _TRIPLET_KINDS]
+            return [replace(task, kind=kind) for kind in _TRIPLET_KINDS]
         return [task]
 
     def sources(self, kind: str, count: int, tasks: Tasks, rng: random.Random) -> Sequence[Source]:

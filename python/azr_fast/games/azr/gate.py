@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from azr_fast.games.azr import parse, programs
 from azr_fast.games.azr.config import GameConfig
@@ -26,8 +27,21 @@ class Gate:
         Raises Malformed when the answer cannot be read, Failed at the first check it fails.
         """
         if source.kind == "induction":
-            return await self._induction(source, answer, truncated)
-        return await self._triplet(source, answer, truncated)
+            task = await self._induction(source, answer, truncated)
+        else:
+            task = await self._triplet(source, answer, truncated)
+        return replace(task, checks=self._checks(source.kind))
+
+    def _checks(self, kind: str) -> tuple[str, ...]:
+        """What a task of this kind has passed, for its manifest."""
+        induction = kind == "induction"
+        first = ("inputs_differ",) if induction else ("program_parses", "imports_allowed")
+        matters = ("outputs_differ",) if induction else ("arguments_used",)
+        return (
+            *("well_formed", "inputs_are_literals", *first),
+            *("runs", f"{self._executor.replicas}_runs_agree", "value_is_plain"),
+            *(matters if self._config.input_must_matter else ()),
+        )
 
     async def _triplet(self, source: Source, answer: str, truncated: bool) -> Task:
         text, input_text = parse.read_program_and_input(answer, truncated)

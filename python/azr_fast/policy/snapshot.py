@@ -1,0 +1,83 @@
+"""A policy's state at one moment, which can be written while the policy goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+MODEL_FOLDER = "model"  # in a saved folder: what transformers and vLLM load
+OPTIMIZER_FILE = "optimizer.safetensors"  # beside it: vLLM reads every such file of a model folder
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Weights, optimizer and torch's random state, all by name.
+
+    The tensors are those of the policy and change with it, until they are copied. Of `model` only
+    its shape and config are looked at. `files` lie beside the weights: tokenizer, licence.
+    """
+
+    model: Any
+    weights: Tensors
+    optimizer: Tensors
+    files: Mapping[str, bytes]
+
+    @property
+    def bytes(self) -> int:
+        """Memory that a copy takes."""
+        every = (*self.weights.values(), *self.optimizer.values())
+        return sum(tensor.nbytes for tensor in {_place(one): one for one in every}.values())
+
+    def copied(self) -> Snapshot:
+        """The same in memory of its own, outside of a GPU's."""
+        return replace(self, weights=_copies(self.weights), optimizer=_copies(self.optimizer))
+
+    def write(self, folder: Path) -> None:
+        """Write a Hugging Face folder `model`, and beside it what `Policy.load` needs."""
+        model = folder / MODEL_FOLDER
+        model.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(model, state_dict=dict(self.weights))
+        for name, content in self.files.items():
+            if not (model / name).exists():
+                (model / name).write_bytes(content)
+        safetensors.torch.save_file(self.optimizer, folder / OPTIMIZER_FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """Those of several policies, by the folder of each in a checkpoint; "" is the checkpoint."""
+
+    of_place: Mapping[str, Snapshot]
+
+    @property
+    def bytes(self) -> int:
+        """Memory that copies take."""
+        return sum(one.bytes for one in self.of_place.values())
+
+    def copied(self) -> Snapshots:
+        """The same in memory of their own."""
+        return Snapshots({place: one.copied() for place, one in self.of_place.items()})
+
+    def write(self, folder: Path) -> None:
+        """Write each in its place."""
+        for place, one in self.of_place.items():
+            one.write(folder / place)
+
+
+def _place(tensor: torch.Tensor) -> tuple[Any, ...]:
+    """What tells tensors apart that do not share their numbers; tied weights do."""
+    return tensor.device, tensor.data_ptr(), tensor.shape
+
+
+def _copies(tensors: Tensors) -> Tensors:
+    """Copies, of which those of tied weights are one."""
+    once = {_place(tensor): tensor for tensor in tensors.values()}
+    copies = {place: tensor.detach().to("cpu", copy=True) for place, tensor in once.items()}
+    return {name: copies[_place(tensor)] for name, tensor in tensors.items()}
