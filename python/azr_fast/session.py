@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import partial
+from typing import TYPE_CHECKING
 
 from azr_fast.algorithms import check_groups
 from azr_fast.config.games import game_of
@@ -29,6 +30,9 @@ from azr_fast.selfplay.policies import open_policies
 from azr_fast.selfplay.recovery import model_files, reference_files
 from azr_fast.selfplay.schedule import open_schedule
 from azr_fast.types import Role, Sampling
+
+if TYPE_CHECKING:
+    from azr_fast.evaluate.training import Scorer
 
 
 def check_start(run: RunFolder) -> ModelFiles:
@@ -62,6 +66,7 @@ def open_trainer(
         observer.phase("load", None)
         client = stack.enter_context(open_sandbox(config.sandbox))
         runner = stack.enter_context(asyncio.Runner())
+        scorer = stack.enter_context(scoring(config, runner))
         programs = AsyncClient(client.path, client.limits, config.sandbox.connections)
         stack.callback(lambda: runner.run(programs.close()))
         game = game_of(config).open(config, client, programs)
@@ -79,8 +84,19 @@ def open_trainer(
         episodes = Episodes(
             decoder, renderer, sampling(config.rollout), config.rollout.max_prompt_tokens
         )
-        parts = Parts(game, buffer, policies, engine, episodes, client)
+        if scorer:
+            scorer.listen(engine, renderer, should_stop, run.path / "evals")
+        parts = Parts(game, buffer, policies, engine, episodes, client, scorer)
         yield Trainer(config, parts, run, observer, should_stop)
+
+
+def scoring(config: Config, runner: asyncio.Runner) -> AbstractContextManager[Scorer | None]:
+    """What scores the run now and then; its libraries are loaded where it does."""
+    if not config.eval.every:
+        return nullcontext()
+    from azr_fast.evaluate.training import open_scorer
+
+    return open_scorer(config, runner)
 
 
 def sampling(config: RolloutConfig) -> Sampling:

@@ -10,6 +10,7 @@ from pathlib import Path
 from azr_fast.config.schema import ModelConfig, RolloutConfig
 from azr_fast.errors import UserError
 from azr_fast.evaluate.benchmark import Benchmark, Tools
+from azr_fast.evaluate.data import data_files
 from azr_fast.evaluate.opening import Speech, fitted
 from azr_fast.evaluate.records import load_tasks
 from azr_fast.evaluate.registry import find_benchmarks
@@ -66,7 +67,7 @@ def read_asked(space: argparse.Namespace, names: Sequence[str] = ()) -> Asked:
         raise UserError("--benchmarks names none: azr-fast eval --list lists them")
     return Asked(
         benchmarks=benchmarks,
-        data=_data(space.data, [one.name for one in benchmarks]),
+        data=data_files(space.data, [one.name for one in benchmarks]),
         form=space.form,
         limit=space.limit,
         samples=space.samples,
@@ -85,20 +86,6 @@ def read_asked(space: argparse.Namespace, names: Sequence[str] = ()) -> Asked:
             "cache_gib": space.cache_gib,
         },
     )
-
-
-def _data(typed: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
-    """FILE, or NAME=FILE where NAME is one of the benchmarks."""
-    files: dict[str, Path] = {}
-    for word in typed:
-        name, mark, file = word.partition("=")
-        name = name.replace("+", "-plus")
-        if not mark or name not in names:
-            name, file = "", word
-        if name in files:
-            raise UserError(f"--data gives two files for {name or 'all benchmarks'}: give one")
-        files[name] = Path(file).expanduser()
-    return files
 
 
 def _temperature(space: argparse.Namespace) -> float:

@@ -40,7 +40,8 @@ class Differential(FunctionBenchmark):
         for question, value, expected in zip(
             self._inputs(task), values, self._expected[task.key], strict=True
         ):
-            self.judge_value(task, question, value, expected)
+            if value != expected:  # as texts, which says nothing yet
+                self.judge_value(task, question, value, expected)
 
     def judge_value(self, task: Task, question: str, value: str, expected: str) -> None:
         """Raise Failed for a value that is not right."""

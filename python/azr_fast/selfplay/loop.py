@@ -32,6 +32,8 @@ from azr_fast.selfplay.schedule import Phase, open_schedule, pooled
 from azr_fast.selfplay.seeding import seed_buffers
 from azr_fast.types import Episode, Family, Role
 
+NOTHING_BETTER = "eval.patience evaluations brought no better score"
+
 
 class Trainer:
     """Plays a game against itself and learns from it."""
@@ -52,6 +54,7 @@ class Trainer:
         self.engine = parts.engine
         self.episodes = parts.episodes
         self.sandbox = parts.sandbox
+        self.scorer = parts.scorer
         self.run = run
         self.observer = observer
         self.should_stop = should_stop
@@ -74,6 +77,8 @@ class Trainer:
         started = time.monotonic()
         try:
             self.begin()
+            if not self.done:
+                self.evaluated(0)
             self.steps(started)
         except Interrupted:
             self.observer.note("stopped: the unfinished step is played again on --resume")
@@ -101,6 +106,9 @@ class Trainer:
         began, by time.monotonic()."""
         limit = self.config.run.time_limit_minutes * 60 or float("inf")
         while self.done < self.schedule.steps and not self.should_stop():
+            if self.scorer and self.scorer.exhausted:
+                self.observer.note(f"stopped after step {self.done}: {NOTHING_BETTER}")
+                break
             if time.monotonic() - started >= limit:
                 break
             self.attempt(self.done + 1)
@@ -157,6 +165,8 @@ class Trainer:
             batch = phase.select(families)
             self.learner.credit(phase, batch)
             self.learn(phase, batch, record)
+        record.scores = self.evaluated(step)
+        record.lap("eval")
         line = self.report(phase, record, families, batch)
         self.done, self.whole = step, True
         self.watch(phase, record, families, line)
@@ -196,6 +206,12 @@ class Trainer:
         self.learner.learn(phase, batch, record)
         record.lap("update")
 
+    def evaluated(self, step: int) -> dict[str, float]:
+        """Scores of the weights after a step, if they are due."""
+        if not self.scorer:
+            return {}
+        return self.scorer.after(step, lambda: self.player.sync(Role.SOLVER), self.observer)
+
     def announce(self, phase: Phase) -> None:
         """Say what begins, where the run has phases."""
         if phase.iteration and not phase.place:
@@ -229,6 +245,8 @@ class Trainer:
         if phase.learners and (families or not phase.draws_from_pool):  # an empty pool ends no run
             self.guard.after(record.fruitless)
         self.monitor.after(line, self.observer.note)
+        if self.scorer:
+            self.scorer.take(line)
 
     def _pool_counts(self, phase: Phase) -> dict[str, int]:
         """Tasks in the pool of the phase's iteration, by type."""
@@ -268,6 +286,8 @@ class Trainer:
         lines = list(read_lines(self.run.metrics))
         self.guard.recall(bool(line["fruitless"]) for line in lines)
         self.monitor.recall(lines)
+        if self.scorer:
+            self.scorer.recall(lines)
 
     def _buffer_counts(self) -> dict[str, int]:
         return {kind: self.buffer.count(kind) for kind in self.game.kinds}
