@@ -1,7 +1,9 @@
 """Benchmarks with their judges as they are: the real sandbox and the real math-verify."""
 
 import asyncio
+import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +66,17 @@ def lines(tmp_path):
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
-    """A random model whose tokens are bytes."""
-    from tests_cli import save_tiny_model
+    """The random model of the tests of commands, whose tokens are bytes."""
+    path = Path(__file__).parents[1] / "cli" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("tests_of_commands", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
-    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+@pytest.fixture(scope="session")
+def renderer(tiny_model):
+    from azr_fast.policy.models import ModelFiles
+    from azr_fast.rollout.load import load_renderer
+
+    return load_renderer(ModelFiles(tiny_model, "tiny"))

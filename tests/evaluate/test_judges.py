@@ -3,7 +3,10 @@
 import pytest
 
 from azr_fast.evaluate.benchmark import Tools
+from azr_fast.evaluate.recorded import replay
+from azr_fast.evaluate.records import load_tasks
 from azr_fast.evaluate.registry import find_benchmark
+from azr_fast.evaluate.store import digest_of
 from azr_fast.evaluate.validate import validate
 
 from . import records as made
@@ -19,6 +22,7 @@ CASES = {
     "math500": [made.MATH500],
     "livecodebench-execution": [made.EXECUTION],
 }
+PROBE = "100778229590b5ee2568f64f1ace2997efe3b76e"  # a digest of all its tasks
 SQUARE = "```python\nn = int(input())\nprint({0})\n```"
 
 
@@ -32,6 +36,18 @@ def test_gold_passes_and_nothing_else_does(name, tools: Tools, runner):
         assert {check.kind: check.wrong for check in checks if check.wrong} == {}
         assert {check.kind: check.passed for check in checks}["gold answer"] == len(tasks)
         assert len(checks) >= 6
+
+
+@pytest.mark.parametrize("name", ["azr-probe-deduction", "azr-probe-abduction"])
+def test_the_probe_is_frozen_and_its_outputs_are_what_its_programs_give(name, tools, runner):
+    benchmark = find_benchmark(name)(tools)
+    tasks = load_tasks(benchmark, None)
+    assert [task.key for task in tasks] == [f"{d}/{n}" for d in range(1, 6) for n in range(40)]
+    assert len({task.payload["program"] for task in tasks}) == 200
+    assert digest_of([dict(task.payload) for task in tasks]) == PROBE
+    again = find_benchmark("cruxeval-i")(tools)  # which runs the program
+    verdicts = [runner.run(replay(again, task, [again.gold(task)])) for task in tasks[::5]]
+    assert {verdict.code for verdict in verdicts} == {"ok"}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -12,7 +12,8 @@ class EvalConfig(Section):
 
     every: int = Field(default=0, ge=0, description="steps between evaluations; 0: none")
     benchmarks: tuple[str, ...] = Field(
-        default=("cruxeval-i", "cruxeval-o"), description="what azr-fast eval --list lists"
+        default=("azr-probe-deduction", "azr-probe-abduction"),
+        description="what azr-fast eval --list lists; the probes need no data",
     )
     data: tuple[str, ...] = Field(
         default=(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -68,6 +68,10 @@ class Benchmark(ABC):
     async def grade(self, task: Task, answer: str) -> None:
         """Return for a right answer. Raises Malformed for one that cannot be read, Failed for one
         that is wrong. What a model wrote is data: it is run in the sandbox alone."""
+
+    def records(self) -> Iterable[Record] | None:
+        """Records that the benchmark makes itself; None where they come from a file or the hub."""
+        return None
 
     def gold(self, task: Task) -> str | None:
         """A right answer as a model would write it; None where the authors publish none."""

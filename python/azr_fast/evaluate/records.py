@@ -19,13 +19,13 @@ _REMEDY = "give the file as the authors publish it (JSON, JSON lines, either wit
 
 
 def load_tasks(benchmark: Benchmark, file: Path | None, limit: int = 0) -> list[Task]:
-    """The tasks of a file, or of the hub where there is none; the first `limit`, if that is not 0.
+    """The tasks of a file, or the benchmark's own, or the hub's: the first `limit`; 0: all.
 
     Raises UserError for a file that cannot be read, holds no record, or has records of another
     form than the benchmark's.
     """
-    where = str(file) if file else str(benchmark.hub and benchmark.hub.path)
-    records = read_file(file) if file else _from_hub(benchmark)
+    where = str(file or (benchmark.hub.path if benchmark.hub else benchmark.name))
+    records = read_file(file) if file else benchmark.records() or _from_hub(benchmark)
     tasks = []
     for number, record in enumerate(records, start=1):
         tasks.append(_task(benchmark, record, f"{where}, record {number}"))
