@@ -12,7 +12,7 @@ from rich.console import Console
 
 from azr_fast.cli import eval_show
 from azr_fast.cli.eval_asked import Asked, read_asked
-from azr_fast.cli.eval_results import Answers, tell
+from azr_fast.cli.eval_results import Answers, tell, write_logs
 from azr_fast.cli.eval_show import Display
 from azr_fast.cli.log import show_log
 from azr_fast.cli.stop import stop_on_signals
@@ -64,6 +64,7 @@ def score(space: argparse.Namespace) -> int:
         works = asked.works(tools)
         try:
             answers = [scorer.answers(subject, works) for subject in subjects]
+            write_logs(asked, works, answers, runner, display.note)
         except Interrupted:
             display.note(f"stopped: {GOES_ON.format(asked.store)}")
             return 130
@@ -78,6 +79,7 @@ def regrade(space: argparse.Namespace) -> int:
     with _opened(console, asked) as (runner, tools, display):
         works = asked.works(tools)
         answers = [_judged_again(asked, works, name, runner, display) for name in names]
+        write_logs(asked, works, answers, runner, display.note)
     tell(console, asked, answers)
     return 0
 
