@@ -89,7 +89,8 @@ def test_answers_are_judged_again_without_the_model(azr_eval, model):
 
 def test_logs_hold_what_was_asked_and_said(azr_eval, model, tmp_path):
     azr_eval(model, *PROBES, *TINY, "--inspect", "logs")
-    logs = [json.loads(path.read_text()) for path in sorted((tmp_path / "logs").iterdir())]
+    logs = [json.loads(path.read_text()) for path in (tmp_path / "logs").iterdir()]
+    logs.sort(key=lambda log: log["eval"]["task"])
     assert [log["eval"]["task"] for log in logs] == [
         "azr-probe-abduction (direct)",
         "azr-probe-deduction (direct)",
