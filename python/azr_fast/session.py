@@ -29,6 +29,7 @@ from azr_fast.selfplay.player import Parts
 from azr_fast.selfplay.policies import open_policies
 from azr_fast.selfplay.recovery import model_files, reference_files
 from azr_fast.selfplay.schedule import open_schedule
+from azr_fast.selfplay.taskfile import read_tasks
 from azr_fast.types import Role, Sampling
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def check_start(run: RunFolder) -> ModelFiles:
     check_groups(config, game_of(config).siblings(config))
     device = resolve_device(config.model.device)
     check_memory(config, device.type)
+    if config.seeding.file and run.latest_checkpoint() is None:
+        read_tasks(config.seeding.file)
     if config.sandbox.socket:
         check_socket_path(config.sandbox.socket)
     return model_files(run)
@@ -62,7 +65,7 @@ def open_trainer(
     """
     with ExitStack() as stack:
         files, first = check_start(run), reference_files(run)
-        observer.start(run.path, config, run.latest_checkpoint() or 0)
+        observer.start(run.path, shown(config), run.latest_checkpoint() or 0)
         observer.phase("load", None)
         client = stack.enter_context(open_sandbox(config.sandbox))
         runner = stack.enter_context(asyncio.Runner())
@@ -70,7 +73,7 @@ def open_trainer(
         programs = AsyncClient(client.path, client.limits, config.sandbox.connections)
         stack.callback(lambda: runner.run(programs.close()))
         game = game_of(config).open(config, client, programs)
-        renderer = load_renderer(files)
+        renderer = load_renderer(files, config.model.chat == "plain")
         # The policy first: its refusal of a model names the layer.
         policies = open_policies(config, files, first)
         engine = stack.enter_context(
@@ -97,6 +100,12 @@ def scoring(config: Config, runner: asyncio.Runner) -> AbstractContextManager[Sc
     from azr_fast.evaluate.training import open_scorer
 
     return open_scorer(config, runner)
+
+
+def shown(config: Config) -> Config:
+    """The config with the steps that its schedule has, for people."""
+    steps = open_schedule(config).steps
+    return config.model_copy(update={"run": config.run.model_copy(update={"steps": steps})})
 
 
 def sampling(config: RolloutConfig) -> Sampling:

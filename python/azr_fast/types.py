@@ -84,6 +84,15 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Posed:
+    """A task as the buffers know it."""
+
+    task: Task
+    step: int  # in which it was posed; 0 for a seed
+    accuracy: float | None = None  # its Monte-Carlo solve rate, where it was priced
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """What a proposal is made from. Equal sources give equal prompts."""
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azr_fast.algorithms import check_groups, open_algorithm
+from azr_fast.config.roles import ScheduleConfig
 from azr_fast.config.schema import AdvantageConfig, Config, PlayConfig
 from azr_fast.errors import UserError
 from azr_fast.types import Episode, Role, Source, Task
@@ -110,6 +111,26 @@ def test_groups_in_which_nothing_can_be_learnt_are_refused(estimator):
     for play in (PlayConfig(price_samples=1), PlayConfig(train_on_priced_answers=False)):
         with pytest.raises(UserError, match="solvers would learn nothing"):
             check_groups(Config(advantage=advantage, play=play), siblings=4)
+
+
+def test_groups_of_known_tasks_are_those_of_several_solutions():
+    advantage = AdvantageConfig(estimator="grpo")
+    play = PlayConfig(train_on_priced_answers=False, solve_samples=4)
+    check_groups(Config(advantage=advantage, play=play), siblings=4)
+    turns = ScheduleConfig(name="alternate")
+    check_groups(Config(advantage=advantage, schedule=turns, play=play), siblings=4)
+    with pytest.raises(UserError, match="each task of a pool has one"):
+        check_groups(Config(advantage=advantage, schedule=turns), siblings=4)
+
+
+def test_who_does_not_learn_needs_no_groups():
+    advantage = AdvantageConfig(estimator="grpo")
+    check_groups(Config(advantage=advantage, play=PlayConfig(learners=["solver"])), siblings=1)
+    proposers = PlayConfig(learners=["proposer"], price_samples=1)
+    check_groups(Config(advantage=advantage, play=proposers), siblings=4)
+    without = ScheduleConfig(name="alternate", proposer_steps=0)
+    several = PlayConfig(solve_samples=2)
+    check_groups(Config(advantage=advantage, schedule=without, play=several), siblings=1)
 
 
 @pytest.mark.parametrize("estimator", ["trr++", "global", "rae"])

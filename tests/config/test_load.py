@@ -12,6 +12,9 @@ from azr_fast.games.azr.config import AzrConfig
 KEYS = keys_of(AzrConfig)
 FIELDS = KEYS.fields
 OF_ANY_TEXT = [key for key in FIELDS if key != "game.name"]  # which names what is installed
+# Keys that mean something beside others only.
+CORRECTED = {"update.correction": "clip"}
+BESIDE = dict.fromkeys(("update.epochs", "update.minibatches", "update.dual_clip"), CORRECTED)
 
 
 def value_of(config, key):
@@ -22,37 +25,26 @@ def value_of(config, key):
 def another_text(key):
     """Text of a value that differs from the cpu preset's, whatever the type of the key."""
     value = value_of(load_config("cpu"), key)
+    if key == "update.dual_clip":  # above 1, where it is set
+        return "3"
     if "one of" in allowed(FIELDS[key]) and "list" not in allowed(FIELDS[key]):
         choices = allowed(FIELDS[key]).removeprefix("one of ").split(", ")
         return next(choice for choice in choices if choice != value)
     if isinstance(value, bool):
         return to_text(not value)
     if isinstance(value, tuple):
-        return to_text(tuple(reversed(value)))
+        choices = allowed(FIELDS[key]).rpartition("one of ")[2].split(", ")
+        return to_text(tuple(reversed(value)) or choices[0])
     if isinstance(value, str):
         return value + "x"
     return str(value / 2) if isinstance(value, float) and value else str((value or 0) + 1)
 
 
 def test_presets_are_complete_and_load():
-    assert preset_names() == ["azr-paper-7b", "cpu", "gpu"]
+    papers = [f"azr-paper-{size}" for size in ("14b", "3b", "7b", "7b-coder")]
+    assert preset_names() == ["azr-fast", *papers, "cpu", "gpu"]
     for preset in preset_names():
         load_config(preset)
-
-
-def test_paper_preset_is_the_paper():
-    config = load_config("azr-paper-7b")
-    play, rollout, update = config.play, config.rollout, config.update
-    assert (play.proposals, play.solves, play.price_samples) == (64, 64, 8)
-    assert not play.train_on_priced_answers
-    assert (config.game.references, config.game.pairs, config.seeding.tasks) == (6, 10, 256)
-    assert (rollout.temperature, rollout.top_p) == (1.0, 1.0)
-    assert (rollout.max_prompt_tokens, rollout.max_new_tokens) == (6144, 8096)
-    assert (update.lr, update.betas, update.weight_decay) == (1e-6, (0.9, 0.999), 0.01)
-    assert (update.grad_clip, update.entropy, config.run.steps) == (1.0, 0.001, 500)
-    reward = config.reward
-    assert (reward.malformed, reward.rejected, reward.wrong) == (-1.0, -1.0, -0.5)
-    assert (reward.zero_learnability, reward.new_task_bonus, reward.duplicate) == (0.0, 0.0, None)
 
 
 def test_cpu_preset_trains_for_minutes_not_hours():
@@ -65,12 +57,12 @@ def test_cpu_preset_trains_for_minutes_not_hours():
 
 @pytest.mark.parametrize("key", OF_ANY_TEXT)
 def test_every_key_can_be_overridden_as_text(key):
-    text = another_text(key)
-    config = load_config("cpu", {key: text})
+    text, beside = another_text(key), BESIDE.get(key, {})
+    config = load_config("cpu", {key: text, **beside})
     landed = to_text(value_of(config, key))
     assert landed == text or float(landed) == float(text)
     assert value_of(config, key) != value_of(load_config("cpu"), key)
-    others = [other for other in FIELDS if other != key]
+    others = FIELDS.keys() - {key, *beside}
     assert all(value_of(config, o) == value_of(load_config("cpu"), o) for o in others)
 
 
@@ -203,3 +195,20 @@ def test_keys_of_older_runs_that_mean_nothing_any_more_are_left_out(tmp_path):
     )
     old = old.replace("[parity]", "[parity]\nmax_mean = 0.1\nmax_any = 2.0")
     assert load_config(write(tmp_path, old)) == load_config("cpu")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"update.epochs": 2}, "set correction to clip or truncate"),
+        ({"update.minibatches": 2}, "set correction to clip or truncate"),
+        ({"update.dual_clip": 3.0}, "set correction = clip"),
+        ({"update.dual_clip": 3.0, "update.correction": "truncate"}, "set correction = clip"),
+        ({"schedule.band_low": 0.8}, "band_low is above band_high"),
+        ({"schedule.proposer_steps": 0, "schedule.solver_steps": 0}, "nobody learns"),
+        ({"roles.solver": "lora"}, "lora is not built yet"),
+    ],
+)
+def test_keys_that_mean_nothing_together_are_refused_by_name(keys, said):
+    with pytest.raises(UserError, match=said):
+        load_config("cpu", keys)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from azr_fast.config.schema import SandboxConfig
-from azr_fast.games.azr.config import GameConfig, RewardConfig
+from azr_fast.games.azr.config import GameConfig, IntrinsicConfig, RewardConfig
 from azr_fast.games.azr.game import AzrGame
 from azr_fast.games.azr.programs import inspect
 from azr_fast.games.azr.tasks import identity, induction, triplet
@@ -15,7 +15,7 @@ from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import open_sandbox
 from azr_fast.sandbox.usage import Usage
 from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.types import Source
+from azr_fast.types import Sampling, Source
 
 PAIRS = 4
 
@@ -23,6 +23,8 @@ PAIRS = 4
 class ScriptedChat:
     """A `Chat` in which the model says one text, whatever it is told; `messages` and `prefill` are
     what it was told."""
+
+    sampling = Sampling(128)
 
     def __init__(self, text="", truncated=False):
         self._text, self.truncated = text, truncated
@@ -71,9 +73,10 @@ def make_player(client):
     with asyncio.Runner() as runner:
         programs = AsyncClient(client.path, client.limits)
 
-        def make(reward=None, **keys):
-            rewards = RewardConfig(**reward or {})
-            return Player(AzrGame(GameConfig(**keys), rewards, programs, Usage(client)), runner)
+        def make(reward=None, intrinsic=None, **keys):
+            rewards, beside = RewardConfig(**reward or {}), IntrinsicConfig(**intrinsic or {})
+            game = AzrGame(GameConfig(**keys), rewards, programs, Usage(client), beside)
+            return Player(game, runner)
 
         yield make
         runner.run(programs.close())

@@ -1,6 +1,7 @@
 import pytest
 
 from azr_fast.games.azr.config import RewardConfig
+from azr_fast.games.azr.plan import best_solve_rate
 from azr_fast.games.azr.rewards import learnability, score
 from azr_fast.types import Episode, Family, Role, Status, Verdict
 
@@ -59,3 +60,37 @@ def test_small_model_shaping_tells_malformed_invalid_duplicate_and_new_apart():
 @pytest.mark.parametrize("role", list(Role))
 def test_an_episode_that_failed_has_no_reward(role):
     assert reward(role, Status.FAILED, PAPER) == 0.0
+
+
+def bonus_of(accuracy, version=0, new=True, **keys):
+    """What the bonus adds to a reward of 0."""
+    config = RewardConfig(new_task_bonus=0.5, zero_learnability=0.0, **keys)
+    episode = Episode((0,), Role.PROPOSER, "a", version=version)
+    episode.verdict = Verdict(Status.PASSED, "ok")
+    episode.facts = {"new": new, "accuracy": accuracy}
+    score(Family(episode), config)
+    return episode.reward - learnability(accuracy, config)
+
+
+@pytest.mark.parametrize(("accuracy", "paid"), [(0.0, 0.0), (0.25, 0.5), (0.75, 0.5), (1.0, 0.0)])
+def test_the_bonus_can_be_for_learnable_tasks_alone(accuracy, paid):
+    assert bonus_of(accuracy, bonus_for="learnable") == pytest.approx(paid)
+    assert bonus_of(accuracy) == pytest.approx(0.5)
+    assert bonus_of(accuracy, bonus_for="learnable", new=False) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("updates", "paid"), [(0, 0.5), (10, 0.375), (20, 0.25), (40, 0.0), (99, 0.0)]
+)
+def test_the_bonus_can_fall_with_the_updates_made(updates, paid):
+    assert bonus_of(0.5, updates, bonus_steps=40) == pytest.approx(paid)
+    assert bonus_of(0.5, updates) == pytest.approx(0.5)
+
+
+def test_a_bonus_for_learnable_tasks_moves_the_best_solve_rate():
+    """The root of 12 (1 - p)^7 - 4 p^7 = 1, which is the derivative for n = 8 and a bonus of 1/2."""
+    config = RewardConfig(new_task_bonus=0.5, bonus_for="learnable")
+    assert best_solve_rate(config, 8) == pytest.approx(0.299, abs=2e-3)
+    assert best_solve_rate(RewardConfig(new_task_bonus=0.5), 8) == best_solve_rate(
+        RewardConfig(), 8
+    )

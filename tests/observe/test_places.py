@@ -54,6 +54,13 @@ def test_a_socket_becomes_absolute_and_none_stays_none(home):
     assert [socket(""), socket("s"), socket("~/s")] == ["", f"{home}/s", f"{home}/s"]
 
 
+def test_a_file_of_seeds_becomes_absolute_and_none_stays_none(home):
+    def file(path):
+        return anchored(load_config("cpu", {"seeding.file": path})).seeding.file
+
+    assert [file(""), file("s"), file("~/s")] == ["", f"{home}/s", f"{home}/s"]
+
+
 def test_the_folder_of_runs_is_expanded_and_stays_relative(home):
     def folder(path):
         return anchored(load_config("cpu", {"run.dir": path})).run.dir

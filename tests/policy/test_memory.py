@@ -9,6 +9,7 @@ import torch
 from transformers import LlamaConfig, Qwen3Config, Qwen3ForCausalLM
 
 from azr_fast import cgroups
+from azr_fast.config.roles import RolesConfig, ScheduleConfig
 from azr_fast.config.schema import Config, ModelConfig, UpdateConfig
 from azr_fast.errors import UserError
 from azr_fast.policy import memory, policy
@@ -128,6 +129,23 @@ def test_the_parts_of_a_known_model(tmp_path, wide):
     held = footprint(config, shape, "cpu")
     assert held.weights * GIB == 2 * parameters
     assert held.masters == held.gradients == held.moments / 2 == 2 * held.weights
+
+
+def test_two_policies_and_a_reference_are_counted(wide):
+    """Both models, their masters and moments; gradients of both where both learn in one step."""
+    shape, common = read_shape(str(wide.folder)), {"model": ModelConfig(dtype="bfloat16")}
+    apart = RolesConfig(proposer="separate", solver="separate")
+    one = footprint(Config(**common), shape, "cpu")
+    two = footprint(Config(**common, roles=apart), shape, "cpu")
+    in_turns = ScheduleConfig(name="alternate")
+    turns = footprint(Config(**common, roles=apart, schedule=in_turns), shape, "cpu")
+    for name in ("weights", "masters", "moments"):
+        assert getattr(two, name) == getattr(turns, name) == 2 * getattr(one, name)
+    assert two.gradients == 2 * turns.gradients == 2 * one.gradients
+    assert (two.engine, two.activations) == (one.engine, one.activations)
+    pulled = footprint(Config(**common, update=UpdateConfig(kl=0.1)), shape, "cpu")
+    assert (one.reference, pulled.reference) == (0.0, one.weights)
+    assert pulled.total() == pytest.approx(one.total() + one.weights)
 
 
 def test_more_of_what_costs_memory_is_predicted_to_cost_more(wide):

@@ -40,6 +40,17 @@ def test_the_built_in_model() -> None:
     assert not renderer.template.refusals
 
 
+def test_the_plain_form_can_stand_in_for_a_template(files: ModelFiles) -> None:
+    """As base models are trained in the AZR paper, whatever their tokenizer has."""
+    plain = load_renderer(files, plain=True)
+    given = plain.begin([Message("user", "Hello")], "<think>\n")
+    assert plain.text(given.ids) == "User: Hello\n\nAssistant:\n<think>\n"
+    assert plain.template.stop_strings == ("\n\nUser:",)
+    assert "<|im_start|>" in load_renderer(files).text(
+        load_renderer(files).begin([Message("user", "Hello")]).ids
+    )
+
+
 def test_every_digit_is_a_token_and_indents_stay_whole() -> None:
     tokens = load_renderer(resolve_model("smollm2-135m"))._tokenizer.tokenize("\n    12 + 3")
     assert [t for t in tokens if t.isdigit()] == ["1", "2", "3"]

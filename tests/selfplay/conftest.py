@@ -11,12 +11,13 @@ import torch
 from azr_fast.config.load import load_config
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.models import ModelFiles, resolve_model
-from azr_fast.policy.policy import Policy
 from azr_fast.rollout.decoder import Decoder
 from azr_fast.rollout.episodes import Episodes
 from azr_fast.rollout.load import load_renderer
 from azr_fast.selfplay.buffer import TaskBuffer
-from azr_fast.selfplay.loop import Parts, Trainer
+from azr_fast.selfplay.loop import Trainer
+from azr_fast.selfplay.player import Parts
+from azr_fast.selfplay.policies import open_policies
 from azr_fast.session import sampling
 
 from .length_game import FaultyEngine, LengthGame, Told
@@ -60,19 +61,20 @@ def play(tmp_path, files):
     what was raised."""
 
     def train(game=LengthGame, prepare=lambda trainer: None, resume=False, **keys):
-        config = load_config("cpu", {"run.dir": str(tmp_path)} | KEYS | keys)
+        own = {"run.dir": str(tmp_path), "model.name": str(files.folder)}
+        config = load_config("cpu", own | KEYS | keys)
         run = RunFolder.resume(tmp_path / "run") if resume else RunFolder.create(config)
         renderer, told, raised = load_renderer(files), Told(), None
         with closing(run), closing(TaskBuffer(run.tasks, 100)) as buffer, Runner() as runner:
             renderer.template = replace(renderer.template, ends=game.end_tokens)
             stops = renderer.stops
             engine = FaultyEngine(config.rollout, files, stops, config.model)
-            policy = Policy(files, config.model, config.update, config.rollout.temperature)
+            policies = open_policies(config, files, files if config.update.kl else None)
             rollout = config.rollout
             episodes = Episodes(
                 Decoder(engine, runner), renderer, sampling(rollout), rollout.max_prompt_tokens
             )
-            parts = Parts(game(), buffer, policy, engine, episodes)
+            parts = Parts(game(), buffer, policies, engine, episodes)
             trainer = Trainer(config, parts, run, told, lambda: False)
             prepare(trainer)
             try:

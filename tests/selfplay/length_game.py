@@ -1,5 +1,6 @@
 """A game whose answers are right when they have an even number of characters, and what plays it."""
 
+from azr_fast.games.game import Game
 from azr_fast.rollout.engine import EngineDied
 from azr_fast.rollout.transformers_engine import TransformersEngine
 from azr_fast.types import Message, Source, Status, Task, Verdict
@@ -35,6 +36,8 @@ class LengthGame:
         for family in families:
             for episode in family.episodes:
                 episode.reward = float(episode.passed)
+
+    rate, label = Game.rate, Game.label
 
     def follow_ups(self, family):
         return ()

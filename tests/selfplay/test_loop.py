@@ -35,14 +35,14 @@ def lines(trainer):
 
 def in_step(trainer, step, act):
     """Call `act` when `step` begins."""
-    play = trainer.play
+    play = trainer.player.play
 
-    def look(now):
-        if now == step:
+    def look(phase, record):
+        if record.step == step:
             act()
-        return play(now)
+        return play(phase, record)
 
-    trainer.play = look
+    trainer.player.play = look
 
 
 def test_engine_and_trainer_agree_in_every_step(play):
@@ -253,16 +253,15 @@ def test_a_step_whose_line_was_not_written_is_not_saved(play):
 
 def test_a_fruitless_step_between_good_ones_is_no_reason_to_stop(play):
     def sometimes(trainer):
-        credit = trainer.credit
+        credit = trainer.learner.credit
 
-        def equal_rewards(families):
-            batch = credit(families)
+        def equal_rewards(phase, batch):
+            credit(phase, batch)
             if trainer.done % 2:
                 for one in batch:
                     one.advantage = 0.0
-            return batch
 
-        trainer.credit = equal_rewards
+        trainer.learner.credit = equal_rewards
 
     trainer, raised = play(prepare=sometimes)
     assert raised is None

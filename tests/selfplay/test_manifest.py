@@ -130,3 +130,19 @@ def test_the_file_of_an_older_run_is_brought_up_to_date(path, order):
         assert (row["label"], row["answers"], row["last_solved"]) == ("execution", 1, 4)
         buffer.rewind(1)
         assert [row["answers"] for row in manifests(path)] == [0]
+
+
+def test_a_run_notes_who_posed_what_and_how_often_it_was_solved(play):
+    trainer, raised = play(**{"run.steps": 3, "play.proposals": 6})
+    assert raised is None
+    rows = manifests(trainer.run.tasks)
+    lines = [json.loads(line) for line in trainer.run.metrics.read_text().splitlines()]
+    posed = [row for row in rows if row["step"]]
+    assert posed, "no proposal was valid: the test saw nothing"
+    for row in posed:
+        assert (row["role"], row["version"]) == ("proposer", row["step"] - 1)
+        assert row["answers"] >= 2  # it was priced
+        assert row["accuracy"] is not None
+        assert row["last_solved"] >= row["step"]
+    solves = sum(line["groups"]["even/solver"]["answers"] for line in lines)
+    assert sum(row["answers"] for row in rows) == solves

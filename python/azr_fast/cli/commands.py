@@ -14,6 +14,7 @@ from azr_fast.errors import UserError
 # Each is a module of this package with `add_options(parser)`, which also sets what to run.
 COMMANDS = {
     "train": "train a model by self-play, or go on with a run",
+    "seed": "make the tasks that runs begin with, into a file",
     "report": "what a run has come to, and its curves",
     "eval": "score a model on benchmarks, compare it with another",
     "models": "list built-in models; make a model ready",

@@ -15,6 +15,10 @@ from azr_fast.rollout.engine import EngineDied
 from azr_fast.rollout.parity import ParityError
 from azr_fast.sandbox.client import SandboxLost
 
+# SQLite's codes where a file cannot grow: for want of space, at a limit on the size of files, and
+# for the file that it shares between processes.
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+
 
 @contextmanager
 def known_endings(run: RunFolder) -> Iterator[None]:
@@ -45,6 +49,5 @@ def how_to_go_on(run: RunFolder) -> str:
 def is_disk_full(error: OSError | sqlite3.OperationalError) -> bool:
     """Whether a write failed for want of space or quota, or at a limit on the size of files."""
     if isinstance(error, sqlite3.Error):
-        full = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)  # EFBIG is the latter
-        return getattr(error, "sqlite_errorcode", None) in full
+        return getattr(error, "sqlite_errorcode", None) in _FULL
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

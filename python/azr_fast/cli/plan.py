@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from azr_fast.config.games import game_of
+from collections.abc import Sequence
+
+from azr_fast.config.games import Work, game_of
 from azr_fast.config.schema import Config
 from azr_fast.hardware import gpu_usable
 from azr_fast.policy.footprint import footprint, read_shape
@@ -40,7 +42,22 @@ def work_lines(config: Config, phase: Phase) -> list[str]:
         f"  {'all':<22}{_span((least, most)):>14}{_span((0, runs)):>18}",
         f"  at most {most * rollout.max_new_tokens:,} tokens sampled "
         f"and {most * rollout.max_prompt_tokens:,} of prompts",
+        *([f"learnt from: {_learnt(config, groups)}"] if phase.name == "joint" else []),
     ]
+
+
+def _learnt(config: Config, groups: Sequence[Work]) -> str:
+    """Which of the answers train the model."""
+    play = config.play
+    kinds = len(groups) // 2
+    sizes = {"proposer": play.proposals, "solver": play.solves}
+    if play.train_on_priced_answers:
+        return f"every answer, those of the {play.price_samples} that price a proposal too"
+    if len(play.learners) == 2 and play.proposals == play.solves:
+        parts = f"{len(groups)} groups x {play.proposals} answers"
+    else:
+        parts = " and ".join(f"{kinds} x {sizes[role]} of the {role}" for role in play.learners)
+    return f"{parts}; {play.price_samples} more price each valid proposal"
 
 
 def memory_lines(config: Config) -> list[str]:

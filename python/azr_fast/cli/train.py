@@ -56,7 +56,7 @@ def default_preset() -> str:
 
 def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """The options of `train`; help shows the defaults of the preset that `words` name."""
-    chosen, shown = _shown(words)
+    chosen, shown = shown_config(words)
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.usage = (
         "azr-fast train [--preset NAME|FILE] [--resume RUN] [--dry-run] [--KEY VALUE ...]"
@@ -85,7 +85,7 @@ def add_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     parser.set_defaults(run=train)
 
 
-def _shown(words: Sequence[str]) -> tuple[str, Config]:
+def shown_config(words: Sequence[str]) -> tuple[str, Config]:
     """The config whose keys are the options, and its name: the run's to resume, or the preset's."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for option in ("--preset", "--resume", "--game.name"):

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from azr_fast.types import Family, Message, Sampling, Source, Task, Verdict
+from azr_fast.types import Family, Message, Posed, Sampling, Source, Status, Task, Verdict
 
 
 class Chat(Protocol):
@@ -39,6 +39,11 @@ class Chat(Protocol):
 class Tasks(Protocol):
     """The tasks that were posed so far."""
 
+    step: int  # that is being played; 0 while the buffers are seeded
+
+    def posed(self, kinds: Sequence[str]) -> list[Posed]:
+        """The tasks of the given types, by type, the oldest first."""
+
     def draw(self, kinds: Sequence[str], count: int, rng: random.Random) -> list[Task]:
         """Up to `count` tasks of the given types, uniform and without replacement."""
 
@@ -67,6 +72,11 @@ class Game(Protocol):
     def seeds_from(self, task: Task) -> Sequence[Task]:
         """A seed task as a task of every kind it can serve (AZR: deduction seeds abduction)."""
         return (task,)
+
+    async def verify(self, task: Task) -> Verdict:
+        """Check a task of a file (`seeding.file`), of which nothing is believed: a PASSED verdict
+        carries the task as it was found to be. A game that cannot check it passes none."""
+        return Verdict(Status.REJECTED, "not_verifiable", "the game checks no tasks of files")
 
     @abstractmethod
     def sources(self, kind: str, count: int, tasks: Tasks, rng: random.Random) -> Sequence[Source]:

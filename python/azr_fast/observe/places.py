@@ -12,20 +12,22 @@ from azr_fast.policy.models import BUILTIN_MODELS
 def anchored(config: Config) -> Config:
     """`config` with absolute paths for what a resumed run uses, and `~` expanded.
 
-    That is a model's folder or file, and the sandbox's socket. Built-in names and hub ids stay, but
-    a folder goes before a hub id of the same spelling. `run.dir` stays relative: a resumed run lies
-    where it was found.
+    That is a model's folder or file, a file of seeds, and the sandbox's socket. Built-in names and
+    hub ids stay, but a folder goes before a hub id of the same spelling. `run.dir` stays relative:
+    a resumed run lies where it was found.
     """
-    socket = config.sandbox.socket
     return config.model_copy(
         update={
             "run": config.run.model_copy(update={"dir": os.path.expanduser(config.run.dir)}),
             "model": config.model.model_copy(update={"name": _model(config.model.name)}),
-            "sandbox": config.sandbox.model_copy(
-                update={"socket": os.path.abspath(os.path.expanduser(socket)) if socket else ""}
-            ),
+            "seeding": config.seeding.model_copy(update={"file": _file(config.seeding.file)}),
+            "sandbox": config.sandbox.model_copy(update={"socket": _file(config.sandbox.socket)}),
         }
     )
+
+
+def _file(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path)) if path else ""
 
 
 def _model(name: str) -> str:

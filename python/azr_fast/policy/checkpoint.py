@@ -70,6 +70,7 @@ def prune_checkpoints(parent: Path, newest: int, every: int = 0, best: int | Non
     A folder is renamed before it is emptied, so that a kill leaves none that looks damaged.
     """
     assert newest > 0, "the newest checkpoint is never removed"
+    _clear(parent)
     checkpoints = _checkpoints(parent)
     for path in checkpoints[:-newest]:
         step = _step(path)

@@ -227,6 +227,8 @@ class Policy:
     def snapshot(self) -> Snapshot:
         """The present state; its tensors change with the policy until they are copied."""
         state = self._optimizer.state() | {"torch_rng": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
         return Snapshot(self._model, self._model.state_dict(), state, self._beside_weights)
 
     def load(self, folder: Path) -> None:
@@ -241,6 +243,8 @@ class Policy:
                 f"cannot read {folder / OPTIMIZER_FILE} ({error}): resume from an older checkpoint"
             ) from error
         torch.set_rng_state(state["torch_rng"])
+        if "cuda_rng" in state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
         self._optimizer.restore(state)
 
 

@@ -14,8 +14,9 @@ from azr_fast.rollout.renderer import Renderer
 from azr_fast.types import Message
 
 
-def load_renderer(files: ModelFiles) -> Renderer:
-    """Load the tokenizer, find the facts of its template, and try it.
+def load_renderer(files: ModelFiles, plain: bool = False) -> Renderer:
+    """Load the tokenizer, find the facts of its template, and try it. With `plain`, the template is
+    left aside for paragraphs of User and Assistant.
 
     Raises UserError when its files cannot be read, or are not those of this model.
     """
@@ -27,6 +28,8 @@ def load_renderer(files: ModelFiles) -> Renderer:
         raise UserError(
             f"the tokenizer of {folder} has no tokenizer.json: use a model that has one"
         )
+    if plain:
+        tokenizer.chat_template = None
     template = probe(tokenizer, files.name, eos)
     _check_ids(folder, tokenizer, template.ends, size)
     renderer = Renderer(tokenizer, template)

@@ -18,19 +18,23 @@ from pathlib import Path
 
 from azr_fast.errors import UserError
 from azr_fast.selfplay.manifest import pools_of, prepare, row_of, tasks_of
-from azr_fast.types import Episode, Family, Task
+from azr_fast.types import Episode, Family, Posed, Task
 
 # The newest rows of `tasks`, `solves` and `pools`; in the checkpoints of older runs of fewer.
 Watermark = Sequence[int] | int
 
 
 class TaskBuffer:
-    """Task windows over one SQLite file. It belongs to the thread that opened it."""
+    """Task windows over one SQLite file. It belongs to the thread that opened it.
+
+    `step` is the one that is being played.
+    """
 
     def __init__(self, path: Path | str, capacity: int) -> None:
         assert capacity > 0
         self._path = path
         self._capacity = capacity
+        self.step = 0
         self._db = sqlite3.connect(path)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")  # in WAL mode, NORMAL syncs no commit
@@ -38,19 +42,20 @@ class TaskBuffer:
         self._load()
 
     def _load(self) -> None:
-        self._windows: dict[str, deque[Task]] = {}
+        self._windows: dict[str, deque[Posed]] = {}
         self._rows: dict[tuple[str, str], int] = {}  # id of every task that was admitted
         self._known: set[str] = set()
-        for row, task in tasks_of(self._db):
-            self._remember(row, task)
+        for row, posed in tasks_of(self._db):
+            self._remember(row, posed)
         self._pools: dict[tuple[str, int], list[Task]] = {}
         for pool, task in pools_of(self._db):
             self._pools.setdefault((task.kind, pool), []).append(task)
 
-    def _remember(self, row: int, task: Task) -> None:
+    def _remember(self, row: int, posed: Posed) -> None:
+        task = posed.task
         self._rows[task.kind, task.key] = row
         self._known.add(task.key)
-        self._windows.setdefault(task.kind, deque(maxlen=self._capacity)).append(task)
+        self._windows.setdefault(task.kind, deque(maxlen=self._capacity)).append(posed)
 
     def add(self, task: Task, step: int, origin: Episode | None = None) -> bool:
         """Append a task that `origin` posed; False when its type has known the key before. Evicts
@@ -72,8 +77,12 @@ class TaskBuffer:
 
     def draw(self, kinds: Sequence[str], count: int, rng: random.Random) -> list[Task]:
         """Up to `count` tasks of the given types, uniform and without replacement."""
-        pool = [task for kind in kinds for task in self._windows.get(kind, ())]
-        return rng.sample(pool, min(count, len(pool)))
+        pool = self.posed(kinds)
+        return [posed.task for posed in rng.sample(pool, min(count, len(pool)))]
+
+    def posed(self, kinds: Sequence[str]) -> list[Posed]:
+        """The tasks of the given types that are not evicted, by type, the oldest first."""
+        return [posed for kind in kinds for posed in self._windows.get(kind, ())]
 
     def choose(self, task: Task, pool: int) -> bool:
         """Add a task that was posed to the pool of an iteration, with its payload, label and rate
@@ -99,7 +108,12 @@ class TaskBuffer:
         return len(self._windows.get(kind, ()))
 
     def record_accuracy(self, task: Task, accuracy: float) -> None:
-        """Note the solve rate that priced a task beside it, for the study of a run."""
+        """Note the solve rate that priced a task beside it."""
+        window = self._windows.get(task.kind, deque())
+        for place in range(len(window) - 1, -1, -1):  # tasks that are priced are among the newest
+            if window[place].task.key == task.key:
+                window[place] = replace(window[place], accuracy=accuracy)
+                break
         self._db.execute(
             "UPDATE tasks SET accuracy = ? WHERE id = ?",
             (accuracy, self._rows[task.kind, task.key]),
@@ -149,5 +163,7 @@ class TaskBuffer:
 
     def close(self) -> None:
         """Commit and close the database."""
-        self._db.commit()
-        self._db.close()
+        try:
+            self._db.commit()
+        finally:
+            self._db.close()

@@ -26,7 +26,7 @@ from azr_fast.selfplay.lessons import check_rewards
 from azr_fast.selfplay.monitor import Monitor
 from azr_fast.selfplay.player import Parts, Player
 from azr_fast.selfplay.policies import Policies
-from azr_fast.selfplay.recovery import model_files, play_whole
+from azr_fast.selfplay.recovery import play_whole, restart_engine
 from azr_fast.selfplay.saving import STATE_FILE, Checkpoints
 from azr_fast.selfplay.schedule import Phase, open_schedule, pooled
 from azr_fast.selfplay.seeding import seed_buffers
@@ -149,7 +149,7 @@ class Trainer:
         self.policies.forget_speaker()
         if isinstance(failure, EngineDied):
             self.checkpoints.wait()  # the model may come from the newest
-            self.engine.restart(model_files(self.run))
+            restart_engine(self.engine, self.run)
         if isinstance(failure, SandboxLost) and self.sandbox:
             self.sandbox.restart()
 
@@ -282,9 +282,10 @@ class Trainer:
         self.algorithm.restore(state.get("algorithm", {}))  # older runs have none
         if step:
             self.policies.load(folder)
-        self.done = self.checkpoints.newest = step
+        self.done = step
+        self.checkpoints.found(step)
         lines = list(read_lines(self.run.metrics))
-        self.guard.recall(bool(line["fruitless"]) for line in lines)
+        self.guard.recall(bool(line.get("fruitless")) for line in lines)
         self.monitor.recall(lines)
         if self.scorer:
             self.scorer.recall(lines)

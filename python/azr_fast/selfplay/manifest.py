@@ -42,7 +42,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from azr_fast.types import Episode, Task
+from azr_fast.types import Episode, Posed, Task
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS tasks (
@@ -132,13 +132,13 @@ def _origin(episode: Episode) -> dict[str, Any]:
 
 def tasks_of(
     db: sqlite3.Connection, where: str = "", values: Sequence[int] = ()
-) -> Iterator[tuple[int, Task]]:
+) -> Iterator[tuple[int, Posed]]:
     """The tasks of a file in the order in which they were posed, each with its id."""
-    columns = 'id, kind, key, payload, parents, "order", label, checks'
+    columns = 'id, kind, key, payload, parents, "order", label, checks, step, accuracy'
     for row in db.execute(f"SELECT {columns} FROM tasks {where} ORDER BY id", values):
-        number, kind, key, payload, parents, order, label, checks = row
+        number, kind, key, payload, parents, order, label, checks, step, accuracy = row
         parts = tuple(json.loads(parents)), order, label, tuple(json.loads(checks))
-        yield number, Task(kind, key, json.loads(payload), *parts)
+        yield number, Posed(Task(kind, key, json.loads(payload), *parts), step, accuracy)
 
 
 def pools_of(db: sqlite3.Connection) -> Iterator[tuple[int, Task]]:
@@ -147,7 +147,7 @@ def pools_of(db: sqlite3.Connection) -> Iterator[tuple[int, Task]]:
     for pool, task, payload, label, rate in db.execute(
         "SELECT pool, task, payload, label, rate FROM pools ORDER BY id"
     ):
-        labelled = replace(stored[task], payload=json.loads(payload), label=label, rate=rate)
+        labelled = replace(stored[task].task, payload=json.loads(payload), label=label, rate=rate)
         yield pool, labelled
 
 

@@ -39,6 +39,8 @@ class Round:
         """Propose and solve at once: a task is priced as soon as it is posed. Every family of the
         step in the order it was asked for."""
         posed, replays = self._pose(self.game.kinds, self.config.play.proposals), list[Family]()
+        if not posed:  # the game has nothing to propose from
+            return await self.solve(posed)
         await gather(*(self._grow(family, posed, replays) for family in posed))
         return self._priced(posed) + replays
 
@@ -82,6 +84,7 @@ class Round:
 
     def _pose(self, kinds: Sequence[str], count: int) -> list[Family]:
         """A family with an open proposal for each source."""
+        self.buffer.step = self.step
         sources = [
             source
             for kind in kinds

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
+import torch
+
 from azr_fast.errors import NotFinite, UserError
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.models import ModelFiles, resolve_model
 from azr_fast.policy.snapshot import MODEL_FOLDER
-from azr_fast.rollout.engine import EngineDied
+from azr_fast.rollout.engine import Engine, EngineDied
 from azr_fast.rollout.parity import ParityError
 from azr_fast.sandbox.client import SandboxLost
 
@@ -45,6 +47,13 @@ def play_whole(
 
 def _remedy(failure: Exception) -> str:
     return "starting it anew" if isinstance(failure, DEATHS) else "sending the weights again"
+
+
+def restart_engine(engine: Engine, run: RunFolder) -> None:
+    """Start an engine anew that died, with the newest weights on the disk. Random numbers that are
+    drawn for it are none of the run's. Raises UserError when that cannot be done."""
+    with torch.random.fork_rng():
+        engine.restart(model_files(run))
 
 
 def model_files(run: RunFolder) -> ModelFiles:

@@ -54,6 +54,12 @@ class Checkpoints:
             self._write(step, text, snapshot)
         self.newest = step
 
+    def found(self, step: int) -> None:
+        """Go on from the checkpoint of a step; finish what a kill may have left undone after it was
+        written."""
+        self.newest = step
+        self._prune(self._run.checkpoint(step).parent)
+
     def check(self) -> None:
         """Raise UserError when a checkpoint could not be written."""
         self._writer.check()
@@ -79,13 +85,17 @@ class Checkpoints:
             if snapshot:
                 snapshot.write(folder)
 
-        folder, config = self._run.checkpoint(step), self._run.config.run
+        folder = self._run.checkpoint(step)
         try:
             write_checkpoint(folder, content)
         except UserError as error:
             raise UserError(f"{error} ({what_to_free(self._run.path)})") from error
-        best = self._best(steps_of(folder.parent), config) if config.keep_best else None
-        prune_checkpoints(folder.parent, config.keep_checkpoints, config.keep_every, best)
+        self._prune(folder.parent)
+
+    def _prune(self, parent: Path) -> None:
+        config = self._run.config.run
+        best = self._best(steps_of(parent), config) if config.keep_best else None
+        prune_checkpoints(parent, config.keep_checkpoints, config.keep_every, best)
 
     def _best(self, steps: list[int], config: RunConfig) -> int | None:
         """The checkpoint with the highest score, the newest of several."""

@@ -75,13 +75,8 @@ class Phase:
 class Schedule(Protocol):
     """Says what every step of a run is for."""
 
-    @property
-    def steps(self) -> int:
-        """How many steps the run has."""
-
-    @property
-    def phases(self) -> Sequence[Phase]:
-        """The phases in their order, each as of its first step."""
+    steps: int  # of the run
+    phases: Sequence[Phase]  # in their order, each as of its first step
 
     def phase(self, step: int) -> Phase:
         """What `step` is for; steps count from 1."""

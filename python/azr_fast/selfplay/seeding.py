@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import logging
+from asyncio import gather
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from azr_fast.config.schema import Config
+from azr_fast.errors import UserError
 from azr_fast.games.game import Game
 from azr_fast.rollout.episodes import Episodes
 from azr_fast.selfplay.buffer import TaskBuffer
 from azr_fast.selfplay.play import Round
-from azr_fast.types import Family
+from azr_fast.selfplay.taskfile import read_tasks
+from azr_fast.types import Family, Task
+
+log = logging.getLogger(__name__)
 
 
 def plant(game: Game, buffer: TaskBuffer) -> None:
@@ -34,6 +41,9 @@ def seed_buffers(
     equal configs give equal seeds on an engine that repeats a step.
     """
     plant(game, buffer)
+    if config.seeding.file:
+        for task in episodes.decoder.run(verified(game, config.seeding.file)):
+            buffer.add(task, 0)
     turn = itertools.count()
     for kind in game.kinds:
         left = config.seeding.proposals
@@ -42,3 +52,21 @@ def seed_buffers(
             seed_round = Round(game, buffer, episodes, config, step=0, turn=next(turn))
             on_batch(episodes.decoder.run(seed_round.seed([kind], count)))
             left -= count
+
+
+async def verified(game: Game, file: str) -> list[Task]:
+    """The tasks of a file as the game finds them when it checks them, in the file's order.
+
+    Tasks of types that are not played and tasks that fail their check are left out, and the log
+    says how many. Raises UserError, which names the file, when none is left.
+    """
+    tasks = read_tasks(file)
+    verdicts = await gather(*(game.verify(task) for task in tasks if task.kind in game.kinds))
+    found = [verdict.task for verdict in verdicts if verdict.task]
+    faults = Counter(verdict.code for verdict in verdicts if not verdict.task)
+    faults["not_played"] = len(tasks) - len(verdicts)
+    told = ", ".join(f"{code} {count}" for code, count in faults.most_common() if count)
+    if not found:
+        raise UserError(f"seeding.file {file}: none of its {len(tasks)} tasks holds ({told})")
+    log.info("%s: %d of %d tasks hold%s", file, len(found), len(tasks), told and f" ({told})")
+    return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from azr_fast.games.azr.programs import ENTRY
 from azr_fast.games.azr.refusal import Failed
+from azr_fast.games.azr.tasks import NO_ERROR
 from azr_fast.sandbox import values
 from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.messages import CallReply, Result
@@ -37,6 +38,23 @@ class Executor:
         if reply.verdict != "ok":
             raise _failure(reply)
         return [self._value(result) for result in reply.results]
+
+    async def error(self, program: str, arguments: str) -> str:
+        """The name of the class of the exception that `f` raises, or NoError.
+
+        Raises Failed for a program that cannot be loaded, and for what ends otherwise: by a limit
+        of the sandbox, or with a value that is not plain.
+        """
+        reply = await self.client.call(program, ENTRY, [arguments], replicas=self.replicas)
+        if reply.verdict != "ok":
+            raise _failure(reply)
+        (result,) = reply.results
+        if result.verdict == "error" and result.type is not None:
+            if not result.type.isidentifier() or len(result.type) > self.max_value_chars:
+                raise Failed("not_plain", "an exception whose class has no plain name")
+            return result.type
+        self._value(result)
+        return NO_ERROR
 
     def _value(self, result: Result) -> str:
         if result.verdict != "ok":

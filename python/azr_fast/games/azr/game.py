@@ -9,26 +9,35 @@ from typing import Any
 
 from azr_fast.errors import UserError
 from azr_fast.games.azr import rewards, tasks
-from azr_fast.games.azr.config import AzrConfig, GameConfig, RewardConfig
+from azr_fast.games.azr.config import AzrConfig, GameConfig, IntrinsicConfig, RewardConfig
 from azr_fast.games.azr.execute import Executor
 from azr_fast.games.azr.gate import Gate
 from azr_fast.games.azr.grade import Grader
-from azr_fast.games.azr.prompts import draw_sources, open_form
+from azr_fast.games.azr.intrinsic import Intrinsic
+from azr_fast.games.azr.prompts import Wording, open_form
+from azr_fast.games.azr.references import draw_sources
 from azr_fast.games.azr.refusal import Malformed, Refusal
+from azr_fast.games.azr.tasks import ERRORS, SEED_KINDS
+from azr_fast.games.azr.thought import think_and_answer
+from azr_fast.games.azr.verify import verify
 from azr_fast.games.game import Chat, Game, Tasks
 from azr_fast.sandbox.client import AsyncClient, Client
 from azr_fast.sandbox.usage import Usage
 from azr_fast.types import Family, Source, Status, Task, Verdict
 
 _EVIDENCE_CHARS = 500
-_TRIPLET_KINDS = ("deduction", "abduction")
 
 
 class AzrGame(Game):
     """Deduction, abduction and induction over Python programs, verified by execution."""
 
     def __init__(
-        self, config: GameConfig, reward: RewardConfig, client: AsyncClient, usage: Usage
+        self,
+        config: GameConfig,
+        reward: RewardConfig,
+        client: AsyncClient,
+        usage: Usage,
+        intrinsic: IntrinsicConfig = IntrinsicConfig(),  # noqa: B008 - it is frozen
     ) -> None:
         self._config = config
         self._reward = reward
@@ -38,6 +47,7 @@ class AzrGame(Game):
         self._gate = Gate(config, repeated)
         self._grader = Grader(config, once)
         self._form = open_form(config)
+        self._intrinsic = Intrinsic(intrinsic)
         self._usage = usage
 
     @property
@@ -52,39 +62,66 @@ class AzrGame(Game):
 
     def first_tasks(self) -> Sequence[Task]:
         """The identity triplet. Induction needs no first task: it proposes about the others'."""
-        return [tasks.identity(kind) for kind in _TRIPLET_KINDS]
+        config = self._config
+        kinds = [kind for kind in (*SEED_KINDS, ERRORS) if kind != ERRORS or ERRORS in self.kinds]
+        first = [tasks.identity(kind, config.novelty) for kind in kinds]
+        if config.identity_induction:
+            first.append(tasks.identity_induction(config.pairs, config.novelty))
+        return first
 
     def seeds_from(self, task: Task) -> Sequence[Task]:
         """A triplet serves deduction and abduction alike (paper, section 3.3.1)."""
-        if task.kind in _TRIPLET_KINDS:
-            return [replace(task, kind=kind) for kind in _TRIPLET_KINDS]
+        if task.kind in SEED_KINDS:
+            return [replace(task, kind=kind) for kind in SEED_KINDS]
         return [task]
 
+    async def verify(self, task: Task) -> Verdict:
+        """What the gate makes of the program and the inputs of a file's task."""
+        return await _verdict(verify(task, self._gate, self._config), Status.REJECTED)
+
     def sources(self, kind: str, count: int, tasks: Tasks, rng: random.Random) -> Sequence[Source]:
-        """References that are shown, drawn uniformly; for induction the program it is about."""
+        """References that are shown; for induction the program it is about."""
+        self._intrinsic.look(kind, tasks)
         return draw_sources(kind, count, tasks, rng, self._config)
 
     async def propose(self, source: Source, chat: Chat) -> Verdict:
         """One request, one answer; the task is what its program gives in the sandbox."""
         rng = random.Random(source.seed)
-        messages, prefill = self._form.propose(source.kind, source.references, rng)
-        answer = await chat.say(*messages, prefill=prefill)
-        return await _verdict(self._gate.task(source, answer, chat.truncated), Status.REJECTED)
+        answer = await self._ask(chat, self._form.propose(source, rng))
+        checking = self._gate.task(source, answer, self._cut_off(chat))
+        verdict = await _verdict(checking, Status.REJECTED)
+        if verdict.task:
+            self._intrinsic.begin(source, verdict.task)
+        return verdict
 
     async def solve(self, task: Task, chat: Chat) -> Verdict:
         """One request, one answer, compared with what the program gives."""
-        messages, prefill = self._form.solve(task)
-        answer = await chat.say(*messages, prefill=prefill)
-        return await _verdict(self._grader.check(task, answer, chat.truncated), Status.WRONG)
+        answer = await self._ask(chat, self._form.solve(task))
+        checking = self._grader.check(task, answer, self._cut_off(chat))
+        return await _verdict(checking, Status.WRONG)
 
     def score(self, families: Sequence[Family]) -> None:
-        """Rewards by the paper's equations."""
+        """Rewards by the paper's equations, with those for what programs are like."""
         for family in families:
             rewards.score(family, self._reward)
+            proposal = family.proposal
+            if proposal and rewards.is_learnable(proposal):
+                proposal.reward = self._intrinsic.reward(proposal.reward, proposal)
+        self._intrinsic.end_step()
 
     def verification(self) -> Mapping[str, Any]:
         """How many programs ran, and how the sandbox served them."""
         return self._usage.since_last()
+
+    async def _ask(self, chat: Chat, wording: Wording) -> str:
+        """The model's answer, after a short thought where the form has one."""
+        messages, prefill = wording
+        if self._config.prompts == "compact_thought":
+            return await think_and_answer(chat, messages, prefill, self._config.thought_tokens)
+        return await chat.say(*messages, prefill=prefill)
+
+    def _cut_off(self, chat: Chat) -> bool:
+        return chat.truncated and self._config.refuse_truncated
 
 
 def open_azr(config: AzrConfig, client: Client, programs: AsyncClient) -> AzrGame:
@@ -98,7 +135,7 @@ def open_azr(config: AzrConfig, client: Client, programs: AsyncClient) -> AzrGam
             f"game.determinism_runs is {runs} and azr-sandboxd has {zygotes} zygotes: "
             f"raise sandbox.zygotes to {runs}, or lower game.determinism_runs"
         )
-    return AzrGame(config.game, config.reward, programs, Usage(client))
+    return AzrGame(config.game, config.reward, programs, Usage(client), config.intrinsic)
 
 
 async def _verdict(check: Awaitable[Task | None], failed: Status) -> Verdict:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from azr_fast.games.azr import parse, programs
+from azr_fast.games.azr import parse, programs, tasks
+from azr_fast.games.azr.composite import compose, given_functions
 from azr_fast.games.azr.config import GameConfig
 from azr_fast.games.azr.execute import Executor, check_length
 from azr_fast.games.azr.refusal import Failed
-from azr_fast.games.azr.tasks import induction, triplet
+from azr_fast.games.azr.tasks import ERRORS
 from azr_fast.sandbox import values
 from azr_fast.types import Source, Task
 
@@ -26,11 +27,44 @@ class Gate:
 
         Raises Malformed when the answer cannot be read, Failed at the first check it fails.
         """
+        if self._config.require_tags:
+            parse.check_tags(answer)
         if source.kind == "induction":
-            task = await self._induction(source, answer, truncated)
-        else:
-            task = await self._triplet(source, answer, truncated)
-        return replace(task, checks=self._checks(source.kind))
+            return await self._induction(source, answer, truncated)
+        text, input_text = parse.read_program_and_input(answer, truncated)
+        _, keys, _ = source.key
+        if given := given_functions(source):
+            text = compose(text, given)
+        return await self.triplet(source.kind, text, input_text, keys)
+
+    async def triplet(
+        self, kind: str, text: str, input_text: str, parents: tuple[str, ...]
+    ) -> Task:
+        """A task of any type but induction, from its program and input. Raises Failed."""
+        config = self._config
+        program = programs.inspect(text, config.forbidden_modules, config.max_program_chars)
+        arguments = self._arguments(input_text)
+        output = await self._output(kind, program.text, arguments)
+        if config.input_must_matter and program.ignored:  # last: what fails to run says so
+            raise Failed("ignored_argument", ", ".join(program.ignored))
+        task = tasks.triplet(kind, program, arguments, output, parents, config.novelty)
+        return replace(task, checks=self._checks(kind))
+
+    async def induction(self, about: Task, inputs: Sequence[str], message: str) -> Task:
+        """An induction task from the texts of its inputs. Raises Failed."""
+        if len(message) > self._config.max_value_chars:
+            raise Failed("message_too_long", f"{len(message)} characters")
+        inputs = [self._arguments(text) for text in inputs]
+        if len(set(inputs)) < len(inputs):
+            raise Failed("duplicate_inputs", "; ".join(inputs))
+        if len(inputs) < self._config.pairs:
+            raise Failed("too_few_inputs", f"{len(inputs)} of {self._config.pairs}")
+        outputs = await self._executor.outputs(str(about.payload["program"]), inputs)
+        if self._config.input_must_matter and len(set(outputs)) == 1:
+            raise Failed("constant_outputs", f"every input gives {outputs[0]}")
+        pairs = list(zip(inputs, outputs, strict=True))
+        task = tasks.induction(about, pairs, message, self._config.novelty)
+        return replace(task, checks=self._checks("induction"))
 
     def _checks(self, kind: str) -> tuple[str, ...]:
         """What a task of this kind has passed, for its manifest."""
@@ -43,33 +77,18 @@ class Gate:
             *(matters if self._config.input_must_matter else ()),
         )
 
-    async def _triplet(self, source: Source, answer: str, truncated: bool) -> Task:
-        text, input_text = parse.read_program_and_input(answer, truncated)
-        config = self._config
-        program = programs.inspect(text, config.forbidden_modules, config.max_program_chars)
-        arguments = self._arguments(input_text)
-        (output,) = await self._executor.outputs(program.text, [arguments])
-        if config.input_must_matter and program.ignored:  # last: what fails to run says so
-            raise Failed("ignored_argument", ", ".join(program.ignored))
-        parents = tuple(reference.key for reference in source.references)
-        return triplet(source.kind, program, arguments, output, parents)
-
     async def _induction(self, source: Source, answer: str, truncated: bool) -> Task:
         (about,) = source.references
-        program = str(about.payload["program"])
         texts, message = parse.read_inputs_and_message(answer, truncated)
-        if len(message) > self._config.max_value_chars:
-            raise Failed("message_too_long", f"{len(message)} characters")
-        asked = argument_lists(texts)[: self._config.pairs]
-        inputs = [self._arguments(text) for text in asked]
-        if len(set(inputs)) < len(inputs):
-            raise Failed("duplicate_inputs", "; ".join(inputs))
-        if len(inputs) < self._config.pairs:
-            raise Failed("too_few_inputs", f"{len(inputs)} of {self._config.pairs}")
-        outputs = await self._executor.outputs(program, inputs)
-        if self._config.input_must_matter and len(set(outputs)) == 1:
-            raise Failed("constant_outputs", f"every input gives {outputs[0]}")
-        return induction(about, list(zip(inputs, outputs, strict=True)), message)
+        asked, count = argument_lists(texts), self._config.pairs
+        kept = asked[-count:] if self._config.inputs_kept == "last" else asked[:count]
+        return await self.induction(about, kept, message)
+
+    async def _output(self, kind: str, program: str, arguments: str) -> str:
+        if kind == ERRORS:
+            return await self._executor.error(program, arguments)
+        (output,) = await self._executor.outputs(program, [arguments])
+        return output
 
     def _arguments(self, text: str) -> str:
         """Canonical text of a proposed argument list; it must be plain literals, at least one."""

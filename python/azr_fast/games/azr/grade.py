@@ -24,6 +24,8 @@ class Grader:
 
         Raises Malformed when the answer cannot be read, Failed when it is wrong.
         """
+        if self._config.require_tags:
+            parse.check_tags(answer)
         match task.kind:
             case "deduction":
                 _deduction(task, parse.read_block(answer, truncated, "output").strip())
@@ -31,6 +33,8 @@ class Grader:
                 await self._abduction(task, parse.read_block(answer, truncated, "input").strip())
             case "induction":
                 await self._induction(task, parse.read_block(answer, truncated, "python"))
+            case "error_deduction":
+                _error(task, parse.read_block(answer, truncated, "output").strip())
             case kind:
                 raise AssertionError(f"no such task type: {kind}")
 
@@ -53,6 +57,15 @@ class Grader:
         for (arguments, expected), output in zip(pairs, found, strict=True):
             if not equal(values.parse(output), values.parse(expected)):
                 raise Failed("wrong_output", f"f({arguments}) gave {output}")
+
+
+def _error(task: Task, text: str) -> None:
+    """Quotes about the name of an exception say nothing."""
+    name = text.strip("`'\"")
+    if not name.isidentifier():
+        raise Malformed("bad_name", text)
+    if name != task.payload["output"]:
+        raise Failed("wrong_output", name)
 
 
 def _deduction(task: Task, text: str) -> None:

@@ -44,6 +44,15 @@ def read_block(text: str, truncated: bool, label: str) -> str:
     return _read(text, truncated, lambda blocks: _last_complete(blocks, (label,)))[label]
 
 
+def check_tags(text: str) -> None:
+    """Raise Malformed unless a whole thought is followed by a whole answer, both in their tags."""
+    tags = (piece for piece in blocks_and_tags(text) if isinstance(piece, str))
+    wanted = ("<think>", "</think>", "<answer>", "</answer>")
+    missing = [tag for tag in wanted if tag not in tags]  # each looks on where the last was found
+    if missing:
+        raise Malformed("no_tags", f"no {missing[0]} where it belongs")
+
+
 def _read(text: str, truncated: bool, pick: Callable[[Sequence[Block]], T]) -> T:
     """What `pick` finds in the last answer that has it; Malformed names what the last one lacks.
 

@@ -26,20 +26,22 @@ def _proposer_work(kind: str, config: AzrConfig) -> Work:
 
 
 def _solver_work(kind: str, config: AzrConfig) -> Work:
-    """A deduction answer is a value and compared as such; others are run."""
+    """An answer of a deduction is a value or a name and compared as such; others are run."""
     play = config.play
     priced = play.proposals * play.price_samples
     drawn = max(0, play.solves - play.proposals) if play.train_on_priced_answers else play.solves
-    runs = 0 if kind == "deduction" else config.game.determinism_runs
+    runs = 0 if kind in ("deduction", "error_deduction") else config.game.determinism_runs
     most = priced + drawn
     return Work(f"{kind}/solver", (play.solves, most), (0, most * runs))
 
 
 def best_solve_rate(reward: RewardConfig, samples: int) -> float | None:
-    """The probability of solving at which a task's expected learnability over `samples` Monte-Carlo
+    """The probability of solving at which a new task's expected reward over `samples` Monte-Carlo
     solutions is greatest, to 0.001. None where it is the same everywhere.
     """
     worth = [learnability(solved / samples, reward) for solved in range(samples + 1)]
+    if reward.bonus_for == "learnable":
+        worth[1:-1] = [value + reward.new_task_bonus for value in worth[1:-1]]
     if len(set(worth)) == 1:
         return None
 

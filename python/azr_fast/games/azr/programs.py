@@ -47,7 +47,7 @@ def inspect(text: str, forbidden: Sequence[str], max_chars: int) -> Program:
         raise Failed("too_long", f"{len(text)} characters, the limit is {max_chars}")
     try:
         tree = ast.parse(text, _SOURCE)
-        dump = ast.dump(_without_docstrings(tree))
+        dump = ast.dump(without_docstrings(tree))
     except _NOT_PYTHON as error:
         raise Failed("syntax_error", f"{type(error).__name__}: {error}") from None
     entries = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == ENTRY]
@@ -67,10 +67,14 @@ def _ignored(function: ast.FunctionDef) -> tuple[str, ...]:
         for node in ast.walk(statement)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
-    form = function.args
+    return tuple(name for name in parameters(function.args) if name not in read)
+
+
+def parameters(form: ast.arguments) -> list[str]:
+    """The names of a function's parameters."""
     several = [argument for argument in (form.vararg, form.kwarg) if argument]
     named = [*form.posonlyargs, *form.args, *form.kwonlyargs, *several]
-    return tuple(argument.arg for argument in named if argument.arg not in read)
+    return [argument.arg for argument in named]
 
 
 def forbidden_import(tree: ast.AST, forbidden: Sequence[str]) -> str | None:
@@ -102,7 +106,7 @@ def _imported_names(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def without_docstrings(tree: ast.Module) -> ast.Module:
     """The tree with docstrings taken out, in place."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

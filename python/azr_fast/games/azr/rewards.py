@@ -31,11 +31,15 @@ def proposer_reward(proposal: Episode, config: RewardConfig) -> float:
         return config.malformed
     if status is not Status.PASSED:
         return config.rejected
-    new = proposal.facts["new"]
-    if not new and config.duplicate is not None:
+    if not proposal.facts["new"] and config.duplicate is not None:
         return config.duplicate
-    bonus = config.new_task_bonus if new else 0.0
-    return learnability(proposal.facts["accuracy"], config) + bonus
+    return learnability(proposal.facts["accuracy"], config) + _bonus(proposal, config)
+
+
+def is_learnable(proposal: Episode) -> bool:
+    """Whether the task was priced, and solved sometimes and not always."""
+    accuracy = proposal.facts.get("accuracy")
+    return accuracy is not None and 0.0 < accuracy < 1.0
 
 
 def solver_reward(status: Status, config: RewardConfig) -> float:
@@ -43,3 +47,12 @@ def solver_reward(status: Status, config: RewardConfig) -> float:
     if status is Status.PASSED:
         return 1.0
     return config.malformed if status is Status.MALFORMED else config.wrong
+
+
+def _bonus(proposal: Episode, config: RewardConfig) -> float:
+    """What a new task earns beside; it falls with the updates that the proposer has seen."""
+    pays = config.bonus_for == "valid" or is_learnable(proposal)
+    if not proposal.facts["new"] or not pays:
+        return 0.0
+    passed = proposal.version / config.bonus_steps if config.bonus_steps else 0.0
+    return config.new_task_bonus * max(0.0, 1.0 - passed)

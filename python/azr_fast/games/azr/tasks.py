@@ -2,6 +2,7 @@
 
 Payloads hold canonical texts (Python literals), never live values:
 deduction and abduction: program, program_key, input (an argument list), output;
+error_deduction: the same, but that its output is the name of an exception class, or NoError;
 induction: program, program_key, pairs [[input, output], …], message, shown (pairs a solver sees).
 """
 
@@ -12,23 +13,35 @@ from collections.abc import Sequence
 from typing import cast
 
 from azr_fast.games.azr.programs import Program, inspect
+from azr_fast.games.azr.shape import shape_key
 from azr_fast.types import JSON, Task
 
 Pair = tuple[str, str]  # canonical texts: an argument list and what it gives
+
+SEED_KINDS = ("deduction", "abduction")  # a valid triplet seeds both, and induction is about them
+ERRORS = "error_deduction"
+NO_ERROR = "NoError"
 
 _VISIBLE = {
     "deduction": ("program", "input"),
     "abduction": ("program", "output"),
     "induction": ("message",),
+    ERRORS: ("program", "input"),
 }
 
 
 def triplet(
-    kind: str, program: Program, arguments: str, output: str, parents: tuple[str, ...] = ()
+    kind: str,
+    program: Program,
+    arguments: str,
+    output: str,
+    parents: tuple[str, ...] = (),
+    novelty: str = "program",
 ) -> Task:
-    """A deduction or abduction task. `arguments` and `output` are canonical texts.
+    """A task of any type but induction. `arguments` and `output` are canonical texts.
 
-    The key is the program's: the same program with another input is no new task.
+    Its key is the program's; with `novelty` "example" the same program with another input is a new
+    task, with "shape" a program that differs in names and constants is none.
     """
     payload: dict[str, JSON] = {
         "program": program.text,
@@ -36,29 +49,41 @@ def triplet(
         "input": arguments,
         "output": output,
     }
-    return Task(kind, program.key, payload, parents)
+    key = _program_key(program.text, program.key, novelty)
+    return Task(kind, _key(key, arguments) if novelty == "example" else key, payload, parents)
 
 
-def identity(kind: str) -> Task:
+def identity(kind: str, novelty: str = "program") -> Task:
     """The one task that nobody has to propose (paper, figure 5)."""
     program = inspect("def f(x):\n    return x", (), max_chars=100)
-    return triplet(kind, program, "'Hello World'", "'Hello World'")
+    output = NO_ERROR if kind == ERRORS else "'Hello World'"
+    return triplet(kind, program, "'Hello World'", output, novelty=novelty)
 
 
-def induction(source: Task, pairs: Sequence[Pair], message: str) -> Task:
+def identity_induction(pairs: int, novelty: str) -> Task:
+    """The identity function as an induction task."""
+    inputs = ["'Hello World'", *(str(number) for number in range(1, pairs))]
+    given_back = [(one, one) for one in inputs]
+    return induction(
+        identity("deduction", novelty), given_back, "It comes back as it went.", novelty
+    )
+
+
+def induction(source: Task, pairs: Sequence[Pair], message: str, novelty: str = "program") -> Task:
     """An induction task about the program of `source`; the first half of the pairs is shown.
 
     The message is no part of the key: the same program over the same inputs is the same problem.
     """
-    program_key = str(source.payload["program_key"])
+    program, program_key = str(source.payload["program"]), str(source.payload["program_key"])
     payload: dict[str, JSON] = {
-        "program": source.payload["program"],
+        "program": program,
         "program_key": program_key,
         "pairs": [list(pair) for pair in pairs],
         "message": message,
         "shown": len(pairs) // 2,
     }
-    key = _key(program_key, *sorted(arguments for arguments, _ in pairs))
+    arguments = sorted(arguments for arguments, _ in pairs)
+    key = _key(_program_key(program, program_key, novelty), *arguments)
     return Task("induction", key, payload, (source.key,))
 
 
@@ -80,6 +105,10 @@ def hidden_pairs(task: Task) -> list[Pair]:
 def _pairs(task: Task) -> list[Pair]:
     pairs = cast(list[list[str]], task.payload["pairs"])
     return [(arguments, output) for arguments, output in pairs]
+
+
+def _program_key(text: str, key: str, novelty: str) -> str:
+    return shape_key(text) if novelty == "shape" else key
 
 
 def _key(*parts: str) -> str:
