@@ -155,14 +155,18 @@ def test_functions_are_called(judge, monkeypatch, answer, code):
 def test_a_program_that_sleeps_is_ended(judge, monkeypatch):
     from azr_fast.evaluate import programs
 
-    monkeypatch.setattr(programs, "_WALL_SECONDS", 1)
-    monkeypatch.setattr(programs, "_WALL_FACTOR", 0)
-    assert (
-        judge("humaneval", made.HUMANEVAL).code(
-            "```python\nimport time\ndef areas(r):\n    time.sleep(3600)\n```"
-        )
-        == "timeout"
-    )
+    monkeypatch.setattr(programs, "_FIRST_WALL", (0, 1))
+    sleeps = "import time\ndef areas(r):\n    time.sleep(3600)"
+    assert judge("humaneval", made.HUMANEVAL).code(f"```python\n{sleeps}\n```") == "timeout"
+
+
+def test_a_program_that_a_busy_machine_held_up_gets_the_time_it_needs(tools, runner, monkeypatch):
+    from azr_fast.evaluate import programs
+
+    monkeypatch.setattr(programs, "_FIRST_WALL", (0, 0.2))  # less than it works
+    works = "def f():\n    for _ in range(30_000_000): pass\n    return 1"
+    run = tools.programs.values(works, "f", [""], programs.Budget(cpu_seconds=60))
+    assert runner.run(run) == ["1"]
 
 
 def test_values_of_kin_count_as_python_compares_them(judge):

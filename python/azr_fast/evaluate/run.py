@@ -173,7 +173,9 @@ class Evaluation:
             truncated=Stop.LENGTH in job.episode.stops[-1:],
             tokens=job.episode.length,
             judged=job.judged,
-            **_verdict(verdict),
+            status=str(verdict.status),
+            code=verdict.code,
+            evidence=_writable(verdict.evidence),
         )
 
     def _show(self, jobs: Sequence[_Job]) -> None:
@@ -189,7 +191,9 @@ async def regraded(benchmark: Benchmark, saved: Sequence[tuple[Task, Row]]) -> l
             return row
         async with turns:
             verdict = await replay(benchmark, task, row.turns, row.truncated)
-        return replace(row, judged=judged_by(task), **_verdict(verdict))
+        evidence, status = _writable(verdict.evidence), str(verdict.status)
+        judged = judged_by(task)
+        return replace(row, judged=judged, status=status, code=verdict.code, evidence=evidence)
 
     return list(await asyncio.gather(*(grade(*pair) for pair in saved)))
 
@@ -203,6 +207,6 @@ def judged_by(task: Task) -> str:
     return digest_of(ours, task.kind, dict(task.payload))
 
 
-def _verdict(verdict: Verdict) -> dict[str, str]:
-    evidence = verdict.evidence.encode("utf-8", "replace").decode()  # no lone surrogates in Parquet
-    return {"status": str(verdict.status), "code": verdict.code, "evidence": evidence}
+def _writable(text: str) -> str:
+    """Parquet takes no lone surrogates, which a program may print."""
+    return text.encode("utf-8", "replace").decode()

@@ -6,6 +6,9 @@ an assertion is completed, as in the paper, at once or after steps in words.
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from typing import ClassVar
+
 from azr_fast.evaluate.benchmark import Benchmark, Hub, Record, Wording, ask
 from azr_fast.evaluate.literals import call_of_equation
 from azr_fast.evaluate.predictions import judge_input, judge_output, said_in
@@ -22,11 +25,20 @@ _FORM = "between <answer> and </answer>."
 
 class _Cruxeval(Benchmark):
     family = "cruxeval"
-    hub = Hub("cruxeval-org/cruxeval")
+    hub: ClassVar[Hub | None] = Hub("cruxeval-org/cruxeval")
     fields = "code, input, output and id, as in facebookresearch/cruxeval"
     forms = {"direct": 256, "reasoning": 1024, "compact": 256, "full": 2048}
     kind: str  # of the AZR game's task
     block: str  # of the AZR game's answer
+    sought: str  # what ?? stands for, in words
+
+    @abstractmethod
+    def assertion(self, task: Task) -> str:
+        """The assertion with ?? in it."""
+
+    @abstractmethod
+    def begun(self, task: Task) -> str:
+        """What a direct answer begins with."""
 
     def task(self, record: Record) -> Task:
         payload = {name: str(record[key]) for name, key in _FIELDS.items()}

@@ -8,7 +8,7 @@ from azr_fast.evaluate.differential import Differential, inputs_of
 from azr_fast.evaluate.mbpp_types import digit_distance, pyramid_surface, restorer
 from azr_fast.evaluate.programs import NUMERIC, Budget
 from azr_fast.sandbox.values import parse, parse_arguments
-from azr_fast.types import Task
+from azr_fast.types import JSON, Task
 
 # The authors judge these otherwise (evalplus 0.3.1): by whether something is returned, or as sets.
 _WHETHER = {"check_str", "text_match_three", "text_starta_endb"}
@@ -33,7 +33,7 @@ class MbppPlus(Differential, Mbpp):
         if "base_input" not in record:
             return super().task(record)
         number = int(str(record["task_id"]).rpartition("/")[2])
-        payload = {
+        payload: dict[str, JSON] = {
             "text": str(record["prompt"]).strip().strip('"').strip(),
             "entry": str(record["entry_point"]),
             "gold": str(record["prompt"]) + str(record["canonical_solution"]),
