@@ -21,6 +21,7 @@ NO_TEMPLATE = (
     "{} has no chat template: its prompts are plain text, in which most benchmarks score lower"
 )
 _LINE_SECONDS = 30.0
+_NARROW = 70  # columns; a table has none fewer
 _SHOWN = 5  # items that a validation names
 
 
@@ -94,9 +95,7 @@ class Display:
 
 def print_scores(console: Console, model: str, scores: Sequence[Score]) -> None:
     """A row for each benchmark."""
-    table = _table(
-        "benchmark", "items", "score", "95%", "unread", "cut", "late", "skip", "tokens", "shows"
-    )
+    table = _table("benchmark", "items", "score", "95%", "unread", "cut", "late", "skip", "shows")
     for score in scores:
         for k, share in score.pass_at.items():
             first = k == min(score.pass_at)
@@ -104,7 +103,7 @@ def print_scores(console: Console, model: str, scores: Sequence[Score]) -> None:
             rest = _beside(score) if first else ()
             table.add_row(name, str(score.items) if first else "", f"{share:.1%}", *rest)
     _print(console, model)
-    console.print(table)
+    _print_table(console, table)
     _print(console, _MEANING)
 
 
@@ -121,7 +120,6 @@ def _beside(score: Score) -> tuple[str, ...]:
     return (
         f"{100 * low:.1f}-{100 * high:.1f}",
         *map(percent, shares),
-        f"{score.tokens:.0f}",
         _points(score.smallest),
     )
 
@@ -142,7 +140,7 @@ def print_comparison(console: Console, ours: str, theirs: str, pairs: Mapping[st
             _points(pair.smallest),
         )
     _print(console, f"{ours} against {theirs}, item by item, in points")
-    console.print(table)
+    _print_table(console, table)
     _print(
         console,
         "up, down: items that it does better and worse on; p: exact sign test; shows: the smallest "
@@ -159,7 +157,7 @@ def print_checks(
         verdict = "as it should" if check.ok else f"{len(check.wrong)} wrong"
         table.add_row(check.kind, str(check.tried), str(check.passed), verdict)
     _print(console, f"{benchmark.name} ({benchmark.form}), {items} items")
-    console.print(table)
+    _print_table(console, table)
     for check in checks:
         for told in check.wrong[:_SHOWN]:
             _print(console, f"{check.kind}: {told}")
@@ -171,19 +169,31 @@ def print_benchmarks(console: Console, benchmarks: Sequence[type[Benchmark]]) ->
     for one in benchmarks:
         hub = one.hub.path if one.hub else "--data alone"
         table.add_row(one.name, ", ".join(one.forms), hub)
-    console.print(table)
+    _print_table(console, table)
 
 
 def _table(*columns: str, justify: str = "right") -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for place, column in enumerate(columns):
         side = "left" if place == 0 else justify
-        table.add_column(column, justify=side, no_wrap=place > 0)  # type: ignore[arg-type]
+        table.add_column(column, justify=side, overflow="fold")  # type: ignore[arg-type]
     return table
 
 
 def _points(gain: float | None) -> str:
     return "none" if gain is None else f"{100 * gain:.1f}"
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """The table, or, where it would not fit, a line of names and values for each of its rows."""
+    if console.width >= _NARROW:
+        console.print(table)
+        return
+    columns = [(str(column.header), list(column.cells)) for column in table.columns]
+    for row in range(table.row_count):
+        first, *rest = ((name, str(cells[row])) for name, cells in columns)
+        beside = ", ".join(f"{name} {value}" for name, value in rest if value)
+        _print(console, f"{first[1].strip()}: {beside}")
 
 
 def _print(console: Console, text: str) -> None:
