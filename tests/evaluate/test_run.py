@@ -27,7 +27,7 @@ def says(*right, otherwise="'?'"):
 
     def script(prompt, _seed):
         number = int(prompt.rpartition("assert f(")[2].partition(")")[0])
-        return f"{2 * number}</answer>" if number in right else f"{otherwise}</answer>"
+        return f" {2 * number if number in right else otherwise}</answer>"
 
     return script
 
@@ -57,7 +57,7 @@ def test_answers_are_judged_and_told(evaluate):
         ("sample_1", True, "ok"), ("sample_2", False, "wrong_output"), ("sample_3", True, "ok"),
     ]  # fmt: skip
     assert rows[0].turns == ["<answer>assert f(1) == 2</answer>"]
-    assert rows[0].tokens == len("2</answer>") + 1
+    assert rows[0].tokens == len(" 2</answer>") + 1
     assert len(engine.requests) == 3
     assert evaluate.told[0] == (0, 3)
     assert evaluate.told[-1] == (3, 3)

@@ -38,7 +38,8 @@ class _Cruxeval(Benchmark):
 
     @abstractmethod
     def begun(self, task: Task) -> str:
-        """What a direct answer begins with."""
+        """What a direct answer begins with. It ends where tokens do: a tokenizer has tokens such as
+        `('` and ` '`, and a model that is given their first half goes on without the other."""
 
     def task(self, record: Record) -> Task:
         payload = {name: str(record[key]) for name, key in _FIELDS.items()}
@@ -76,7 +77,7 @@ class CruxevalOutput(_Cruxeval):
         return f"f({task.payload['input']}) == ??"
 
     def begun(self, task: Task) -> str:
-        return f"<answer>assert f({task.payload['input']}) == "
+        return f"<answer>assert f({task.payload['input']}) =="
 
     async def grade(self, task: Task, answer: str) -> None:
         said = said_in(answer, self.form, self.block)
@@ -98,7 +99,7 @@ class CruxevalInput(_Cruxeval):
         return f"f(??) == {task.payload['output']}"
 
     def begun(self, task: Task) -> str:
-        return "<answer>assert f("
+        return "<answer>assert f"
 
     async def grade(self, task: Task, answer: str) -> None:
         said, code = said_in(answer, self.form, self.block), str(task.payload["program"])

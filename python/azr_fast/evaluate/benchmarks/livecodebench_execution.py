@@ -28,7 +28,7 @@ class LiveCodeBenchExecution(Benchmark):
             f"```python\n{code}\n\nassert {call} == ??\n```\n"
             "Replace ?? by the value that the call returns, as a Python literal, so that the "
             f"assertion holds. {how} between <answer> and </answer>.",
-            f"<answer>assert {call} == " if self.form == "direct" else "",
+            f"<answer>assert {call} ==" if self.form == "direct" else "",
         )
 
     async def grade(self, task: Task, answer: str) -> None:
