@@ -8,8 +8,10 @@ import re
 from azr_fast.games.azr.fences import Block, blocks_and_tags
 from azr_fast.games.azr.programs import is_python
 from azr_fast.games.azr.refusal import Malformed
+from azr_fast.mathematics import last_boxed
 
 _TAGGED = re.compile(r"<answer>((?:(?!<answer>).)*?)(?:</answer>|\Z)", re.DOTALL)
+_LAST = re.compile(r"(?:####|answer is:?|answer:)\s*\$?([^\n]+?)\$?\.?\s*(?:\n|\Z)", re.IGNORECASE)
 _OPEN_FENCE = re.compile(r"^```(?:python|py)?[ \t]*\n(?P<rest>.*)\Z", re.DOTALL | re.MULTILINE)
 
 
@@ -22,6 +24,13 @@ def tagged(text: str) -> str | None:
     """What stands in the last answer tag, one that was not closed included."""
     found = _TAGGED.findall(without_thought(text))
     return found[-1].strip() if found else None
+
+
+def final_answer(text: str) -> str | None:
+    """The last box, or what the text calls its answer."""
+    said = without_thought(text)
+    found = _LAST.findall(said)
+    return last_boxed(said) or (found[-1].strip() if found else None)
 
 
 def program_in(text: str, entry: str = "") -> str:

@@ -1,8 +1,10 @@
-"""When a value counts as the expected one, as EvalPlus has it (Apache-2.0, evalplus 0.3.1)."""
+"""When a value counts as the expected one, as EvalPlus has it (Apache-2.0, evalplus 0.3.1), and when
+what is printed does."""
 
 from __future__ import annotations
 
 import math
+from decimal import Decimal, InvalidOperation
 
 from azr_fast.sandbox.equality import equal
 
@@ -36,3 +38,18 @@ def _near(value: object, expected: object, tolerance: float) -> bool:
 
 def _margin(expected: float, tolerance: float) -> float:
     return tolerance + _RELATIVE * abs(expected) if math.isfinite(expected) else 0.0
+
+
+def same_lines(printed: str, expected: str) -> bool:
+    """Line by line, without white space at the ends; numbers may be written otherwise."""
+    ours, theirs = printed.strip().split("\n"), expected.strip().split("\n")
+    return len(ours) == len(theirs) and all(map(_same_line, ours, theirs))
+
+
+def _same_line(ours: str, theirs: str) -> bool:
+    if ours.strip() == theirs.strip():
+        return True
+    try:
+        return list(map(Decimal, ours.split())) == list(map(Decimal, theirs.split()))
+    except InvalidOperation:
+        return False

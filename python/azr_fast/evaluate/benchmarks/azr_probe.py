@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from azr_fast.evaluate.benchmark import Record
-from azr_fast.evaluate.benchmarks.cruxeval import CruxevalInput, CruxevalOutput
+from azr_fast.evaluate.benchmarks.cruxeval import CruxevalOutput
+from azr_fast.evaluate.benchmarks.cruxeval_input import CruxevalInput
 from azr_fast.evaluate.probe_programs import probe_records
 
 

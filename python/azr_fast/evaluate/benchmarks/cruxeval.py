@@ -1,4 +1,4 @@
-"""CRUXEval (Gu et al., arXiv 2401.03065): what does a function return (-O), for what input (-I)?
+"""CRUXEval (Gu et al., arXiv 2401.03065), output prediction: what does a function return?
 
 The forms `compact` and `full` are those that the AZR game trains on. In `direct` and `reasoning`
 an assertion is completed, as in the paper, at once or after steps in words.
@@ -10,8 +10,7 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from azr_fast.evaluate.benchmark import Benchmark, Hub, Record, Wording, ask
-from azr_fast.evaluate.literals import call_of_equation
-from azr_fast.evaluate.predictions import judge_input, judge_output, said_in
+from azr_fast.evaluate.predictions import judge_output, said_in
 from azr_fast.games.azr.config import GameConfig
 from azr_fast.games.azr.prompts import open_form
 from azr_fast.sandbox.equality import equal
@@ -23,7 +22,9 @@ _DIRECT = "Write the whole assertion and nothing else,"
 _FORM = "between <answer> and </answer>."
 
 
-class _Cruxeval(Benchmark):
+class Cruxeval(Benchmark):
+    """What both predictions share."""
+
     family = "cruxeval"
     hub: ClassVar[Hub | None] = Hub("cruxeval-org/cruxeval")
     fields = "code, input, output and id, as in facebookresearch/cruxeval"
@@ -67,7 +68,7 @@ class _Cruxeval(Benchmark):
 _FIELDS = {"program": "code", "input": "input", "output": "output"}
 
 
-class CruxevalOutput(_Cruxeval):
+class CruxevalOutput(Cruxeval):
     """Predict the output."""
 
     name, kind, block = "cruxeval-o", "deduction", "output"
@@ -87,28 +88,3 @@ class CruxevalOutput(_Cruxeval):
         """An output of another value, and not of another spelling."""
         ours, theirs = (parse(str(one.payload["output"])) for one in (task, other))
         return not equal(ours, theirs)
-
-
-class CruxevalInput(_Cruxeval):
-    """Find an input; any that gives the output is right."""
-
-    name, kind, block = "cruxeval-i", "abduction", "input"
-    sought = "by arguments, as Python literals; any that fit will do"
-
-    def assertion(self, task: Task) -> str:
-        return f"f(??) == {task.payload['output']}"
-
-    def begun(self, task: Task) -> str:
-        return "<answer>assert f"
-
-    async def grade(self, task: Task, answer: str) -> None:
-        said, code = said_in(answer, self.form, self.block), str(task.payload["program"])
-        await judge_input(self.tools.programs, said, code, "f", str(task.payload["output"]))
-
-    def unlike(self, task: Task, other: Task) -> bool:
-        """Another number of arguments: an input of another item may well be right here, too."""
-        return _arity(task) != _arity(other)
-
-
-def _arity(task: Task) -> int:
-    return len(call_of_equation(str(task.payload["input"]), "f").args)

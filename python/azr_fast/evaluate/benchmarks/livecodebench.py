@@ -1,22 +1,19 @@
 """LiveCodeBench's code generation (Jain et al., arXiv 2403.07974): solve a contest's problem.
 
 Programs read stdin and print, or are a method of a class `Solution`. The authors publish no right
-answers. Their hidden tests are a pickled text, which is read without unpickling anything else.
+answers.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import pickle
-import zlib
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from azr_fast.evaluate.answers import program_in
 from azr_fast.evaluate.benchmark import Benchmark, Failed, Hub, Record, Wording, ask
+from azr_fast.evaluate.closeness import same_lines
 from azr_fast.evaluate.harness import call_function
+from azr_fast.evaluate.hidden_tests import read_tests
 from azr_fast.evaluate.programs import NUMERIC, Budget
 from azr_fast.sandbox.equality import equal
 from azr_fast.sandbox.values import canonical, canonical_arguments, parse
@@ -48,7 +45,10 @@ class LiveCodeBench(Benchmark):
     forms = {"direct": 2048}
 
     def task(self, record: Record) -> Task:
-        tests = [*_tests(record["public_test_cases"]), *_tests(record["private_test_cases"])]
+        tests = [
+            *read_tests(record["public_test_cases"]),
+            *read_tests(record["private_test_cases"]),
+        ]
         metadata = json.loads(record.get("metadata") or "{}")
         payload: dict[str, JSON] = {
             "question": str(record["question_content"]),
@@ -83,39 +83,8 @@ class LiveCodeBench(Benchmark):
             raise Failed("wrong_output", f"for the input {given[:200]!r}")
 
 
-def same_lines(printed: str, expected: str) -> bool:
-    """Line by line, without white space at the ends; numbers may be written otherwise."""
-    ours, theirs = printed.strip().split("\n"), expected.strip().split("\n")
-    return len(ours) == len(theirs) and all(map(_same_line, ours, theirs))
-
-
 def as_json(value: Any) -> Any:
     """Tuples as lists, at any depth: JSON knows no others."""
     if isinstance(value, list | tuple):
         return [as_json(one) for one in value]
     return value
-
-
-def _same_line(ours: str, theirs: str) -> bool:
-    if ours.strip() == theirs.strip():
-        return True
-    try:
-        return list(map(Decimal, ours.split())) == list(map(Decimal, theirs.split()))
-    except InvalidOperation:
-        return False
-
-
-def _tests(text: str) -> list[dict[str, Any]]:
-    """Tests as JSON, or as the authors pack the hidden ones: base64, zlib, a pickled JSON text."""
-    try:
-        return json.loads(text)  # type: ignore[no-any-return]
-    except ValueError:
-        packed = zlib.decompress(base64.b64decode(text))
-        return json.loads(_TextAlone(io.BytesIO(packed)).load())  # type: ignore[no-any-return]
-
-
-class _TextAlone(pickle.Unpickler):
-    """Unpickles plain data; a pickle that names anything of any module is refused."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        raise ValueError(f"the hidden tests name {module}.{name}")

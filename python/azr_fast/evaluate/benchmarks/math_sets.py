@@ -1,4 +1,4 @@
-"""Mathematics with short answers: GSM8K, and the six sets of the AZR paper (table 1).
+"""Mathematics with short answers: the six sets of the AZR paper (table 1).
 
 Answers are compared by math-verify, in a process that can be killed.
 """
@@ -6,15 +6,13 @@ Answers are compared by math-verify, in a process that can be killed.
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any
 
-from azr_fast.evaluate.answers import without_thought
+from azr_fast.evaluate.answers import final_answer
 from azr_fast.evaluate.benchmark import Benchmark, Failed, Hub, Malformed, Record, Wording, ask
 from azr_fast.mathematics import last_boxed
 from azr_fast.types import Task
 
-_LAST = re.compile(r"(?:####|answer is:?|answer:)\s*\$?([^\n]+?)\$?\.?\s*(?:\n|\Z)", re.IGNORECASE)
 _QUESTIONS = ("problem", "question", "Problem", "Question")
 _ANSWERS = ("answer", "final_answer", "Answer")
 _NAMES = ("unique_id", "id", "ID", "idx")
@@ -59,13 +57,6 @@ class MathBenchmark(Benchmark):
         return rf"\boxed{{{task.payload['answer']}}}"
 
 
-def final_answer(text: str) -> str | None:
-    """The last box, or what the text calls its answer."""
-    said = without_thought(text)
-    found = _LAST.findall(said)
-    return last_boxed(said) or (found[-1].strip() if found else None)
-
-
 def _first(record: Record, names: tuple[str, ...]) -> Any:
     for name in names:
         if record.get(name) is not None:
@@ -78,20 +69,6 @@ def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip().strip("$")
-
-
-class Gsm8k(MathBenchmark):
-    """GSM8K (Cobbe et al., arXiv 2110.14168): the number after `####` is the answer."""
-
-    name, hub = "gsm8k", Hub("openai/gsm8k", "main")
-    forms = {"reasoning": 512}
-    fields = "question and answer, which ends in #### and a number, as in openai/grade-school-math"
-
-    def expected(self, record: Record) -> str:
-        _, mark, number = str(record["answer"]).rpartition("####")
-        if not mark:
-            raise ValueError("its answer has no ####")
-        return number.strip().replace(",", "")
 
 
 class Aime24(MathBenchmark):
