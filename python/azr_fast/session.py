@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import partial
+from typing import TYPE_CHECKING
 
 from azr_fast.algorithms import check_groups
 from azr_fast.config.games import game_of
@@ -33,6 +34,9 @@ from azr_fast.selfplay.recovery import model_files, reference_files
 from azr_fast.selfplay.schedule import open_schedule
 from azr_fast.selfplay.taskfile import read_tasks
 from azr_fast.types import Role, Sampling
+
+if TYPE_CHECKING:
+    from azr_fast.evaluate.training import Scorer
 
 LOADED = 4  # parts that are loaded one after the other
 
@@ -73,6 +77,7 @@ def open_trainer(
         observer.advance(0, LOADED, "sandbox and tokenizer")
         client = stack.enter_context(open_sandbox(config.sandbox))
         runner = stack.enter_context(asyncio.Runner())
+        scorer = stack.enter_context(scoring(config, runner))
         programs = AsyncClient(client.path, client.limits, config.sandbox.connections)
         stack.callback(lambda: runner.run(programs.close()))
         game = game_of(config).open(config, client, programs)
@@ -96,9 +101,20 @@ def open_trainer(
         episodes = Episodes(
             decoder, renderer, sampling(config.rollout), config.rollout.max_prompt_tokens
         )
-        parts = Parts(game, buffer, policies, engine, episodes, client)
+        if scorer:
+            scorer.listen(engine, renderer, limit, run.path / "evals")
+        parts = Parts(game, buffer, policies, engine, episodes, client, scorer)
         limit.begin()
         yield Trainer(config, parts, run, observer, limit)
+
+
+def scoring(config: Config, runner: asyncio.Runner) -> AbstractContextManager[Scorer | None]:
+    """What scores the run now and then; its libraries are loaded where it does."""
+    if not config.eval.every:
+        return nullcontext()
+    from azr_fast.evaluate.training import open_scorer
+
+    return open_scorer(config, runner)
 
 
 def shown(config: Config) -> Config:

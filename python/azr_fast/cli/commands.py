@@ -20,6 +20,7 @@ COMMANDS = {
     "tasks": "list, choose and export the tasks of a run",
     "compare": "two runs side by side, and what their configs differ in",
     "export": "the model of a run as a folder for others, with a model card",
+    "eval": "score a model on benchmarks, compare it with another",
     "models": "list built-in models; make a model ready",
     "sandbox": "run programs in the sandbox, watch it, serve it over HTTP",
     "doctor": "what training needs and what of it is here",

@@ -38,7 +38,11 @@ FOR_TRAINING = {
 }
 
 
-EXTRAS = {**dict.fromkeys(FOR_TRAINING, "cpu"), "fastapi": "gateway", "uvicorn": "gateway"}
+EXTRAS = {
+    **dict.fromkeys(FOR_TRAINING, "cpu"),
+    **dict.fromkeys(("fastapi", "uvicorn"), "gateway"),
+    **dict.fromkeys(("scipy", "pyarrow"), "eval"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

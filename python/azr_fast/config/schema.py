@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from azr_fast.config.evaluation import EvalConfig
 from azr_fast.config.roles import RolesConfig, ScheduleConfig
 from azr_fast.config.section import Fraction, NonNegative, Section
 from azr_fast.config.update import UpdateConfig
@@ -293,4 +294,5 @@ class Config(Section):
     update: UpdateConfig = UpdateConfig()
     parity: ParityConfig = ParityConfig()
     monitor: MonitorConfig = MonitorConfig()
+    eval: EvalConfig = EvalConfig()
     sandbox: SandboxConfig = SandboxConfig()

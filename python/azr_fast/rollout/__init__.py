@@ -22,7 +22,7 @@ def open_engine(
     Raises UserError when the engine is not installed or cannot serve this model here.
     """
     stops = renderer.stops
-    if _chosen(config) == "vllm":
+    if chosen_engine(config) == "vllm":
         from azr_fast.rollout.vllm_engine import VllmEngine
 
         return VllmEngine(config, files, stops, model, seed)
@@ -31,7 +31,8 @@ def open_engine(
     return TransformersEngine(config, files, stops, model)
 
 
-def _chosen(config: RolloutConfig) -> str:
+def chosen_engine(config: RolloutConfig) -> str:
+    """The name of the engine that this config takes here. Raises UserError."""
     installed = importlib.util.find_spec("vllm") is not None
     if config.engine == "vllm" and not installed:
         raise UserError(

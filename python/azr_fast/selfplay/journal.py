@@ -33,6 +33,7 @@ class StepRecord:
     fruitless: Fruitless | None = None
     entropy_shares: Mapping[str, float] = field(default_factory=dict)
     verification: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)  # on benchmarks
     seconds: dict[str, float] = field(default_factory=dict)
     sampled: int = 0  # tokens
     blocked: float = 0.0  # seconds of waiting for verdicts while nothing was left to decode
@@ -101,6 +102,8 @@ class Journal:
             "updates": {roles: asdict(stats) for roles, stats in record.updates.items()},
             "memory": {**memory_use(), "free_gib": free_gib()},
             "fruitless": record.fruitless.reason if record.fruitless else None,
+            "probe": {"accuracy": record.scores.get("eval_mean")},
+            **record.scores,
         }
         if record.step % self._sample_every == 0:
             save_samples(self._run.samples(record.step), episodes)

@@ -33,6 +33,8 @@ from azr_fast.selfplay.schedule import Phase, open_schedule, pooled
 from azr_fast.selfplay.seeding import seed_buffers
 from azr_fast.types import Episode, Family, Role
 
+NOTHING_BETTER = "eval.patience evaluations brought no better score"
+
 
 class Trainer:
     """Plays a game against itself and learns from it."""
@@ -53,6 +55,7 @@ class Trainer:
         self.engine = parts.engine
         self.episodes = parts.episodes
         self.sandbox = parts.sandbox
+        self.scorer = parts.scorer
         self.run = run
         self.observer = observer
         self.should_stop = should_stop
@@ -75,6 +78,8 @@ class Trainer:
         started = time.monotonic()
         try:
             self.begin()
+            if not self.done:
+                self.evaluated(0)
             self.steps(started)
         except Interrupted:
             self.observer.note("stopped: the unfinished step is played again on --resume")
@@ -102,6 +107,9 @@ class Trainer:
         began, by time.monotonic()."""
         limit = self.config.run.time_limit_minutes * 60 or float("inf")
         while self.done < self.schedule.steps and not self.should_stop():
+            if self.scorer and self.scorer.exhausted:
+                self.observer.note(f"stopped after step {self.done}: {NOTHING_BETTER}")
+                break
             if time.monotonic() - started >= limit:
                 break
             self.attempt(self.done + 1)
@@ -160,6 +168,8 @@ class Trainer:
             batch = phase.select(families)
             self.learner.credit(phase, batch)
             self.learn(phase, batch, record)
+        record.scores = self.evaluated(step)
+        record.lap("eval")
         line = self.report(phase, record, families, batch)
         self.done, self.whole = step, True
         self.watch(phase, record, families, line)
@@ -201,6 +211,12 @@ class Trainer:
         self.learner.learn(phase, batch, record)
         record.lap("update")
 
+    def evaluated(self, step: int) -> dict[str, float]:
+        """Scores of the weights after a step, if they are due."""
+        if not self.scorer:
+            return {}
+        return self.scorer.after(step, lambda: self.player.sync(Role.SOLVER), self.observer)
+
     def announce(self, phase: Phase) -> None:
         """Say what begins, where the run has phases."""
         if phase.iteration and not phase.place:
@@ -234,6 +250,8 @@ class Trainer:
         if phase.learners and (families or not phase.draws_from_pool):  # an empty pool ends no run
             self.guard.after(record.fruitless)
         self.monitor.after(line, self.observer.note)
+        if self.scorer:
+            self.scorer.take(line)
 
     def _pool_counts(self, phase: Phase) -> dict[str, int]:
         """Tasks in the pool of the phase's iteration, by type."""
@@ -274,6 +292,8 @@ class Trainer:
         lines = list(read_lines(self.run.metrics))
         self.guard.recall(bool(line.get("fruitless")) for line in lines)
         self.monitor.recall(lines)
+        if self.scorer:
+            self.scorer.recall(lines)
 
     def _buffer_counts(self) -> dict[str, int]:
         return {kind: self.buffer.count(kind) for kind in self.game.kinds}

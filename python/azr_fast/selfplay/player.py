@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azr_fast.config.schema import Config
 from azr_fast.games.game import Game
@@ -21,6 +21,9 @@ from azr_fast.selfplay.policies import Policies
 from azr_fast.selfplay.schedule import Phase
 from azr_fast.types import Family, Role
 
+if TYPE_CHECKING:
+    from azr_fast.evaluate.training import Scorer
+
 Talk = Coroutine[Any, Any, list[Family]]
 
 
@@ -35,6 +38,7 @@ class Parts:
     engine: Engine
     episodes: Episodes
     sandbox: Client | None = None  # where the game runs programs
+    scorer: Scorer | None = None
 
 
 class Player:
