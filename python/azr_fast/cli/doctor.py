@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from azr_fast.cli import machine
 from azr_fast.config.load import default_preset, load_config
@@ -18,6 +17,7 @@ from azr_fast.hardware import gpu_devices
 from azr_fast.observe.typed import how_to_install, typed
 from azr_fast.policy.footprint import footprint, read_shape
 from azr_fast.policy.memory import free_gib
+from azr_fast.policy.room import disk_gib, free_disk_gib
 from azr_fast.sandbox.launcher import check_daemon, find_daemon
 from azr_fast.threads import usable_cores
 
@@ -55,10 +55,21 @@ def _machine() -> Iterator[Finding]:
     yield Finding("system", sys.platform == "linux", f"{machine.describe()}, needs Linux")
     yield _memory()
     yield Finding("cores", True, str(usable_cores()))
-    free = shutil.disk_usage(Path.cwd()).free / 2**30
-    yield Finding("disk", free >= 3.0, f"{free:.1f} GiB free here, a small run takes 3")
+    yield _disk()
     gpus = ", ".join(map(str, gpu_devices()))
     yield Finding("gpu", bool(gpus), f"{gpus or 'none seen'}; preset {default_preset()}", False)
+
+
+def _disk() -> Finding:
+    """Whether the checkpoints of the smallest preset have room here."""
+    config = load_config(SMALLEST)
+    free, shape = free_disk_gib(config), read_shape(config.model.name)
+    if shape is None:
+        return Finding("disk", True, f"{free:.1f} GiB free here")
+    needed = disk_gib(config, shape)
+    return Finding(
+        "disk", free >= needed, f"{free:.1f} GiB free here, preset {SMALLEST} takes {needed:.1f}"
+    )
 
 
 def _memory() -> Finding:

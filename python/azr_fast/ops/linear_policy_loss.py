@@ -24,6 +24,7 @@ Suffixes: N tokens, H hidden width, V vocabulary, C tokens of a chunk, B words o
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 
@@ -65,42 +66,50 @@ def linear_policy_loss(
     token. `hidden_NH` and `weight_VH` are both bfloat16 or both float32, `targets_N` int32 or int64
     (`IGNORED` where there is none). In place of N there may be any leading sizes, such as [B, T],
     of all tensors that are per token; results then have them too. d loss / d weight is *added* to
-    `d_weight_VH` (float32).
-    `implementation`: auto | triton | cpu | torch, see `dispatch.choose`.
+    `d_weight_VH` (float32). `implementation`: auto | triton | cpu | torch, see `dispatch.choose`.
     Raises ValueError for wrong shapes, dtypes or devices, targets outside the vocabulary,
     temperatures that are not positive, and what `Objective.checked` refuses.
 
     >>> import torch
     >>> from azr_fast.ops import Objective, linear_policy_loss
-    >>> hidden, weight = torch.zeros(2, 3, 8), torch.ones(4, 8)  # [B, T, H] and [V, H]
-    >>> targets, advantage = torch.tensor([[0, 1, 2], [3, 0, -100]]), torch.ones(2, 3)
-    >>> objective = Objective(advantage, weight_N=torch.full((2, 3), 1 / 5), entropy_weight=0.01)
-    >>> d_weight = torch.zeros(4, 8)
+    >>> hidden, weight, d_weight = torch.zeros(2, 3, 8), torch.ones(4, 8), torch.zeros(4, 8)
+    >>> targets = torch.tensor([[0, 1, 2], [3, 0, -100]])  # [B, T]; the last is ignored
+    >>> objective = Objective(torch.ones(2, 3), torch.full((2, 3), 1 / 5), entropy_weight=0.01)
     >>> result = linear_policy_loss(hidden, weight, targets, objective, d_weight)
     >>> round(result.loss_N.sum().item(), 4)  # log 4 less 1% of it for the entropy
     1.3724
-    >>> result.d_hidden_NH.shape
-    torch.Size([2, 3, 8])
     """
+    options = {"temperature": temperature, "implementation": implementation, "chunk": chunk}
     if hidden_NH.ndim > 2:
-        batch = Batch(hidden_NH, targets_N)
-        result = linear_policy_loss(
-            hidden_NH.flatten(0, -2),
-            weight_VH,
-            targets_N.flatten(),
-            batch.flat_objective(objective),
-            d_weight_VH,
-            temperature=batch.flat(temperature, "temperature"),
-            implementation=implementation,
-            chunk=chunk,
-        )
-        parts = (getattr(result, field.name) for field in fields(PolicyLoss))
-        return PolicyLoss(*map(batch.back, parts))
+        return _of_batch(hidden_NH, weight_VH, targets_N, objective, d_weight_VH, options)
     head = checked_head(hidden_NH, weight_VH, targets_N, temperature, implementation, chunk)
     require_dtype("d_weight", d_weight_VH, (torch.float32,))
     require(d_weight_VH.shape == weight_VH.shape, "d_weight must have the shape of weight")
     require_device(weight_VH.device, d_weight=d_weight_VH)
     return one_pass(head, objective.checked(head.targets_N), d_weight_VH)
+
+
+def _of_batch(
+    hidden: torch.Tensor,
+    weight_VH: torch.Tensor,
+    targets: torch.Tensor,
+    objective: Objective,
+    d_weight_VH: torch.Tensor,
+    options: dict[str, Any],
+) -> PolicyLoss:
+    """`linear_policy_loss` of tokens with other leading sizes than [N]."""
+    batch = Batch(hidden, targets)
+    options = options | {"temperature": batch.flat(options["temperature"], "temperature")}
+    result = linear_policy_loss(
+        hidden.flatten(0, -2),
+        weight_VH,
+        targets.flatten(),
+        batch.flat_objective(objective),
+        d_weight_VH,
+        **options,
+    )
+    parts = (getattr(result, field.name) for field in fields(PolicyLoss))
+    return PolicyLoss(*map(batch.back, parts))
 
 
 def one_pass(head: Head, objective: TokenObjective, d_weight_VH: torch.Tensor | None) -> PolicyLoss:
