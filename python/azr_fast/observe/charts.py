@@ -86,7 +86,7 @@ class Steps:
 def step_charts(lines: Sequence[Metrics]) -> list[Chart]:
     """Every chart that the metrics of a run have numbers for."""
     steps = Steps(lines)
-    makers = (_learning, _evaluation, _verdicts, _model, _speed)
+    makers = (_learning, _proposals, _evaluation, _verdicts, _model, _speed)
     charts = [chart for maker in makers for chart in maker(steps)]
     for chart in charts:
         chart.series = [one for one in chart.series if any(y is not None for y in one.y)]
@@ -121,20 +121,27 @@ def _learning(steps: Steps) -> Iterator[Chart]:
         steps.x,
         steps.by_group("reward"),
     )
+
+
+def _proposals(steps: Steps) -> Iterator[Chart]:
+    def share(title: str, help_: str, key: str) -> Chart:
+        series = steps.by_group(key, ["proposer"])
+        return Chart("Learning", title, help_, steps.x, series, unit="share")
+
     yield share(
         "Learnable proposals, by task type",
         "Share of proposals whose task was solved sometimes and not always.",
-        steps.by_group("learnable", ["proposer"]),
+        "learnable",
     )
     yield share(
         "Valid and new proposals, by task type",
         "Share of proposals that the gate accepts and that the run never had before.",
-        steps.by_group("new", ["proposer"]),
+        "new",
     )
     yield share(
         "Difficulty of what is proposed",
         "Mean share of tries that solve a proposed task: lower is harder.",
-        steps.by_group("accuracy", ["proposer"]),
+        "accuracy",
     )
 
 

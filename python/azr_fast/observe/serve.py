@@ -47,14 +47,22 @@ class Source:
         )
 
 
-def open_server(folder: Path, port: int, most: int = EPISODES) -> ThreadingHTTPServer:
+class RunServer(ThreadingHTTPServer):
+    """Serves one run on this machine alone."""
+
+    def __init__(self, port: int, source: Source) -> None:
+        super().__init__((HOST, port), Handler)
+        self.source = source
+
+
+def open_server(folder: Path, port: int, most: int = EPISODES) -> RunServer:
     """A server of the run's page on this machine alone; port 0 takes any that is free.
 
     UserError when the port is taken, or `folder` is no run folder.
     """
     source = Source(folder, most)
     try:
-        return ThreadingHTTPServer((HOST, port), _handler(source))
+        return RunServer(port, source)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
@@ -62,56 +70,54 @@ def open_server(folder: Path, port: int, most: int = EPISODES) -> ThreadingHTTPS
         ) from None
 
 
-def _handler(source: Source) -> type[BaseHTTPRequestHandler]:
-    """The class that answers GET / and GET /data.json."""
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET / and GET /data.json."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = 30
+    server: RunServer
+    protocol_version = "HTTP/1.1"
+    timeout = 30
 
-        def do_GET(self) -> None:
-            """The page, or its data when they have changed since the tag that is sent."""
-            paths: dict[str, Callable[[], None]] = {"/": self._page, "/data.json": self._data}
-            answer = paths.get(self.path.partition("?")[0])
-            if not self._is_local():
-                self._send(403, "text/plain", b"ask for localhost")
-            elif answer is None:
-                self._send(404, "text/plain", b"there is / and /data.json")
-            else:
-                self._answer(answer)
+    def do_GET(self) -> None:
+        """The page, or its data when they have changed since the tag that is sent."""
+        paths: dict[str, Callable[[], None]] = {"/": self._page, "/data.json": self._data}
+        answer = paths.get(self.path.partition("?")[0])
+        if not self._is_local():
+            self._send(403, "text/plain", b"ask for localhost")
+        elif answer is None:
+            self._send(404, "text/plain", b"there is / and /data.json")
+        else:
+            self._answer(answer)
 
-        def _is_local(self) -> bool:
-            """A page of another site cannot reach this one by a name of its own that it points at
-            this machine: such a request names another host."""
-            name = self.headers.get("Host", "").rpartition(":")[0]
-            return name in ("127.0.0.1", "localhost")
+    def _is_local(self) -> bool:
+        """A page of another site cannot reach this one by a name of its own that it points at
+        this machine: such a request names another host."""
+        name = self.headers.get("Host", "").partition(":")[0]
+        return name in ("127.0.0.1", "localhost")
 
-        def _answer(self, answer: Callable[[], None]) -> None:
-            try:
-                answer()
-            except UserError as error:  # such as a folder that was removed meanwhile
-                self._send(500, "text/plain; charset=utf-8", str(error).encode())
+    def _answer(self, answer: Callable[[], None]) -> None:
+        try:
+            answer()
+        except UserError as error:  # such as a folder that was removed meanwhile
+            self._send(500, "text/plain; charset=utf-8", str(error).encode())
 
-        def _page(self) -> None:
-            self._send(200, "text/html; charset=utf-8", render(source.data()).encode())
+    def _page(self) -> None:
+        self._send(200, "text/html; charset=utf-8", render(self.server.source.data()).encode())
 
-        def _data(self) -> None:
-            data = source.data()
-            if self.headers.get("If-None-Match") == data["tag"]:
-                self._send(304, "application/json", b"")
-            else:
-                self._send(200, "application/json", inert_json(data).encode())
+    def _data(self) -> None:
+        data = self.server.source.data()
+        if self.headers.get("If-None-Match") == data["tag"]:
+            self._send(304, "application/json", b"")
+        else:
+            self._send(200, "application/json", inert_json(data).encode())
 
-        def _send(self, status: int, kind: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
-            self.send_header("X-Content-Type-Options", "nosniff")
-            self.end_headers()
-            self.wfile.write(body)
+    def _send(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """Nothing: the terminal says where to look, and that is enough."""
-
-    return Handler
+    def log_message(self, *_: object) -> None:
+        """Nothing: the terminal says where to look, and that is enough."""
