@@ -76,9 +76,9 @@ def kept(files, dtype, **update):
     """Bytes that one forward pass leaves, for each token and layer."""
     opened = open_policy(files, dtype, **update)
     pack = make_packs(batch(), 4096)[0]
-    opened._hidden(pack)  # what the first pass of a process makes stays out
+    opened._network.hidden(pack)  # what the first pass of a process makes stays out
     before = allocated()
-    hidden_TH = opened._hidden(pack)
+    hidden_TH = opened._network.hidden(pack)
     left = allocated() - before
     del hidden_TH
     return left / pack.tokens_T.numel() / LAYERS

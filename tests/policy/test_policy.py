@@ -58,7 +58,7 @@ def test_11_no_old_logprob_pass(make_policy):
         calls += 1
         seen.update(kwargs["input_ids"].flatten().tolist())
 
-    policy._backbone.register_forward_hook(count, with_kwargs=True)
+    policy._network.backbone.register_forward_hook(count, with_kwargs=True)
     packs = make_packs(batch, 30)
 
     def before_the_step(stats):
