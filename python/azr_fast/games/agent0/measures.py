@@ -21,7 +21,7 @@ def calls(solve: Episode) -> int:
 
 @dataclass(slots=True)
 class Measures:
-    """Gathers families until it is asked.
+    """Counts the families of the newest step.
 
     questions: valid ones · agreement: questions by p, in BINS from 0 to 1 · nobody_answered:
     questions without a vote · vote_accuracy: share of votes equal to what the question's program
@@ -41,12 +41,12 @@ class Measures:
     _before: dict[str, float] = field(default_factory=dict)
 
     def take(self, families: Sequence[Family]) -> None:
-        """Add the families of a step."""
-        self._families += families
+        """The families of a step, in place of one that was not whole and is played again."""
+        self._families = list(families)
 
     def since_last(self) -> Mapping[str, Any]:
         """The numbers since the last call; null where there is nothing to count."""
-        families, self._families = self._families, []
+        families, self._families = self._families, list[Family]()
         solves = [one for family in families for one in family.solves if not one.failed]
         return self._votes(families) | _conversations(solves) | self._tool()
 
