@@ -119,7 +119,9 @@ $(VENV)/python:
 
 # Locks hold every package, so dependencies are not resolved again: that keeps out what breaks a
 # CPU machine (CUDA builds of torchvision, torchaudio and torchcodec).
+# pip shows its progress to another program (`raw`) since 24.1; Python 3.11 comes with an older one.
 $(VENV)/packages: requirements/cpu.lock | $(VENV)/python
+	@$(PIP) install -qq 'pip>=24.1'
 	@$(SHOW) "torch, CPU build" --attempt -- $(INSTALL) '$(TORCH)' || \
 	  $(SHOW) "torch, CPU build, from $(TORCH_INDEX)" -- $(INSTALL) --index-url $(TORCH_INDEX) '$(TORCH)'
 	@$(SHOW) "locked packages" --count $< -- $(INSTALL) -r $<
