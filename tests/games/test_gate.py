@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -205,7 +206,7 @@ def test_first_tasks_are_what_the_gate_makes_of_the_identity(player, play):
         gated = play.propose(
             proposal(play, "def f(x):\n    return x", "'Hello World'"), task.kind
         ).task
-        assert gated == task
+        assert replace(gated, checks=()) == task  # which nobody had to check
 
 
 def test_a_triplet_seeds_both_kinds_and_an_induction_task_its_own(player, play):

@@ -2,6 +2,7 @@
 solutions. Its texts still have the verdicts, rewards, advantages and weights that they had."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,8 @@ def test_the_order_is_that_of_the_requests(episodes):
 def test_verdicts_are_as_recorded(episodes):
     for one, answer in zip(episodes, STEP["answers"], strict=True):
         assert (one.verdict.status, one.verdict.code) == (answer["status"], answer["code"])
-        assert one.verdict.task == task_of(answer["posed"])
+        posed = one.verdict.task
+        assert (posed and replace(posed, checks=())) == task_of(answer["posed"])
 
 
 def test_prices_and_rewards_are_as_recorded(episodes):

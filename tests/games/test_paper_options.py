@@ -1,5 +1,7 @@
 """Options under which the game does as the paper's code does; docs/azr-paper.md lists them."""
 
+from dataclasses import replace
+
 import pytest
 
 from azr_fast.games.azr.tasks import identity
@@ -114,5 +116,5 @@ def test_induction_can_begin_with_the_identity_function(make_player, play, pairs
     answer = play.blocks(python="def f(anything):\n    return anything")
     assert player.solve(task, answer).status is Status.PASSED
     verified = player.runner.run(player.game.verify(task))
-    assert verified.task == task
+    assert replace(verified.task, checks=()) == task
     assert all(task.kind != "induction" for task in make_player().game.first_tasks())

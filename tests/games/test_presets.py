@@ -160,12 +160,19 @@ def test_the_plan_of_a_paper_preset_shows_the_papers_counts(preset):
         assert groups[f"{kind}/proposer"].episodes == (64, 64)
         assert groups[f"{kind}/solver"].episodes == (64, 64 * 8 + 64)
     lines = plan_lines(config)
-    assert "learnt from: 6 groups x 64 answers; 8 more price each valid proposal" in lines
+    assert "  learnt from: 6 groups x 64 answers; 8 more price each valid proposal" in lines
     assert any("256 tasks per type" in line for line in lines)
     assert "length: 500 steps" in lines
 
 
-def test_the_plan_tells_which_role_learns():
-    config = load_config("azr-paper-7b", {"play.learners": "solver", "play.solves": "32"})
-    told = "learnt from: 3 x 32 of the solver; 8 more price each valid proposal"
-    assert told in plan_lines(config)
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"play.learners": "solver"}, "3 groups x 64 answers; 8 more price each valid proposal"),
+        ({"play.solves": "32"}, "3 x 64 of the proposer and 3 x 32 of the solver; 8 more price"),
+        ({"play.train_on_priced_answers": "true"}, "also the 8 solutions that price a proposal"),
+    ],
+)
+def test_the_plan_tells_what_is_learnt_from(keys, told):
+    lines = plan_lines(load_config("azr-paper-7b", keys))
+    assert any(line.startswith(f"  learnt from: {told}") for line in lines)

@@ -12,7 +12,12 @@ PAIRS = [("1", "3"), ("2", "6"), ("'a'", "'aaa'"), ("[0]", "[0, 0, 0]")]
 
 @pytest.fixture
 def verify(player):
-    return lambda task: player.runner.run(player.game.verify(task))
+    return lambda task: unchecked(player.runner.run(player.game.verify(task)))
+
+
+def unchecked(verdict):
+    """The verdict with a task that does not tell what it passed."""
+    return replace(verdict, task=verdict.task and replace(verdict.task, checks=()))
 
 
 def triplet(play, kind="deduction", **changes):
@@ -44,7 +49,7 @@ def test_induction_holds_too(verify, play):
 def test_error_deduction_holds_too(make_player, play):
     player = make_player(kinds=("error_deduction",))
     task = play.triplet("error_deduction", "def f(x):\n    return 1 // x", "0", "ZeroDivisionError")
-    assert player.runner.run(player.game.verify(task)).task == task
+    assert unchecked(player.runner.run(player.game.verify(task))).task == task
     lie = replace(task, payload={**task.payload, "output": "NoError"})
     assert player.runner.run(player.game.verify(lie)).code == "wrong_output"
 
@@ -92,3 +97,8 @@ def test_a_payload_without_its_parts_is_named(verify):
     verdict = verify(Task("deduction", "key", {"program": PROGRAM}))
     assert (verdict.status, verdict.code) == (Status.MALFORMED, "bad_payload")
     assert "input" in verdict.evidence
+
+
+def test_what_holds_tells_what_it_passed(player, play):
+    verdict = player.runner.run(player.game.verify(triplet(play)))
+    assert "2_runs_agree" in verdict.task.checks

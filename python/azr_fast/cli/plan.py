@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from azr_fast.config.games import Work, game_of
+from azr_fast.config.games import game_of
 from azr_fast.config.schema import Config
 from azr_fast.hardware import gpu_usable
 from azr_fast.policy.footprint import footprint, read_shape
 from azr_fast.policy.memory import free_gib
 from azr_fast.selfplay.schedule import Phase, Schedule, open_schedule
+from azr_fast.types import Role
 
 
 def plan_lines(config: Config) -> list[str]:
@@ -42,22 +41,26 @@ def work_lines(config: Config, phase: Phase) -> list[str]:
         f"  {'all':<22}{_span((least, most)):>14}{_span((0, runs)):>18}",
         f"  at most {most * rollout.max_new_tokens:,} tokens sampled "
         f"and {most * rollout.max_prompt_tokens:,} of prompts",
-        *([f"learnt from: {_learnt(config, groups)}"] if phase.name == "joint" else []),
+        f"  {_learnt(phase, len(groups) // 2)}",
     ]
 
 
-def _learnt(config: Config, groups: Sequence[Work]) -> str:
+def _learnt(phase: Phase, kinds: int) -> str:
     """Which of the answers train the model."""
-    play = config.play
-    kinds = len(groups) // 2
-    sizes = {"proposer": play.proposals, "solver": play.solves}
-    if play.train_on_priced_answers:
-        return f"every answer, those of the {play.price_samples} that price a proposal too"
-    if len(play.learners) == 2 and play.proposals == play.solves:
-        parts = f"{len(groups)} groups x {play.proposals} answers"
+    play = phase.play
+    counts = {Role.PROPOSER: play.proposals, Role.SOLVER: play.solves * play.solve_samples}
+    sizes = {counts[role] for role in phase.learners}
+    if not phase.learners:
+        return "nothing is learnt from"
+    if play.train_on_priced_answers and Role.SOLVER in phase.learners:
+        return f"learnt from: also the {play.price_samples} solutions that price a proposal"
+    if len(sizes) == 1:
+        parts = f"{kinds * len(phase.learners)} groups x {sizes.pop()} answers"
     else:
-        parts = " and ".join(f"{kinds} x {sizes[role]} of the {role}" for role in play.learners)
-    return f"{parts}; {play.price_samples} more price each valid proposal"
+        parts = " and ".join(
+            f"{kinds} x {counts[role]} of the {role}" for role in counts if role in phase.learners
+        )
+    return f"learnt from: {parts}; {play.price_samples} more price each valid proposal"
 
 
 def memory_lines(config: Config) -> list[str]:

@@ -76,7 +76,11 @@ class GameSection(Section):
 class PlayConfig(Section):
     """How much is sampled in a step (paper, Algorithm 1)."""
 
-    proposals: PositiveInt = Field(default=64, description="B: proposals per task type")
+    proposals: int = Field(
+        default=64,
+        ge=0,
+        description="B: proposals per task type; 0: only what is known is solved, such as seeds",
+    )
     solves: PositiveInt = Field(
         default=64, description="B: tasks solved per task type, fresh ones first"
     )

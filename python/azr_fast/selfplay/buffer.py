@@ -146,7 +146,6 @@ class TaskBuffer:
 
         Raises UserError when the database ends before it: it is not the one of the checkpoint.
         """
-        self._db.rollback()  # needs no room on the disk
         numbers = [watermark] if isinstance(watermark, int) else watermark
         tasks, solves, pools = (*numbers, 0, 0)[:3]
         newest = self._newest()[0]
@@ -155,6 +154,7 @@ class TaskBuffer:
                 f"{self._path} ends at task {newest} and the checkpoint at {tasks}: "
                 "put back the file that belongs to it, or remove that checkpoint"
             )
+        self._db.rollback()  # needs no room on the disk
         self._db.execute("DELETE FROM pools WHERE id > ?", (pools,))
         self._db.execute("DELETE FROM solves WHERE id > ?", (solves,))
         self._db.execute("DELETE FROM tasks WHERE id > ?", (tasks,))

@@ -124,6 +124,8 @@ class Trainer:
         try:
             self.player.sync(Role.PROPOSER)
             seed_buffers(self.game, self.buffer, self.episodes, self.config, self._show_seeds)
+        except Interrupted:  # what there is then is of use to `azr-fast seed`
+            raise
         except BaseException:
             self.buffer.rewind(mark)
             raise

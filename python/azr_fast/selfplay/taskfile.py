@@ -1,7 +1,7 @@
 """Tasks in files: what `seeding.file` reads and `azr-fast seed` writes.
 
-A line of the text form is one task as JSON: kind, key, payload, parents and order. The other form
-is the database of a run (`selfplay.buffer`). Whatever a file says, a game checks it before use.
+A line of the text form is one task as JSON: kind, key, payload, parents, order and label. The other
+form is the database of a run (`selfplay.buffer`). A game checks what a file says.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ class _Row(BaseModel):
     payload: dict[str, JsonValue]
     parents: list[str] = []
     order: int = 1
+    label: str = "execution"
 
     def task(self) -> Task:
-        return Task(self.kind, self.key, self.payload, tuple(self.parents), self.order)  # type: ignore[arg-type]
+        parents = tuple(self.parents)
+        return Task(self.kind, self.key, self.payload, parents, self.order, self.label)
 
 
 def read_tasks(file: str, seeds_only: bool = False) -> list[Task]:
@@ -78,6 +80,7 @@ def _line(task: Task) -> str:
         "payload": dict(task.payload),
         "parents": task.parents,
         "order": task.order,
+        "label": task.label,
     }
     return json.dumps(fields) + "\n"
 

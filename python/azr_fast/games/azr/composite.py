@@ -126,7 +126,7 @@ def _rebinds(node: ast.AST) -> Iterator[str]:
             yield from names
 
 
-def _without(text: str, nodes: Sequence[ast.AST]) -> str:
+def _without(text: str, nodes: Sequence[ast.stmt]) -> str:
     """The text without the lines of these top-level definitions."""
     lines = re.split(r"(?<=\n)", re.sub(r"\r\n?", "\n", text))
     for node in reversed(nodes):

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from azr_fast.config.schema import Config, Fraction, GameSection, NonNegative, Section
+from azr_fast.config.schema import Config, GameSection, NonNegative, Section
+from azr_fast.config.section import Fraction
 
 Kind = Literal["deduction", "abduction", "induction", "error_deduction"]
 
@@ -26,7 +27,9 @@ class GameConfig(GameSection):
         "that with a short thought before each answer",
     )
     thought_tokens: PositiveInt = Field(
-        default=96, description="tokens that a thought may have in the form compact_thought"
+        default=96,
+        description="tokens that a thought may have in the form compact_thought; with the prompt, "
+        "it takes room of rollout.max_prompt_tokens",
     )
     references: int = Field(default=6, ge=0, description="K: tasks shown to a proposer")
     reference_choice: Literal["uniform", "recent"] = Field(

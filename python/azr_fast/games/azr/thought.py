@@ -27,7 +27,7 @@ class ThoughtForm(CompactForm):
                 words["example"]["thought"] = told[0]
             else:
                 examples = words.get("examples", self._words["solved"])
-                pairs = zip(examples, told, strict=True)
+                pairs = zip(examples, told, strict=False)  # the rest would take room
                 words["examples"] = [{**one, "thought": thought} for one, thought in pairs]
         self._known = self._words["triplet"]["known"]
 
