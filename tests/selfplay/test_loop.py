@@ -108,7 +108,7 @@ def test_weights_that_do_not_arrive_are_sent_again_and_named(play):
     trainer, raised = play(prepare=deaf)
     assert isinstance(raised, ParityError)
     assert "other weights than it was sent: lm_head.weight" in str(raised)
-    assert saved(trainer) == [2]
+    assert saved(trainer) == [1]
 
 
 @pytest.mark.parametrize("lr", [1e30, 1e4])
@@ -239,7 +239,7 @@ def test_a_step_whose_line_was_not_written_is_not_saved(play):
         def broken(record, *rest):
             if record.step == 3:
                 raise RuntimeError("the disk")
-            write(record, *rest)
+            return write(record, *rest)
 
         trainer.journal.write = broken
 
