@@ -173,7 +173,7 @@ def test_a_run_that_stops_after_every_step_goes_on_to_the_same_end(play):
     again, _ = play(prepare=one_step, **TURNS, **APART)
     for step in range(2, 10):
         assert again.done == step - 1
-        again, raised = play(prepare=one_step, resume=True)
+        again, raised = play(prepare=one_step, resume=True, **TURNS, **APART)
         assert raised is None
     for role in Role:
         assert same(weights(again, role), weights(whole, role))
@@ -227,12 +227,13 @@ def test_several_steps_on_a_batch_and_a_pull_are_a_matter_of_the_config(play):
 
 
 def test_several_steps_on_a_batch_are_the_same_after_a_stop(play):
-    whole, _ = play(**SEVERAL, **{"run.name": "whole", "run.steps": 4})
+    keys = SEVERAL | {"run.steps": 4}
+    whole, _ = play(**keys, **{"run.name": "whole"})
 
     def stopping(trainer):
         trainer.should_stop = lambda: trainer.done >= 2
 
-    play(prepare=stopping, **SEVERAL, **{"run.steps": 4})
-    again, raised = play(resume=True)
+    play(prepare=stopping, **keys)
+    again, raised = play(resume=True, **keys)
     assert raised is None
     assert same(weights(again, Role.SOLVER), weights(whole, Role.SOLVER))
