@@ -34,15 +34,19 @@ def lines(trainer):
 
 
 def in_step(trainer, step, act):
-    """Call `act` when `step` begins."""
-    play = trainer.player.play
+    """Call `act` when `step` has its weights and begins to play."""
+    play, sync, now = trainer.player.play, trainer.player.sync, []
 
     def look(phase, record):
-        if record.step == step:
-            act()
+        now[:] = [record.step]
         return play(phase, record)
 
-    trainer.player.play = look
+    def synced(role):
+        sync(role)
+        if now == [step]:
+            act()
+
+    trainer.player.play, trainer.player.sync = look, synced
 
 
 def test_engine_and_trainer_agree_in_every_step(play):
@@ -108,7 +112,7 @@ def test_weights_that_do_not_arrive_are_sent_again_and_named(play):
     trainer, raised = play(prepare=deaf)
     assert isinstance(raised, ParityError)
     assert "other weights than it was sent: lm_head.weight" in str(raised)
-    assert saved(trainer) == [1]
+    assert saved(trainer) == [2]
 
 
 @pytest.mark.parametrize("lr", [1e30, 1e4])
