@@ -169,6 +169,13 @@ def test_a_program_that_a_busy_machine_held_up_gets_the_time_it_needs(tools, run
     assert runner.run(run) == ["1"]
 
 
+def test_an_item_whose_own_answer_fails_is_skipped_and_no_model_is_blamed(judge):
+    broken = made.HUMANEVAL_PLUS | {"canonical_solution": "    raise ValueError('ours')\n"}
+    verdict = judge("humaneval-plus", broken).verdict("```python\ndef areas(r):\n    return r\n```")
+    assert (verdict.status, verdict.code) == ("failed", "gold_failed")
+    assert "ValueError: ours" in verdict.evidence
+
+
 def test_values_of_kin_count_as_python_compares_them(judge):
     counter = "from collections import Counter\ndef count_words(t):\n    return Counter(t.split())"
     pairs = "def count_words(t):\n    return [(w, t.split().count(w)) for w in t.split()]"

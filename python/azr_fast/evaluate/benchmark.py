@@ -13,11 +13,15 @@ from azr_fast.games.game import Chat
 from azr_fast.mathematics import Equality
 from azr_fast.types import JSON, Message, Status, Task, Verdict
 
-__all__ = ["Benchmark", "Failed", "Hub", "Malformed", "Record", "Tools", "Wording"]
+__all__ = ["Benchmark", "Failed", "GoldFailed", "Hub", "Malformed", "Record", "Tools", "Wording"]
 
 Record = Mapping[str, Any]  # a line of a benchmark's file, as its authors publish it
 Wording = tuple[tuple[Message, ...], str]  # messages, and the text that the answer starts with
 _EVIDENCE_CHARS = 500
+
+
+class GoldFailed(Exception):  # noqa: N818 - what happened
+    """The authors' own answer gives nothing to judge others by: no answer is to blame for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ class Benchmark(ABC):
         """The grade as a verdict."""
         try:
             await self.grade(task, answer)
+        except GoldFailed as failed:
+            return Verdict(Status.FAILED, "gold_failed", str(failed)[:_EVIDENCE_CHARS])
         except Refusal as refusal:
             status = Status.MALFORMED if isinstance(refusal, Malformed) else Status.WRONG
             return Verdict(status, refusal.code, refusal.evidence[:_EVIDENCE_CHARS])

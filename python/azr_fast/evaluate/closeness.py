@@ -1,5 +1,5 @@
 """When a value counts as the expected one, as EvalPlus has it (Apache-2.0, evalplus 0.3.1), and
-when what is printed does."""
+when printed lines do, as LiveCodeBench has it."""
 
 from __future__ import annotations
 

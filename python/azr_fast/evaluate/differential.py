@@ -7,7 +7,7 @@ from typing import Any
 
 from azr_fast.evaluate.benchmark import Failed, Record
 from azr_fast.evaluate.closeness import close
-from azr_fast.evaluate.functions import FunctionBenchmark
+from azr_fast.evaluate.functions import FunctionBenchmark, of_gold
 from azr_fast.sandbox.values import canonical_arguments, parse
 from azr_fast.types import JSON, Task
 
@@ -35,7 +35,7 @@ class Differential(FunctionBenchmark):
             return
         program = self.program(task, answer)
         if task.key not in self._expected:
-            self._expected[task.key] = await self._values(task, str(task.payload["gold"]))
+            self._expected[task.key] = await of_gold(self._values(task, str(task.payload["gold"])))
         values = await self._values(task, program)
         for question, value, expected in zip(
             self._inputs(task), values, self._expected[task.key], strict=True

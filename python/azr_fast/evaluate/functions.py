@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, ClassVar
 
 from azr_fast.evaluate.answers import before_function, defined_names, program_in
-from azr_fast.evaluate.benchmark import Benchmark, Malformed, Tools
+from azr_fast.evaluate.benchmark import Benchmark, Failed, GoldFailed, Malformed, Tools
 from azr_fast.evaluate.harness import AuthorsTest, call_function
 from azr_fast.evaluate.programs import NUMERIC, Budget
 from azr_fast.games.azr.programs import is_python
 from azr_fast.types import Task
+
+
+async def of_gold(values: Awaitable[list[str]]) -> list[str]:
+    """What the authors' own program gives. Raises GoldFailed."""
+    try:
+        return await values
+    except Failed as failed:
+        raise GoldFailed(f"{failed.code} {failed.evidence}") from None
 
 
 def fenced(program: str) -> str:
@@ -69,7 +77,7 @@ class FunctionBenchmark(Benchmark):
             self.budget,
         )
         if task.key not in self._questions:
-            self._questions[task.key] = await test.questions()
+            self._questions[task.key] = await of_gold(test.questions())
         questions = self._questions[task.key]
         await test.check(questions, await self.call(program, entry, questions))
 

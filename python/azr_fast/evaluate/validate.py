@@ -65,7 +65,9 @@ async def validate(
         async with turns:
             task = tasks[place]
             question = await first_question(benchmark, task)
-            prompt = "\n".join(message.content for message in question.messages)
+            # Worked examples hold answers, which may well be right for this task, too.
+            asked = [one.content for one in question.messages if one.role == "user"]
+            prompt = "\n".join(asked)
             for kind, answer in _answers(benchmark, tasks, place, prompt + question.prefill):
                 await _try(benchmark, task, answer, checks.setdefault(kind, Check(kind)))
         done += 1

@@ -22,7 +22,7 @@ class HumanEvalPlus(Differential, HumanEval):
         "task_id, prompt, entry_point, canonical_solution and either base_input, plus_input and "
         "atol (evalplus release) or test (hub)"
     )
-    budget = Budget(cpu_seconds=30.0, memory_mib=4096, pool=NUMERIC)
+    budget = Budget(cpu_seconds=60.0, memory_mib=4096, pool=NUMERIC)
 
     def task(self, record: Record) -> Task:
         if "base_input" not in record:

@@ -27,7 +27,7 @@ class MbppPlus(Differential, Mbpp):
         "task_id, prompt, and either entry_point, canonical_solution, base_input, plus_input and "
         "atol (evalplus release) or code, test_list and test (hub)"
     )
-    budget = Budget(cpu_seconds=30.0, memory_mib=4096, pool=NUMERIC)
+    budget = Budget(cpu_seconds=60.0, memory_mib=4096, pool=NUMERIC)
 
     def task(self, record: Record) -> Task:
         if "base_input" not in record:
