@@ -37,7 +37,8 @@ class Snapshot:
 
     def copied(self) -> Snapshot:
         """The same in memory of its own, outside of a GPU's."""
-        return replace(self, weights=_copies(self.weights), optimizer=_copies(self.optimizer))
+        weights, optimizer = _copies(self.weights, self.optimizer)
+        return replace(self, weights=weights, optimizer=optimizer)
 
     def write(self, folder: Path) -> None:
         """Write a Hugging Face folder `model`, and beside it what `Policy.load` needs."""
@@ -76,8 +77,9 @@ def _place(tensor: torch.Tensor) -> tuple[Any, ...]:
     return tensor.device, tensor.data_ptr(), tensor.shape
 
 
-def _copies(tensors: Tensors) -> Tensors:
-    """Copies, of which those of tied weights are one."""
-    once = {_place(tensor): tensor for tensor in tensors.values()}
-    copies = {place: tensor.detach().to("cpu", copy=True) for place, tensor in once.items()}
-    return {name: copies[_place(tensor)] for name, tensor in tensors.items()}
+def _copies(*several: Tensors) -> list[Tensors]:
+    """Copies, of which those of tied weights are one, and those of weights that are their own
+    masters."""
+    once = {_place(one): one for tensors in several for one in tensors.values()}
+    copies = {place: one.detach().to("cpu", copy=True) for place, one in once.items()}
+    return [{name: copies[_place(one)] for name, one in tensors.items()} for tensors in several]
