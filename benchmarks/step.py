@@ -24,8 +24,9 @@ import platform
 import sys
 import tempfile
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -42,15 +43,19 @@ from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.device import resolve_device
 from azr_fast.policy.footprint import ModelShape, read_shape
 from azr_fast.policy.memory import memory_use
-from azr_fast.selfplay.loop import Parts, Trainer
+from azr_fast.policy.policy import Policy
+from azr_fast.rollout.engine import Engine
+from azr_fast.selfplay.loop import Trainer
+from azr_fast.selfplay.player import Parts
 from azr_fast.session import open_trainer
+from azr_fast.types import Role
 
 REDUCED = {
     "play.proposals": 2, "play.solves": 2, "play.price_samples": 2, "seeding.tasks": 0,
     "rollout.max_new_tokens": 8, "rollout.engine": "transformers", "rollout.concurrency": 8,
     "model.dtype": "float32", "parity.max_gap": 1.0,
 }  # fmt: skip
-SIDES = {"ours": Trainer, "reference": ReferenceTrainer}
+SIDES = {"ours": partial(Trainer, should_stop=lambda: False), "reference": ReferenceTrainer}
 Line = dict[str, Any]
 
 
@@ -64,8 +69,11 @@ def run_side(name: str, config: Config, shape: ModelShape, limits: Line) -> Line
             policy = WatchedPolicy(opened.policy, scores_first=name == "reference")
             engine = CountedEngine(opened.engine)
             opened.episodes.decoder._engine = engine
-            given: Any = (opened.game, opened.buffer, policy, engine, opened.episodes)
-            trainer = SIDES[name](config, Parts(*given), run, observer, lambda: False)
+            of_role = dict.fromkeys(Role, cast(Policy, policy))
+            parts = Parts(
+                opened.game, opened.buffer, of_role, cast(Engine, engine), opened.episodes
+            )
+            trainer = SIDES[name](config, parts, run, observer)
             trainer.begin()
             trainer.attempt(1)
             counts = measure(trainer, policy, engine, config, shape)
@@ -96,7 +104,7 @@ def measure(
         prompts = [(s.prompt_ids, len(s.response_ids)) for s in policy.batch]
     extra = {"old_logprobs": policy.scoring_s}
     if isinstance(trainer, ReferenceTrainer):
-        extra["ast_distances"] = trainer.distances_s
+        extra["ast_distances"] = trainer.player.distances_s
     read = decode_bytes(shape, config.model.dtype, engine.passes, engine.answers)
     return {"flop": flop, "bytes": read, "extra": extra, "prompts": prompts} | memory_use()
 

@@ -13,16 +13,21 @@ import difflib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from azr_fast.config.schema import Config
 from azr_fast.games.game import Game
+from azr_fast.observe.progress import Observer
+from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
 from azr_fast.policy.policy import Policy
 from azr_fast.policy.stats import UpdateStats
 from azr_fast.rollout.engine import Completion, Engine, Request
+from azr_fast.selfplay.journal import StepRecord
 from azr_fast.selfplay.loop import Trainer
-from azr_fast.selfplay.play import Round
-from azr_fast.types import Family
+from azr_fast.selfplay.player import Parts, Player
+from azr_fast.selfplay.schedule import Phase
+from azr_fast.types import Family, Role
 
 
 class CountedEngine:
@@ -88,23 +93,32 @@ class OneKind:
         return getattr(self.game, name)
 
 
-class ReferenceTrainer(Trainer):
-    """Plays the reference's way; `play.train_on_priced_answers` is off."""
+class ReferencePlayer(Player):
+    """Plays one task type after the other, then computes the distances."""
 
     distances_s = 0.0
 
-    def play(self, step: int) -> list[Family]:
-        """One task type after the other, then the distances."""
+    def play(self, phase: Phase, record: StepRecord) -> list[Family]:
+        """All families of the step."""
         families = []
-        for turn, kind in enumerate(self.game.kinds):
-            game: Any = OneKind(self.game, (kind,))
-            one = Round(game, self.buffer, self.episodes, self.config, step, turn)
-            families += self.episodes.decoder.run(one.play())
+        for turn, kind in enumerate(self._game.kinds):
+            one, game = self._round(phase, record.step), OneKind(self._game, (kind,))
+            one.game, one.turn = cast(Game, game), turn
+            families += self._speak(Role.PROPOSER, one.play, record)
         since = time.perf_counter()
         for family in families:
             distances(family)
         self.distances_s += time.perf_counter() - since
+        record.lap("play")
         return families
+
+
+class ReferenceTrainer(Trainer):
+    """Trains the reference's way; `play.train_on_priced_answers` is off."""
+
+    def __init__(self, config: Config, parts: Parts, run: RunFolder, observer: Observer) -> None:
+        super().__init__(config, parts, run, observer, lambda: False)
+        self.player: ReferencePlayer = ReferencePlayer(config, parts, self.policies, observer)
 
 
 def distances(family: Family) -> list[float]:

@@ -82,7 +82,7 @@ def measure(files: ModelFiles, update: UpdateConfig, options: argparse.Namespace
     flop_per_s = update_flop(shape, packs) / median
     predicted = footprint(Config(model=model, update=update), shape, policy.device.type)
     return {
-        "attention": policy.attention.about,
+        "attention": policy.attention,
         "parameters": shape.parameters,
         "packs": len(packs),
         "tokens_computed": sum(pack.tokens_T.numel() for pack in packs),

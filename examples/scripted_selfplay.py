@@ -12,7 +12,7 @@ from azr_fast.config.games import game_of
 from azr_fast.config.load import load_config
 from azr_fast.sandbox.client import AsyncClient
 from azr_fast.sandbox.launcher import open_sandbox
-from azr_fast.types import Episode, Family, Role, Sampling
+from azr_fast.types import Episode, Family, Role, Sampling, Stop
 
 # Three proposals of deduction tasks. The form of the `cpu` preset opens the answer itself, with
 # "```input", so each begins with the input of the program that it goes on with.
@@ -33,6 +33,8 @@ class ScriptedChat:
 
     sampling = Sampling(max_tokens=128)
     truncated = False
+    stop = Stop.END
+    takes_messages = True
 
     def __init__(self, turn):
         self.turn = turn
@@ -74,6 +76,8 @@ async def step(config, client):
 
 class Known:
     """Tasks that were posed before; proposals are shown some of them."""
+
+    step = 1  # that is being played
 
     def __init__(self, tasks):
         self.tasks = tasks

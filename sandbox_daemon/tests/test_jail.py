@@ -362,4 +362,4 @@ def test_no_jail_without_namespaces(folder: Path) -> None:
     )
     done = subprocess.run([*words, script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "jail: needs user_ns" in done.stderr
+    assert "jail: needs the layer user_ns, which is off" in done.stderr

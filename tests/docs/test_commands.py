@@ -26,6 +26,10 @@ from azr_fast.cli.commands import parse
 
 # Begins so: why it is not run here, and what stands in for it.
 NOT_RUN = {
+    r"azr-fast train .*agent0": "a step of another game; tests/games/agent0 makes two of each phase",
+    r"azr-fast train .*--eval": "records are fetched; tests/evaluate/test_training.py scores a run",
+    r"azr-fast report .*--serve": "serves until Ctrl-C; tests/observe/test_serve.py asks it",
+    r"\. \.venv/bin/activate": "the environment that `make train` makes",
     r"make ": "minutes; what `make` names is in the Makefile, which is checked",
     r"pip install|pip wheel": "fetches and builds packages",
     r"docker |cibuildwheel": "needs a container engine",

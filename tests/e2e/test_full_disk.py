@@ -19,6 +19,7 @@ SIZES = range(200, 2600, 100)
 ENDINGS = (
     r"the disk is full: free some space: .* are free on the disk of .*--resume",
     r"cannot write checkpoint .*No space left on device.*earlier checkpoints are intact: free disk",
+    r"the checkpoints of .* are free where .* lies: free some",  # before anything is written
     r"cannot (make|write in) run folder .*: No space left on device",
 )
 

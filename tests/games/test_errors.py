@@ -44,7 +44,7 @@ def test_a_task_holds_the_name_of_the_class(propose, program, given, name):
         ("def f(x):\n    return 'a' * 10**13 + x", "memory"),
         ("def f(x):\n    return lambda: x", "not_plain"),
         ("def f(x):\n    raise type('a b', (Exception,), {})(x)", "not_plain"),
-        ("def f(x):\n    if hash('a') % 2: raise KeyError(x)\n    raise ValueError", "nondeterministic"),
+        ("def f(x):\n    raise type('E%d' % (hash('a') % 10**9), (Exception,), {})(x)", "nondeterministic"),
         ("def f(x):\n    raise ValueError", "ignored_argument"),
     ],
 )  # fmt: skip

@@ -110,7 +110,7 @@ def test_a_model_with_a_sliding_window_is_refused_by_name_with_flex():
 
 
 def test_a_cpu_multiplies_tiles_and_refuses_flex_by_name(make_policy):
-    assert make_policy().attention is attention.TILES
+    assert make_policy().attention == attention.TILES.about
     with pytest.raises(
         UserError, match=r"update\.attention cannot be flex: .* no gradient on a CPU"
     ):

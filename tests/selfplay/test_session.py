@@ -18,6 +18,9 @@ class Quiet:
     def phase(self, name, total):
         assert name == "load"
 
+    def advance(self, done, total, note=""):
+        pass
+
 
 def refusal(tmp_path, preset, **keys):
     config = load_config(preset, {"run.dir": str(tmp_path), "run.name": "run", **keys})

@@ -72,5 +72,5 @@ class ScriptedEngine:
 RENDERER = SimpleNamespace(
     begin=lambda messages, prefill: Given(tuple(map(ord, messages[0].content)), "", prefill),
     text=lambda ids, after: "".join(map(chr, ids)),
-    template=SimpleNamespace(ends={0}, stop_strings=()),
+    template=SimpleNamespace(ends={0}, stop_strings=(), refusals={}),
 )

@@ -23,9 +23,9 @@ and the keys in which the configs differ. One run of each kind proves little: di
 seeds of one config are the measure of chance."""
 EPILOG = """\
 examples:
-  azr-fast compare runs/one runs/other                   up to the last step that both have made
-  azr-fast compare runs/one runs/other --steps 20        up to step 20
-  azr-fast compare runs/one runs/other --all             each up to its own last step"""
+  azr-fast compare runs/one runs/other                 # up to the last step that both have made
+  azr-fast compare runs/one runs/other --steps 20      # up to step 20
+  azr-fast compare runs/one runs/other --all           # each up to its own last step"""
 
 
 def add_options(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:

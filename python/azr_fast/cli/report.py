@@ -22,10 +22,10 @@ Print what a run, going on or over, has come to, and write a page of it: one HTM
 curves and a browser of episodes, that needs no network and can be sent to others."""
 EPILOG = """\
 examples:
-  azr-fast report runs/hour                       the summary, and runs/hour/report.html
-  azr-fast report runs/hour --output hour.html    the page in another place
-  azr-fast report runs/hour --plot curves.png     the main curves as a picture
-  azr-fast report runs/hour --serve               follow a run that goes on, in a browser"""
+  azr-fast report runs/hour                     # the summary, and runs/hour/report.html
+  azr-fast report runs/hour --output hour.html  # the page in another place
+  azr-fast report runs/hour --plot curves.png   # the main curves as a picture
+  azr-fast report runs/hour --serve             # follow a run that goes on, in a browser"""
 
 
 def add_options(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:

@@ -30,13 +30,13 @@ List the tasks that a run, going on or over, has posed: the newest first, with t
 it was solved."""
 EPILOG = """\
 examples:
-  azr-fast tasks runs/hour                                    the newest tasks
-  azr-fast tasks runs/hour --kind abduction --learnable       solved sometimes and not always
+  azr-fast tasks runs/hour                                    # the newest tasks
+  azr-fast tasks runs/hour --kind abduction --learnable       # solved sometimes and not always
   azr-fast tasks runs/hour --first-step 10 --max-rate 0.25 --limit 100
-  azr-fast tasks runs/hour --show 17                          one task with its whole manifest
-  azr-fast tasks runs/hour --learnable --output tasks.jsonl   lines of JSON
-  azr-fast tasks runs/hour --output tasks.parquet             Parquet
-  azr-fast tasks runs/hour --output tasks                     for datasets.load_from_disk"""
+  azr-fast tasks runs/hour --show 17                          # one task with its whole manifest
+  azr-fast tasks runs/hour --learnable --output tasks.jsonl   # lines of JSON
+  azr-fast tasks runs/hour --output tasks.parquet             # Parquet
+  azr-fast tasks runs/hour --output tasks                     # for datasets.load_from_disk"""
 
 
 def add_options(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:

@@ -87,7 +87,7 @@ def test_a_control_differs_from_the_cpu_preset_in_what_it_controls(name):
 
 def test_a_game_is_named_by_one_word(monkeypatch):
     for gpu, preset in ((True, "agent0-gpu"), (False, "agent0-cpu")):
-        monkeypatch.setattr("azr_fast.cli.train.gpu_usable", lambda there=gpu: there)
+        monkeypatch.setattr("azr_fast.config.load.gpu_usable", lambda there=gpu: there)
         assert preset_of_game("agent0") == preset
     assert preset_of_game("azr") == "cpu"
     with pytest.raises(UserError, match="no game 'agent1' is installed"):

@@ -66,6 +66,9 @@ class Told:
 
     phase = advance = step = start
 
+    def close(self):
+        pass
+
     def note(self, text):
         self.notes.append(text)
 
