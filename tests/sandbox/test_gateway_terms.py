@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_without_a_jail_it_says_so_at_its_start_and_in_each_answer():
     assert thread["status"] == "Failed"
     assert "azr-sandboxd has --jail N" in thread["message"]
     assert "No module named 'numpy': the operator of the gateway can let" in numpy["message"]
+
+
+def test_a_jail_that_the_folders_of_imports_rule_out_is_not_promised():
+    """A jail has a /tmp of its own, which would hide them."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        with gateway("--path", folder) as (process, _):
+            assert "threads, processes, asyncio and files below /tmp" in terms(process)[1]
 
 
 def test_what_a_jail_refuses_too_has_no_such_remedy():

@@ -109,10 +109,11 @@ def check_place(place: Place, info: dict[str, dict[str, str]]) -> None:
 
 
 def has_jail(place: Place, info: dict[str, dict[str, str]]) -> bool:
-    """Whether scripts that run at `place` can come to a jail; a pool's own zygotes have none."""
+    """Whether scripts that run at `place` can come to a jail; a pool's own zygotes have none, and
+    the daemon lists those that this machine or --path does not allow as dead."""
     pool = f"pool={place.pool or 'default'},tier=jail,"
-    may_move = place.tier in ("", "jail")
-    return may_move and any(zygote.startswith(pool) for zygote in info["zygotes"].values())
+    jails = [zygote for zygote in info["zygotes"].values() if zygote.startswith(pool)]
+    return place.tier in ("", "jail") and any(",state=dead," not in jail for jail in jails)
 
 
 def terms(space: argparse.Namespace, most: Limits, jail: bool) -> list[str]:
