@@ -22,12 +22,14 @@ def times_in(results):
 @pytest.mark.parametrize(
     "words",
     [
-        ("linear_policy_loss", "--models", "SmolLM2-135M"),
+        pytest.param(  # a minute; its sides are tested against fp64 apart
+            ("linear_policy_loss", "--models", "SmolLM2-135M"), marks=pytest.mark.slow
+        ),
         ("linear_logprob",),
         ("selective_logprob",),
         ("group_advantage",),
     ],
-    ids=lambda words: words[0],
+    ids=["linear_policy_loss", "linear_logprob", "selective_logprob", "group_advantage"],
 )
 def test_contestants_agree(words, tmp_path):
     output = tmp_path / "results.json"

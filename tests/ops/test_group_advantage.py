@@ -98,7 +98,7 @@ def test_against_exact_fractions(
 
 
 @pytest.mark.parametrize(("estimator", "token_weighted"), [("trr++", True), ("rloo", False)])
-@pytest.mark.parametrize("sequences", [300, 1101])
+@pytest.mark.parametrize("sequences", [300, pytest.param(1101, marks=pytest.mark.slow)])
 def test_more_sequences_than_a_block_holds(
     advantages, generator, estimator, token_weighted, sequences
 ):

@@ -60,9 +60,11 @@ def test_without_a_jail_it_says_so_at_its_start_and_in_each_answer():
 
 def test_a_jail_that_the_folders_of_imports_rule_out_is_not_promised():
     """A jail has a /tmp of its own, which would hide them."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        with gateway("--path", folder) as (process, _):
-            assert "threads, processes, asyncio and files below /tmp" in terms(process)[1]
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as folder,
+        gateway("--path", folder) as (process, _),
+    ):
+        assert "threads, processes, asyncio and files below /tmp" in terms(process)[1]
 
 
 def test_what_a_jail_refuses_too_has_no_such_remedy():
