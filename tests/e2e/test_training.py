@@ -15,6 +15,7 @@ from azr_fast.config.load import load_config
 from azr_fast.observe.metrics import MetricsLog
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.rollout.parity import gap_limit
+from azr_fast.selfplay.schedule import open_schedule
 from azr_fast.session import open_trainer
 
 # A bound on hangs: without AVX-512 a step of the real model takes minutes.
@@ -100,18 +101,16 @@ class Finished:
 def record_play(trainer, finished):
     """Keep each step's families, and the episodes that a run under the paper's rule would train
     on."""
-    play, config = trainer.play, trainer.config
-    paper = load_config(finished.run.path / "config.toml", PAPER)
+    play = trainer.player.play
+    (paper,) = open_schedule(load_config(finished.run.path / "config.toml", PAPER)).phases
 
-    def recorded(step):
-        families = play(step)
+    def recorded(phase, record):
+        families = play(phase, record)
         finished.families.append(families)
-        trainer.config = paper
-        finished.by_paper_rule.append([one for f in families for one in trainer.learnt(f)])
-        trainer.config = config
+        finished.by_paper_rule.append(paper.select(families))
         return families
 
-    trainer.play = recorded
+    trainer.player.play = recorded
 
 
 @pytest.fixture(scope="module")
