@@ -66,9 +66,9 @@ test-cpp: $(VENV)/dev $(VENV)/installed  ## the C++ tests, from the build that i
 	PATH="$(abspath $(BIN)):$$PATH" ctest --test-dir $(BUILD)/sandbox_daemon --output-on-failure -j $(WORKERS)
 
 test-python: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest but for what is slow
-	$(say) "pytest, $(WORKERS) at a time: about 11 minutes on two cores"
+	$(say) "pytest, $(WORKERS) at a time: about 17 minutes on two cores"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not alone"
-	$(say) "pytest of real models and engines, one after the other: 3 minutes, 10 without AVX-512"
+	$(say) "pytest of real models and engines, one after the other: 3 minutes, 7 without AVX-512"
 	$(BIN)/pytest -m "alone and not slow"
 
 test-slow: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest of what is slow
