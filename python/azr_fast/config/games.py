@@ -1,7 +1,7 @@
 """The games that are installed, found by their entry points.
 
 A package adds a game by an entry point in the group `azr_fast.games` whose name is the game's and
-whose object is a `GameType` (https://packaging.python.org/specifications/entry-points/).
+whose object is a `GameType`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azr_fast.config.installed import installed, load
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
 
@@ -56,31 +56,20 @@ class GameType:
     siblings: Callable[[Any], int] = lambda config: 1
 
 
-@cache
-def _installed() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
 def game_names() -> list[str]:
     """Every game that is installed."""
-    return sorted(_installed())
+    return sorted(installed(GROUP))
 
 
 @cache
 def find_game(name: str) -> GameType:
     """The game of that name. Raises UserError when it is not installed or cannot be loaded."""
-    point = _installed().get(name)
+    point = installed(GROUP).get(name)
     if point is None:
         raise UserError(
             f"no game {name!r} is installed: game.name is one of {', '.join(game_names())}"
         )
-    try:
-        game = point.load()
-    except (Exception, SystemExit) as error:
-        raise UserError(
-            f"the game {name!r} cannot be loaded ({type(error).__name__}: {error}): "
-            f"install {point.dist.name if point.dist else point.value} again"
-        ) from error
+    game = load(point, "game")
     if not isinstance(game, GameType) or not isinstance(game.presets, Path):
         raise UserError(f"the game {name!r} is broken: {point.value} is no GameType with a Path")
     return game

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 
+from azr_fast.config.installed import installed, load
 from azr_fast.config.load import nearest
 from azr_fast.errors import UserError
 from azr_fast.evaluate.benchmark import Benchmark
@@ -18,14 +18,9 @@ from azr_fast.evaluate.benchmark import Benchmark
 GROUP = "azr_fast.benchmarks"
 
 
-@cache
-def _installed() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
 def benchmark_names() -> list[str]:
     """Every benchmark that is installed."""
-    return sorted(_installed())
+    return sorted(installed(GROUP))
 
 
 @cache
@@ -34,20 +29,14 @@ def find_benchmark(name: str) -> type[Benchmark]:
 
     Raises UserError when it is not installed or cannot be loaded.
     """
-    point = _installed().get(name.replace("+", "-plus"))
+    point = installed(GROUP).get(name.replace("+", "-plus"))
     if point is None:
         names = benchmark_names()
         raise UserError(
             f"no benchmark {name!r} is installed: the nearest is {nearest(name, names)!r} "
             f"(benchmarks: {', '.join(names)})"
         )
-    try:
-        found = point.load()
-    except (Exception, SystemExit) as error:
-        raise UserError(
-            f"the benchmark {name!r} cannot be loaded ({type(error).__name__}: {error}): "
-            f"install {point.dist.name if point.dist else point.value} again"
-        ) from error
+    found = load(point, "benchmark")
     if not (isinstance(found, type) and issubclass(found, Benchmark) and found.name == point.name):
         raise UserError(
             f"the benchmark {name!r} is broken: {point.value} is no Benchmark of that name"
