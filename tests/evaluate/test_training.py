@@ -9,6 +9,8 @@ from azr_fast.cli.main import main
 from azr_fast.errors import UserError
 from azr_fast.evaluate.store import Store
 from azr_fast.evaluate.training import Scorer
+from azr_fast.observe.page import page_data
+from azr_fast.observe.run import read_run
 
 from .records import cruxeval
 
@@ -70,9 +72,20 @@ def test_a_run_is_the_same_bit_for_bit_with_evaluations_and_without(train, capfd
     assert all(line["update"]["grad_norm"] > 0 for line in with_scores)  # weights moved
     assert all(0 <= line["eval_cruxeval-o"] <= 1 for line in with_scores)
     assert {"eval_cruxeval-i", "eval_cruxeval-o", "eval_mean"} <= with_scores[0].keys()
-    assert [path.name for path in sorted((scored / "evals").iterdir())] == [
+    for name in ("cruxeval-i", "cruxeval-o"):
+        low, high = (with_scores[0][f"eval_{name}_{end}"] for end in ("low", "high"))
+        assert 0 <= low <= with_scores[0][f"eval_{name}"] <= high <= 1
+        assert high - low > 0.5  # three items show next to nothing
+    assert [path.name for path in sorted((scored / "evals").glob("*.parquet"))] == [
         f"step-{step:06d}.parquet" for step in range(4)
     ]
+    first = read_run(scored).first_scores()
+    assert first.keys() == {key for key in with_scores[0] if key.startswith("eval_")}
+    page = {chart["title"]: chart for chart in page_data(read_run(scored))["charts"]}
+    drawn = page["Evaluation: cruxeval-o"]
+    assert drawn["x"] == [0, 1, 2, 3]  # what it was before the first step is drawn, too
+    assert drawn["series"][0]["low"][0] == first["eval_cruxeval-o_low"]
+    assert None not in drawn["series"][0]["high"]
     assert "scores after step 0: " in told
     rows = Store(scored / "evals").rows()
     assert len({row.item for row in rows}) == 3

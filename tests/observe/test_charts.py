@@ -83,6 +83,20 @@ def test_scores_of_benchmarks_have_their_intervals_where_the_run_has_them():
     assert charts.keys() == {"Evaluation: crux", "Evaluation: gsm8k"}
 
 
+def test_scores_before_the_first_step_begin_the_curve():
+    lines = steps({}, {"eval_crux": 0.5, "eval_crux_low": 0.4, "eval_crux_high": 0.6})
+    first = {"eval_crux": 0.25, "eval_crux_low": 0.2, "eval_crux_high": 0.3}
+    (crux,) = step_charts(lines, first)
+    assert (crux.x, crux.series[0].y, crux.series[0].low) == ([0, 2], [0.25, 0.5], [0.2, 0.4])
+    (alone,) = step_charts([], first)  # no step is finished yet
+    assert alone.series[0].y == [0.25]
+
+
+def test_a_benchmark_whose_name_ends_like_an_interval_is_a_benchmark():
+    lines = steps({"eval_high": 0.5, "eval_pass_low": 0.25, "eval_pass_low_low": 0.2})
+    assert by_title(step_charts(lines)).keys() == {"Evaluation: high", "Evaluation: pass_low"}
+
+
 def test_the_timeline_adds_up_to_the_time_of_the_step():
     seconds = {"sync": 1.0, "play": 4.0, "update": 3.0, "verify_blocked": 0.5}
     update = {"seconds": {"forward": 1.0, "backward": 1.5}}

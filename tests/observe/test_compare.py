@@ -42,6 +42,19 @@ def test_a_figure_that_one_run_lacks_has_no_difference(finished, other, metrics_
     assert found["eval x"] == (None, 0.5, None)
 
 
+def test_scores_are_the_newest_however_long_ago_they_were_taken(
+    finished, other, metrics_line, write_steps
+):
+    def scored(step, answers):
+        extra = {"eval_x": step / 100} if step in (5, 10) else {}
+        return metrics_line(step, answers) | extra
+
+    with RunFolder.resume(other) as folder:
+        write_steps(folder, range(5, 25), line_of=scored)
+    found = by_name(rows(read_run(finished), read_run(other)))
+    assert found["eval x"] == (None, 0.1, None)
+
+
 def test_the_keys_that_differ_are_named_and_the_folders_are_not(finished, other):
     differences = config_differences(read_run(finished), read_run(other))
     assert differences == [("update.lr", "4e-05", "1e-06")]

@@ -22,7 +22,8 @@ from azr_fast.evaluate.records import load_tasks
 from azr_fast.evaluate.registry import find_benchmark, find_benchmarks
 from azr_fast.evaluate.run import Evaluation, Subject, Voice, Work
 from azr_fast.evaluate.store import Row, Store, digest_of, write_rows
-from azr_fast.evaluate.summary import score_of
+from azr_fast.evaluate.summary import Score, score_of
+from azr_fast.observe.files import json_line, write_whole
 from azr_fast.observe.progress import Observer
 from azr_fast.rollout.decoder import Decoder, Interrupted
 from azr_fast.rollout.engine import Engine, EngineDied
@@ -89,8 +90,9 @@ class Scorer:
         self._folder = folder
 
     def after(self, step: int, sync: Callable[[], None], observer: Observer) -> dict[str, float]:
-        """The share of right answers by benchmark, as `eval_NAME`, and of all as `eval_mean`, with
-        the weights after `step`, which `sync` gives the engine.
+        """The share of right answers by benchmark, as `eval_NAME` between `eval_NAME_low` and
+        `eval_NAME_high`, the ends of its 95% interval, and their mean as `eval_mean`, with the
+        weights after `step`, which `sync` gives the engine.
 
         Nothing where none are due, or where the evaluation is interrupted or breaks off: the step
         is whole without it, and the next one mends what died.
@@ -101,19 +103,23 @@ class Scorer:
         try:
             sync()
             rows = {work.benchmark.name: self._rows(step, work) for work in self._works}
-            write_rows(self.file(step), [row for some in rows.values() for row in some])
+            scores = [score_of(some) for some in rows.values()]
+            self._keep(step, rows.values(), _numbers(scores))
         except Interrupted:
             return {}
         except (EngineDied, SandboxLost, ParityError) as error:
             observer.note(f"no scores after step {step}: {error}")
             return {}
-        found = {f"{PREFIX}{name}": score_of(some).score for name, some in rows.items()}
-        found[f"{PREFIX}mean"] = fmean(found.values())
-        told = ", ".join(
-            f"{name.removeprefix(PREFIX)} {share:.1%}" for name, share in found.items()
-        )
-        observer.note(f"scores after step {step}: {told}")
-        return found
+        observer.note(f"scores after step {step}: {_told(scores)}")
+        return _numbers(scores)
+
+    def _keep(
+        self, step: int, rows: Iterable[Sequence[Row]], numbers: Mapping[str, float]
+    ) -> None:
+        """The answers, and the scores beside them: those before the first step stand in no line of
+        the metrics."""
+        write_rows(self.file(step), [row for some in rows for row in some])
+        write_whole(self.file(step).with_suffix(".json"), json_line(numbers))
 
     def file(self, step: int) -> Path:
         """Where the answers after a step are kept."""
@@ -142,6 +148,26 @@ class Scorer:
     def _rows(self, step: int, work: Work) -> list[Row]:
         subject = Subject(str(self._folder), f"step {step}", self._engine)
         return Evaluation(subject, _Nowhere(), self._voice, self._runner).rows(work)
+
+
+def _numbers(scores: Sequence[Score]) -> dict[str, float]:
+    """Scores as they stand in a line of the metrics."""
+    found = {}
+    for score in scores:
+        low, high = score.interval
+        name = f"{PREFIX}{score.benchmark}"
+        found |= {name: score.score, f"{name}_low": low, f"{name}_high": high}
+    return found | {f"{PREFIX}mean": fmean(score.score for score in scores)}
+
+
+def _told(scores: Sequence[Score]) -> str:
+    """Scores for people."""
+    parts = [
+        f"{score.benchmark} {score.score:.1%} "
+        f"({100 * score.interval[0]:.1f} to {100 * score.interval[1]:.1f})"
+        for score in scores
+    ]
+    return ", ".join([*parts, f"mean {fmean(score.score for score in scores):.1%}"])
 
 
 class _Nowhere(Store):

@@ -83,11 +83,16 @@ class Steps:
         ]
 
 
-def step_charts(lines: Sequence[Metrics]) -> list[Chart]:
-    """Every chart that the metrics of a run have numbers for."""
+def step_charts(lines: Sequence[Metrics], first_scores: Metrics | None = None) -> list[Chart]:
+    """Every chart that the metrics of a run have numbers for; `first_scores` are those on
+    benchmarks before the first step."""
     steps = Steps(lines)
-    makers = (_learning, _proposals, _evaluation, _verdicts, _model, _speed)
-    charts = [chart for maker in makers for chart in maker(steps)]
+    scored = [{"step": 0, **first_scores}, *lines] if first_scores else lines
+    charts = [
+        *(chart for maker in (_learning, _proposals) for chart in maker(steps)),
+        *_evaluation(scored),
+        *(chart for maker in (_verdicts, _model, _speed) for chart in maker(steps)),
+    ]
     for chart in charts:
         chart.series = [one for one in chart.series if any(y is not None for y in one.y)]
     return [chart for chart in charts if chart.series]
@@ -145,10 +150,10 @@ def _proposals(steps: Steps) -> Iterator[Chart]:
     )
 
 
-def _evaluation(steps: Steps) -> Iterator[Chart]:
+def _evaluation(lines: Sequence[Metrics]) -> Iterator[Chart]:
     """One chart per benchmark; steps without an evaluation have no point."""
-    for key in evaluations(steps.lines):
-        scored = [line for line in steps.lines if at(line, key) is not None]
+    for key in evaluations(lines):
+        scored = [line for line in lines if at(line, key) is not None]
         score, low, high = ([at(line, name) for line in scored] for name in _with_ends(key))
         name = key.removeprefix("eval_")
         yield Chart(

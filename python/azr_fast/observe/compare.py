@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from azr_fast.observe.rates import OTHERS, RATES, Figure, ends, evaluations
+from azr_fast.observe.rates import OTHERS, RATES, Figure, ends, evaluations, newest
 from azr_fast.observe.run import Run
 from azr_fast.observe.text import percent, signed
 
@@ -45,7 +45,9 @@ def rows(first: Run, second: Run, steps: int | None = None) -> list[Row]:
 
 
 def _last(figure: Figure, lines: Sequence[Mapping[str, Any]]) -> float | None:
-    return ends([figure.of(line) for line in lines])[1] if lines else None
+    """The mean of the last few steps; of scores, which few steps have, the newest."""
+    values = [figure.of(line) for line in lines]
+    return newest(values) if figure.keys[0].startswith("eval_") else ends(values)[1]
 
 
 def _of_groups(lines: Sequence[Sequence[Mapping[str, Any]]]) -> list[Figure]:

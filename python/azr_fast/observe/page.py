@@ -50,7 +50,10 @@ def write_page(folder: Path, target: Path, most: int = EPISODES) -> Path:
 
 def page_data(run: Run, most: int = EPISODES) -> dict[str, Any]:
     """Everything that the page shows."""
-    charts = [*step_charts(run.lines), *task_charts(read_tasks(run.tasks))]
+    charts = [
+        *step_charts(run.lines, run.first_scores()),
+        *task_charts(read_tasks(run.tasks)),
+    ]
     return {
         "title": run.folder.resolve().name,
         "about": _about(run),

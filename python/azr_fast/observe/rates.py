@@ -78,4 +78,10 @@ def evaluations(lines: Sequence[Metrics]) -> list[str]:
     """The keys of scores on benchmarks, such as eval_gsm8k, in order of first appearance; beside
     one, eval_gsm8k_low and eval_gsm8k_high may be the ends of its interval."""
     keys = dict.fromkeys(key for line in lines for key in line if key.startswith("eval_"))
-    return [key for key in keys if not key.endswith(("_low", "_high"))]
+    ends_of_intervals = {key + end for key in keys for end in ("_low", "_high")}
+    return [key for key in keys if key not in ends_of_intervals]
+
+
+def newest(values: Sequence[float | None]) -> float | None:
+    """The last value that is known; None where none is."""
+    return next((value for value in reversed(values) if value is not None), None)

@@ -45,6 +45,11 @@ class Run:
         """The files of sampled episodes, oldest first."""
         return sorted((self.folder / "samples").glob("step-*.jsonl"))
 
+    def first_scores(self) -> Metrics | None:
+        """The scores on benchmarks before the first step, as lines have those after it; None where
+        the run has none."""
+        return next(read_lines(self.folder / "evals" / "step-000000.json"), None)
+
     def newest_samples(self) -> Iterator[Metrics]:
         """Sampled episodes, those of the newest step first."""
         for path in reversed(self.sample_files()):
