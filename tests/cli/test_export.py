@@ -41,7 +41,7 @@ def test_the_newest_model_with_its_card(run, tmp_path, capsys):
     }
     card = (target / "README.md").read_text()
     assert card.startswith("---\nlicense: other\n")
-    assert "20 policy updates of the game `azr`" in card
+    assert "self-play, 20 steps of the game `azr`" in card
     assert "That of the base model" in card
     assert "lr = 4e-05" in card
     assert f'"{tmp_path}' not in card, "no folders of this machine"
@@ -52,12 +52,43 @@ def test_the_newest_model_with_its_card(run, tmp_path, capsys):
         assert shlex.split(line, comments=True)[words:] == [str(target)], "it can be typed"
 
 
+def test_the_folder_that_one_is_in_is_not_replaced(run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for typed in (".", "", "../here", str(tmp_path / "here")):
+        assert main(["export", str(run), typed]) == 2
+        assert capsys.readouterr().err == (
+            "azr-fast: error: DIR is the folder that you are in: name another one\n"
+        )
+    assert main(["export", str(run), "../there"]) == 0
+    assert "# there" in (tmp_path / "there" / "README.md").read_text()
+    assert "vllm serve ../there" in capsys.readouterr().out
+
+
+def test_a_card_says_what_happened_and_names_no_folder_of_this_machine(tmp_path):
+    keys = {
+        "run.dir": str(tmp_path), "run.name": "two", "seeding.file": str(tmp_path / "s.jsonl"),
+        "eval.benchmarks": "gsm8k", "eval.data": f"gsm8k={tmp_path}/g.jsonl,{tmp_path}/h.jsonl",
+        "sandbox.socket": str(tmp_path / "socket"),
+    }  # fmt: skip
+    with RunFolder.create(load_config("agent0-cpu", keys)) as run:
+        run.metrics.write_text(RESULTS.read_text().splitlines()[0] + "\n")
+        write_checkpoint(run.checkpoint(1), save_model)
+    assert main(["export", str(run.path), str(tmp_path / "out")]) == 0
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert str(tmp_path) not in card
+    assert 'data = ["gsm8k=g.jsonl", "h.jsonl"]' in card
+    assert "1 step of the game `agent0`" in card
+    assert "2505.03335" not in card  # which is the other game's
+    assert "checked by running it" not in card
+
+
 def test_a_named_step_and_licence(run, tmp_path):
     words = ["--step", "10", "--licence", "apache-2.0"]
     assert main(["export", str(run), str(tmp_path / "ten"), *words]) == 0
     card = (tmp_path / "ten" / "README.md").read_text()
     assert "license: apache-2.0" in card
-    assert "10 policy updates" in card
+    assert "10 steps of the game" in card
 
 
 def test_a_hub_id_is_named_as_the_base(tmp_path):
@@ -77,6 +108,7 @@ def test_a_hub_id_is_named_as_the_base(tmp_path):
         (["RUN", "file"], "file is there already"),
         (["RUN", "out", "--step", "30"], "has no whole checkpoint of step 30: it has step-10, step-20"),
         (["RUN", "out", "--step", "0"], "has no whole checkpoint of step 0"),
+        (["RUN", "out", "--licence", "mit\ntags: [x]"], "is no SPDX name"),
         (["RUN", "out", "--step", "ten"], "invalid int value: 'ten'"),
         (["RUN", "file/out"], "cannot write file/out: Not a directory"),
         (["RUN"], "required: DIR"),
@@ -99,7 +131,7 @@ def test_a_damaged_checkpoint_is_not_exported(run, tmp_path, capsys):
     assert main(["export", str(run), str(tmp_path / "out"), "--step", "20"]) == 2
     assert "no whole checkpoint of step 20" in capsys.readouterr().err
     assert main(["export", str(run), str(tmp_path / "out")]) == 0
-    assert "10 policy updates" in (tmp_path / "out" / "README.md").read_text()
+    assert "10 steps of the game" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_run_without_a_model_says_so(tmp_path, capsys):

@@ -6,6 +6,7 @@ from azr_fast.observe.charts import step_charts
 from azr_fast.observe.task_charts import lines, nodes, task_charts
 from azr_fast.observe.tasks import read_tasks
 from azr_fast.observe.timeline import timeline
+from azr_fast.observe.vote_charts import vote_charts
 
 
 def steps(*lines):
@@ -148,3 +149,35 @@ def test_programs_are_measured_as_data_whatever_they_are():
     assert nodes("x=1  # a comment") == 5
     for program in ("def f(:", "\0", "(" * 5000, "-" * 100_000 + "1"):
         assert nodes(program) is None
+
+
+def voted(agreement, **more):
+    return {"verification": {"agreement": agreement, "calls": None} | more}
+
+
+def test_votes_and_calls_of_the_tool_are_drawn_where_a_game_has_them():
+    none, some = [0] * 10, [0, 0, 0, 3, 0, 1, 0, 0, 0, 0]
+    lines = steps(
+        voted(some, calls=0.5, vote_accuracy=0.75, duplicates=0.25, tool_runs=30, used_tool=0.5)
+        | {"seconds": {"play": 10.0}},
+        voted(none, calls=1.5, label_accuracy=0.5, tool_runs=0),  # solvers ask nothing
+        voted([0, 0, 0, 0, 0, 0, 0, 0, 0, 2]),
+    )
+    charts = by_title(vote_charts(lines))
+    p = charts["Agreement on a question (p)"]
+    assert (p.x[0], p.x[9], p.kind) == ("0 to 10%", "90 to 100%", "bars")
+    first, second = p.series
+    assert first.y == [0, 0, 0, 0.75, 0, 0.25, 0, 0, 0, 0]
+    assert second.y == [0] * 9 + [1]
+    assert curve(charts.values(), "Calls of the tool", "calls") == [0.5, 1.5, None]
+    right = charts["Is the majority right?"].series
+    assert {one.name: one.y for one in right} == {
+        "votes that are right": [0.75, None, None], "labels that are right": [None, 0.5, None],
+    }  # fmt: skip
+    assert curve(charts.values(), "Questions that are not new", "posed before")[0] == 0.25
+    assert curve(charts.values(), "Calls per second", "calls/s") == [3.0, None, None]
+
+
+def test_a_game_without_votes_has_no_such_charts():
+    assert vote_charts(steps({"verification": {"pool_runs": 3}}, {"verification": {}}, {})) == []
+    assert vote_charts([]) == []

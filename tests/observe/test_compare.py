@@ -79,7 +79,9 @@ def test_a_run_beside_itself_differs_in_nothing(finished, capsys):
 
 def test_runs_without_steps_are_compared_too(run, other, capsys):
     assert main(["compare", str(run.path), str(other)]) == 0
-    assert "up to step 0" in capsys.readouterr().out
+    assert "there is no step that both have made: --all" in capsys.readouterr().out
+    assert main(["compare", str(run.path), str(other), "--all"]) == 0
+    assert "valid proposals" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["nowhere", "nowhere"], ["x", "y", "--steps", "0"], ["x"]])

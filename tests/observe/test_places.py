@@ -61,6 +61,13 @@ def test_a_file_of_seeds_becomes_absolute_and_none_stays_none(home):
     assert [file(""), file("s"), file("~/s")] == ["", f"{home}/s", f"{home}/s"]
 
 
+def test_records_of_benchmarks_become_absolute_beside_the_names_of_benchmarks(home):
+    keys = {"eval.benchmarks": "gsm8k,humaneval+", "eval.data": "humaneval+=~/a,gsm8k=b/c,x=d"}
+    stored = anchored(load_config("cpu", keys)).eval.data
+    assert stored == (f"humaneval+={home}/a", f"gsm8k={home}/b/c", f"{home}/x=d")
+    assert anchored(load_config("cpu", keys | {"eval.data": ""})).eval.data == ()
+
+
 def test_the_folder_of_runs_is_expanded_and_stays_relative(home):
     def folder(path):
         return anchored(load_config("cpu", {"run.dir": path})).run.dir

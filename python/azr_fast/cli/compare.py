@@ -47,8 +47,11 @@ def compare(space: argparse.Namespace) -> int:
     steps = None if space.all else min(common_steps(first, second), space.steps or 10**9)
     for name, run in (("A", first), ("B", second)):
         say(f"{name}: {run.folder}: {run.model}, {len(run.lines)} steps")
-    say(f"means of the last steps{'' if steps is None else f' up to step {steps}'}:\n")
-    say.table(_figures(rows(first, second, steps)))
+    if found := rows(first, second, steps):
+        say(f"means of the last steps{'' if steps is None else f' up to step {steps}'}:\n")
+        say.table(_figures(found))
+    else:
+        say("there is no step that both have made: --all takes each up to its own last step\n")
     _configs(say, first, second)
     return 0
 

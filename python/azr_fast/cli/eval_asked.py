@@ -76,9 +76,9 @@ def read_asked(space: argparse.Namespace, names: Sequence[str] = ()) -> Asked:
         ks=_ks(space.k, space.samples),
         seed=space.seed,
         max_new_tokens=space.max_new_tokens,
-        store=space.store,
-        inspect=space.inspect,
-        json=space.json,
+        store=space.store.expanduser(),
+        inspect=_folder(space.inspect),
+        json=_file(space.json),
         model={"device": space.device} | ({"dtype": space.dtype} if space.dtype else {}),
         rollout={
             "engine": space.engine,
@@ -86,6 +86,22 @@ def read_asked(space: argparse.Namespace, names: Sequence[str] = ()) -> Asked:
             "cache_gib": space.cache_gib,
         },
     )
+
+
+def _file(typed: Path | None) -> Path | None:
+    """A file that can be written, as far as can be known before an hour is spent on what is to
+    stand in it. Raises UserError."""
+    path = typed.expanduser() if typed else None
+    if path and (path.is_dir() or not path.parent.is_dir()):
+        raise UserError(f"--json {path}: give a file in a folder that is there")
+    return path
+
+
+def _folder(typed: Path | None) -> Path | None:
+    path = typed.expanduser() if typed else None
+    if path and path.exists() and not path.is_dir():
+        raise UserError(f"--inspect {path} is a file: give a folder")
+    return path
 
 
 def _temperature(space: argparse.Namespace) -> float:

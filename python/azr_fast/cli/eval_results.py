@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
+from pathlib import Path
 
 from rich.console import Console
 
 from azr_fast.cli import eval_show
 from azr_fast.cli.eval_asked import Asked
+from azr_fast.errors import UserError
 from azr_fast.evaluate.benchmark import Benchmark
 from azr_fast.evaluate.inspect_log import write_inspect_log
 from azr_fast.evaluate.recorded import first_question
@@ -40,7 +43,8 @@ def tell(console: Console, asked: Asked, answers: Sequence[Answers]) -> None:
     if asked.json:
         compared = {name: asdict(pair) for name, pair in pairs.items()}
         text = json.dumps({"models": told, "compared": compared}, indent=1) + "\n"
-        write_whole(asked.json, text)
+        with _writing(asked.json, asked):
+            write_whole(asked.json, text)
 
 
 def write_logs(
@@ -56,7 +60,20 @@ def write_logs(
     for work in works:
         prompts = {task.key: runner.run(_prompt(work.benchmark, task)) for task in work.tasks}
         for one in answers:
-            note(f"log: {write_inspect_log(asked.inspect, one[work.benchmark.name], prompts)}")
+            with _writing(asked.inspect, asked):
+                log = write_inspect_log(asked.inspect, one[work.benchmark.name], prompts)
+            note(f"log: {log}")
+
+
+@contextmanager
+def _writing(place: Path, asked: Asked) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {place}: {error.strerror or error}; the answers are kept in "
+            f"{asked.store}, and the same command with another place samples none again"
+        ) from None
 
 
 async def _prompt(benchmark: Benchmark, task: Task) -> str:

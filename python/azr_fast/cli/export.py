@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from azr_fast.policy.checkpoint import is_whole, latest_checkpoint
 
 MODEL_FOLDER = "model"  # of a checkpoint
 CARD = "README.md"
+_SPDX = r"[A-Za-z0-9][A-Za-z0-9.+-]*"
 DESCRIPTION = """\
 Copy the model of a run's newest checkpoint into DIR: weights, tokenizer, chat
 template and a model card with the base model, the game, the steps, the data of
@@ -50,11 +53,13 @@ def export(space: argparse.Namespace) -> int:
     """Write the folder; say what it is good for."""
     run, target = space.folder.expanduser(), space.target.expanduser()
     check_format(run)
+    _check_licence(space.licence)
     checkpoint = _checkpoint(run, space.step)
     _check_free(target)
     step = int(checkpoint.name.removeprefix("step-"))
     lines = [line for line in read_lines(run / "metrics.jsonl") if line["step"] <= step]
-    card = model_card(target.name, load_config(run / CONFIG_FILE), lines, space.licence)
+    name = Path(os.path.abspath(target)).name
+    card = model_card(name, load_config(run / CONFIG_FILE), lines, space.licence)
     _write(checkpoint / MODEL_FOLDER, target, card)
     print(f"model after step {step}: {target}\n{uses(target)}")
     return 0
@@ -89,7 +94,15 @@ def _checkpoint(run: Path, step: int | None) -> Path:
     return found
 
 
+def _check_licence(name: str) -> None:
+    """It stands in the card's front matter, where another character might mean something else."""
+    if name and not re.fullmatch(_SPDX, name):
+        raise UserError(f"--licence {name!r} is no SPDX name: give one such as apache-2.0")
+
+
 def _check_free(target: Path) -> None:
+    if Path(os.path.abspath(target)) == Path.cwd():  # what takes the place of a folder leaves those who are in it nowhere
+        raise UserError("DIR is the folder that you are in: name another one")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} is there already: name another folder, or remove it")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from azr_fast.errors import UserError
+from azr_fast.observe.places import spelled
 
 
 def data_files(typed: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
@@ -14,7 +15,7 @@ def data_files(typed: Sequence[str], names: Sequence[str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for word in typed:
         name, mark, file = word.partition("=")
-        name = name.replace("+", "-plus")
+        name = spelled(name)
         if not mark or name not in names:
             name, file = "", word
         if name in files:

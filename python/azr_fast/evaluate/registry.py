@@ -14,6 +14,7 @@ from azr_fast.config.installed import installed, load
 from azr_fast.config.load import nearest
 from azr_fast.errors import UserError
 from azr_fast.evaluate.benchmark import Benchmark
+from azr_fast.observe.places import spelled
 
 GROUP = "azr_fast.benchmarks"
 
@@ -29,7 +30,7 @@ def find_benchmark(name: str) -> type[Benchmark]:
 
     Raises UserError when it is not installed or cannot be loaded.
     """
-    point = installed(GROUP).get(name.replace("+", "-plus"))
+    point = installed(GROUP).get(spelled(name))
     if point is None:
         names = benchmark_names()
         raise UserError(

@@ -18,6 +18,19 @@ from azr_fast.policy.models import BUILTIN_MODELS, HUB_ID
 
 Metrics = Mapping[str, Any]
 
+# What happens in a game whose name is known here, and what its tasks are made of.
+_METHODS = {
+    "azr": "the model posed tasks, solved them, and was rewarded by what running the programs "
+    "showed (method: arXiv 2505.03335)",
+    "agent0": "a curriculum agent posed questions, and executors were rewarded for the answer that "
+    "most of them gave (method: arXiv 2511.16043)",
+}
+_ORIGINS = {
+    "azr": "every task was posed by the model itself and checked by running it",
+    "agent0": "questions were posed by the curriculum agent, or filled from templates of the game "
+    "where the config says so, and their labels are votes unless it says otherwise",
+}
+
 
 def model_card(name: str, config: Config, lines: Sequence[Metrics], licence: str) -> str:
     """The text of README.md beside the weights after the step of the last of `lines`.
@@ -65,19 +78,33 @@ def _base(model: str) -> str:
 
 def _public(config: Config) -> Config:
     """The config without folders of this machine."""
-    model = config.model.model_copy(update={"name": _base(config.model.name)})
-    run = config.run.model_copy(update={"dir": "runs", "name": ""})
-    sandbox = config.sandbox.model_copy(update={"socket": ""})
-    return config.model_copy(update={"model": model, "run": run, "sandbox": sandbox})
+    changes = {
+        "model": {"name": _base(config.model.name)},
+        "run": {"dir": "runs", "name": ""},
+        "sandbox": {"socket": ""},
+        "seeding": {"file": Path(config.seeding.file).name},
+        "eval": {"data": tuple(map(_without_folder, config.eval.data))},
+    }
+    sections = {
+        name: getattr(config, name).model_copy(update=update) for name, update in changes.items()
+    }
+    return config.model_copy(update=sections)
+
+
+def _without_folder(data: str) -> str:
+    """FILE or NAME=FILE without the folder of the file."""
+    folder, slash, file = data.rpartition("/")
+    name, mark, _ = folder.partition("=")
+    return f"{name}={file}" if slash and mark else file
 
 
 def _origin(config: Config, lines: Sequence[Metrics]) -> str:
     steps = lines[-1]["step"] if lines else 0
+    how = _METHODS.get(config.game.name, "the model posed tasks and solved them")
     return (
         f"The base model is {_base(config.model.name)}. It was trained by self-play, {steps} "
-        f"policy updates of the game `{config.game.name}` with azr-fast {__version__}: the model "
-        "posed tasks, solved them, and was rewarded by what running the programs showed (method: "
-        "arXiv 2505.03335)."
+        f"{'step' if steps == 1 else 'steps'} of the game `{config.game.name}` with azr-fast "
+        f"{__version__}: {how}."
     )
 
 
@@ -91,9 +118,10 @@ def _use(name: str) -> str:
 def _data(config: Config, lines: Sequence[Metrics]) -> str:
     counts = lines[-1]["buffer"] if lines else {}
     tasks = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "none"
+    origin = _ORIGINS.get(config.game.name, "the tasks are those of the game")
     return (
-        "## Data\n\nNo data set was used: every task was posed by the model itself and checked by "
-        f"running it. Tasks in the buffers at the end: {tasks}. Seed of the run: {config.run.seed}."
+        f"## Data\n\nNo data set was used: {origin}. Tasks in the buffers at the end: {tasks}. "
+        f"Seed of the run: {config.run.seed}."
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from azr_fast.errors import UserError
-from azr_fast.observe.files import json_line, write_whole
+from azr_fast.observe.files import json_line, partial_of, write_whole
 from azr_fast.observe.typed import how_to_install
 
 Record = Mapping[str, Any]
@@ -37,7 +37,8 @@ def export_tasks(records: Sequence[Record], target: Path) -> None:
             f"no tasks are written as {target.suffix}: give FILE.jsonl, FILE.parquet, or a folder "
             "without a suffix for the library datasets"
         )
-    if target.is_dir() and (target.suffix or any(target.iterdir())):
+    used = target.is_dir() and (target.suffix or any(target.iterdir()))
+    if used or Path(os.path.abspath(target)) == Path.cwd():
         raise UserError(f"{target} is a folder that is in use: choose another place")
     try:
         write(records, target)
@@ -54,7 +55,7 @@ def _write_lines(records: Sequence[Record], target: Path) -> None:
 
 def _write_parquet(records: Sequence[Record], target: Path) -> None:
     parquet, pyarrow = (_package(name, "Parquet") for name in ("pyarrow.parquet", "pyarrow"))
-    partial = target.with_name(f".{target.name}.partial")
+    partial = partial_of(target)
     try:
         parquet.write_table(pyarrow.table(_columns(records)), partial)
         os.replace(partial, target)
@@ -64,7 +65,7 @@ def _write_parquet(records: Sequence[Record], target: Path) -> None:
 
 def _write_dataset(records: Sequence[Record], target: Path) -> None:
     datasets = _package("datasets", "a folder of datasets")
-    partial = target.with_name(f".{target.name}.partial")
+    partial = partial_of(target)
     try:
         # Its own fingerprint pickles the table, which fails with some versions of pyarrow.
         columns = _columns(records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -14,7 +15,7 @@ from azr_fast.errors import UserError
 
 def write_whole(path: Path, text: str) -> None:
     """Replace `path` by `text` at once: a reader sees the old file or the new one."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     try:
         with partial.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
@@ -25,6 +26,13 @@ def write_whole(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)  # it would take room on a disk that is full
         raise
     sync_folder(path.parent)
+
+
+def partial_of(path: Path) -> Path:
+    """Where a file that is to be `path` is written. OSError for what can name no file: `.`, ``."""
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return path.with_name(f".{path.name}.partial")
 
 
 def sync_folder(folder: Path) -> None:

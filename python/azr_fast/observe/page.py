@@ -27,6 +27,7 @@ from azr_fast.observe.task_charts import task_charts
 from azr_fast.observe.tasks import read_tasks
 from azr_fast.observe.text import duration
 from azr_fast.observe.timeline import timeline
+from azr_fast.observe.vote_charts import vote_charts
 
 WEB = Path(__file__).with_name("web")
 SCRIPTS = ("text.js", "charts.js", "timeline.js", "episodes.js", "main.js")
@@ -52,6 +53,7 @@ def page_data(run: Run, most: int = EPISODES) -> dict[str, Any]:
     """Everything that the page shows."""
     charts = [
         *step_charts(run.lines, run.first_scores()),
+        *vote_charts(run.lines),
         *task_charts(read_tasks(run.tasks)),
     ]
     return {

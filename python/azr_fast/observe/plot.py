@@ -43,11 +43,13 @@ def plot_run(folder: Path, picture: Path) -> Path:
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError(f"--plot needs matplotlib: {how_to_install('plot')}") from None
+    if not picture.name:
+        raise UserError(f"cannot write {picture} (a folder): give a path like curves.png")
     picture = picture if picture.suffix else picture.with_suffix(".png")
     figure = Figure(figsize=(10, 7), layout="constrained")
     for axes, (title, curves) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
         _draw(axes, title, curves, lines)
-    figure.suptitle(folder.name)
+    figure.suptitle(folder.resolve().name, parse_math=False)  # a $ is a $
     try:
         figure.savefig(picture, dpi=120)
     except (OSError, ValueError) as error:

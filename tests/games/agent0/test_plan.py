@@ -8,6 +8,7 @@ from azr_fast.cli.train import preset_of_game
 from azr_fast.config.games import find_game, game_of
 from azr_fast.config.load import dump_config, load_config, preset_names
 from azr_fast.errors import UserError
+from azr_fast.games.agent0 import AGENT0
 from azr_fast.selfplay.schedule import open_schedule
 
 OURS = sorted(name for name in preset_names() if name.startswith("agent0-"))
@@ -96,3 +97,14 @@ def test_a_game_is_named_by_one_word(monkeypatch):
 
 def test_the_game_is_found_by_its_entry_point():
     assert find_game("agent0").config.model_fields["game"].default.name == "agent0"
+
+
+def test_a_control_says_what_it_controls_and_nothing_else():
+    """What it does not name is agent0-cpu's, also when that changes."""
+    presets = AGENT0.presets
+    for name in OURS:
+        if name not in ("agent0-cpu", "agent0-gpu", "agent0-paper-8b"):
+            text = (presets / f"{name}.toml").read_text()
+            assert 'extends = "agent0-' in text
+            keys = [line for line in text.splitlines() if " = " in line and line[0] != "#"]
+            assert len(keys) <= 7, name

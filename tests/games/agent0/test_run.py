@@ -13,6 +13,8 @@ import pytest
 
 from azr_fast.config.load import load_config
 from azr_fast.errors import UserError
+from azr_fast.observe.page import page_data
+from azr_fast.observe.run import read_run
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.session import open_trainer
 
@@ -132,6 +134,15 @@ def test_two_steps_of_each_phase(whole):
     assert lines[3]["groups"]["question/solver"]["answers"] == 12
     assert any("iteration 1, solver" in note and "pool of" in note for note in whole.notes)
     assert (whole.path / "checkpoints" / "step-5" / "proposer" / "model").is_dir()
+
+
+def test_the_report_shows_votes_labels_and_calls(whole):
+    charts = page_data(read_run(whole.path))["charts"]
+    section = {chart["title"] for chart in charts if chart["section"] == "Votes and tools"}
+    assert section == {
+        "Agreement on a question (p)", "Is the majority right?", "Questions that are not new",
+        "Calls of the tool", "What becomes of conversations", "Calls per second",
+    }  # fmt: skip
 
 
 def test_departure_8_executors_learn_from_what_curriculum_agents_posed(whole):
