@@ -128,6 +128,27 @@ def test_a_comparison_that_hangs_is_ended_and_counted(equality):
     assert equality.equal(r"\sqrt{4}", "2")
 
 
+def test_what_hangs_on_its_own_is_not_tried_again(equality):
+    assert not equality.equal("7", r"(10^{9})!+2")
+    ended, compared = equality.ended, equality.compared
+    for other in ("8", r"\sqrt{3}", "x"):
+        assert not equality.equal(other, r"(10^{9})!+2")
+    assert equality.ended == ended
+    assert equality.compared == compared
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [r"17 \text{ } \boxed{18", r"17} \boxed{18", "18}{17", "17}{18", r"17} \boxed{17} \boxed{18"],
+)
+def test_no_answer_opens_a_box_of_its_own_and_guesses_twice(equality, answer):
+    assert not equality.equal("18", answer)
+
+
+def test_escaped_braces_need_no_partner(equality):
+    assert equality.equal(r"\{1, 2\}", r"\left\{2, 1\right\}")
+
+
 def test_equal_forms_vote_together(equality):
     answers = ["0.5", "7", r"\frac{1}{2}", None, "1/2", "7.0", "x"]
     assert equality.classes(answers) == [0, 1, 0, None, 0, 1, 2]

@@ -11,7 +11,7 @@ from azr_fast.games.azr.refusal import Malformed
 from azr_fast.mathematics import last_boxed
 
 _TAGGED = re.compile(r"<answer>((?:(?!<answer>).)*?)(?:</answer>|\Z)", re.DOTALL)
-_LAST = re.compile(r"(?:####|answer is:?|answer:)\s*\$?([^\n]+?)\$?\.?\s*(?:\n|\Z)", re.IGNORECASE)
+_LAST = re.compile(r"(?:####|answer is:?|answer:)\s*([^\n]+)", re.IGNORECASE)
 _OPEN_FENCE = re.compile(r"^```(?:python|py)?[ \t]*\n(?P<rest>.*)\Z", re.DOTALL | re.MULTILINE)
 
 
@@ -29,8 +29,15 @@ def tagged(text: str) -> str | None:
 def final_answer(text: str) -> str | None:
     """The last box, or what the text calls its answer."""
     said = without_thought(text)
-    found = _LAST.findall(said)
-    return last_boxed(said) or (found[-1].strip() if found else None)
+    if boxed := last_boxed(said):
+        return boxed
+    found = [_bare(line) for line in _LAST.findall(said)]
+    return next((line for line in reversed(found) if line), None)
+
+
+def _bare(line: str) -> str:
+    """Without the full stop of a sentence and the marks of mathematics around it."""
+    return line.strip().removesuffix(".").removesuffix("$").removeprefix("$").strip()
 
 
 def program_in(text: str, entry: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from azr_fast.evaluate.answers import defined_names, expression, tagged, without_thought
+from azr_fast.evaluate.closeness import may_be_close
 from azr_fast.evaluate.harness import call_function
 from azr_fast.evaluate.literals import call_of_equation, check_parts, value_of_equation
 from azr_fast.evaluate.programs import Budget, Programs
@@ -15,6 +16,7 @@ from azr_fast.sandbox.values import canonical, canonical_arguments, parse, parse
 
 BUDGET = Budget(cpu_seconds=5.0)
 _ANSWER = "azr_answer"
+_SHOWN = 1000  # characters of a value
 # Names that an expression may use beside Python's own.
 _NAMES = (
     "from collections import Counter, OrderedDict, defaultdict, deque\nfrom math import inf, nan\n"
@@ -38,16 +40,20 @@ def said_in(answer: str, form: str, block: str) -> str:
 async def judge_output(programs: Programs, text: str, expected: str) -> None:
     """Is the value that is said the expected one? Raises Malformed or Failed."""
     value = await _value(programs, value_of_equation(text))
-    if not equal(parse(value), parse(await _value(programs, expected))):
-        raise Failed("wrong_output", value)
+    if not _same(value, await _value(programs, expected)):
+        raise Failed("wrong_output", value[:_SHOWN])
 
 
 async def judge_input(programs: Programs, text: str, code: str, function: str, out: str) -> None:
     """Does the function return the output for what is said? Raises Malformed or Failed."""
     call = call_of_equation(text, function)
     found = await _called(programs, call, code, function)
-    if not equal(parse(found), parse(await _value(programs, out))):
-        raise Failed("wrong_output", f"{ast.unparse(call)} gave {found}")
+    if not _same(found, await _value(programs, out)):
+        raise Failed("wrong_output", f"{ast.unparse(call)[:_SHOWN]} gave {found[:_SHOWN]}")
+
+
+def _same(value: str, expected: str) -> bool:
+    return may_be_close(value, expected) and equal(parse(value), parse(expected))
 
 
 async def _value(programs: Programs, text: str) -> str:

@@ -15,12 +15,12 @@ from functools import lru_cache
 from typing import Self
 
 from azr_fast.errors import UserError
-from azr_fast.mathematics.numerals import is_integer, plain
+from azr_fast.mathematics.numerals import is_balanced, is_integer, plain
 from azr_fast.mathematics.worker import READY
 
 LONGEST = 1000  # characters of an answer that algebra is tried on; longer ones are compared as text
-_STARTING_SECONDS = 120.0
-_WALL_SECONDS = 60.0  # a bound on hangs: CPU time ends a comparison long before, by worker.py
+# Bounds on hangs, which a busy machine must not reach: CPU time ends a comparison, by worker.py.
+_STARTING_SECONDS = _WALL_SECONDS = 600.0
 _REMEMBERED = 1 << 16
 
 
@@ -37,6 +37,7 @@ class Equality:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._algebra = lru_cache(_REMEMBERED)(self._ask)
+        self._hopeless: set[str] = set()  # what ends the process on its own: not tried again
 
     def __enter__(self) -> Self:
         return self
@@ -53,7 +54,7 @@ class Equality:
             return True
         if is_integer(one) and is_integer(other):
             return False
-        if max(len(one), len(other)) > LONGEST:
+        if max(len(one), len(other)) > LONGEST or not (is_balanced(one) and is_balanced(other)):
             return False
         return self._algebra(one, other)
 
@@ -83,13 +84,23 @@ class Equality:
 
     def _ask(self, gold: str, answer: str) -> bool:
         with self._lock:
+            if not self._hopeless.isdisjoint((gold, answer)):
+                return False
             self.compared += 1
-            process = self._process or self._start()
-            reply = _exchange(process, json.dumps([gold, answer]), _WALL_SECONDS)
+            reply = self._reply(gold, answer)
             if reply is None:
                 self.ended += 1
-                self._end()
+                bad = next((one for one in (answer, gold) if self._reply(one, one) is None), None)
+                self._hopeless |= {bad} if bad is not None else set()
             return reply == "1\n"
+
+    def _reply(self, gold: str, answer: str) -> str | None:
+        """What the process says; None where it ended over it."""
+        process = self._process or self._start()
+        reply = _exchange(process, json.dumps([gold, answer]), _WALL_SECONDS)
+        if reply is None:
+            self._end()
+        return reply
 
     def _start(self) -> subprocess.Popen[bytes]:
         require_math_verify()

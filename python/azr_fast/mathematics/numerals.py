@@ -8,6 +8,7 @@ _NUMERAL = re.compile(
     r"(?P<sign>[+-]?)(?P<whole>\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+|\d+|(?=\.\d))(?:\.(?P<part>\d*))?"
 )
 _NOT_DIGITS = re.compile(r"\D+")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped one counts as none
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 
 
@@ -29,6 +30,17 @@ def plain(answer: str) -> str:
 def is_integer(form: str) -> bool:
     """Whether a form that `plain` gave is that of an integer."""
     return form.removeprefix("-").isdecimal() and form.isascii()
+
+
+def is_balanced(form: str) -> bool:
+    """Whether every brace that counts has its partner. What has not could close the box that it is
+    compared in and open another, and so give two answers."""
+    depth = 0
+    for mark in _BRACE.finditer(form):
+        depth += {"{": 1, "}": -1}.get(mark[0], 0)
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def _usual(numeral: re.Match[str]) -> str:

@@ -1,5 +1,7 @@
 """Conversations with the tool: what is run, what is shown, what is read as the answer."""
 
+import time
+
 import pytest
 
 from azr_fast.games.agent0.conversation import last_program
@@ -143,3 +145,10 @@ def test_the_prompt_has_the_question_and_never_its_answer(table, form, calls):
     assert "987654323" not in told
     assert "$" not in told
     assert ("python" in told.lower()) == bool(calls)
+
+
+def test_looking_for_a_program_takes_no_longer_than_reading():
+    began = time.process_time()
+    assert last_program("```python\nprint(1)\n```" + " " * 50_000 + "x") is None
+    assert last_program("```python\nprint(1)\n```" + " " * 50_000) == "print(1)"
+    assert time.process_time() - began < 1

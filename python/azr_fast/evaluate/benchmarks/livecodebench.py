@@ -11,7 +11,7 @@ from typing import Any
 
 from azr_fast.evaluate.answers import program_in
 from azr_fast.evaluate.benchmark import Benchmark, Failed, Hub, Record, Wording, ask
-from azr_fast.evaluate.closeness import same_lines
+from azr_fast.evaluate.closeness import may_be_close, same_lines
 from azr_fast.evaluate.harness import call_function
 from azr_fast.evaluate.hidden_tests import read_tests
 from azr_fast.evaluate.programs import NUMERIC, Budget
@@ -78,9 +78,13 @@ class LiveCodeBench(Benchmark):
             arguments = canonical_arguments(json.loads(line) for line in given.split("\n") if line)
             entry = f"Solution().{function}"
             (value,) = await call_function(programs, program, entry, [arguments], BUDGET)
-            right = equal(as_json(parse(value)), parse(canonical(json.loads(expected))))
+            right = _same(value, canonical(json.loads(expected)))
         if not right:
             raise Failed("wrong_output", f"for the input {given[:200]!r}")
+
+
+def _same(value: str, expected: str) -> bool:
+    return may_be_close(value, expected) and equal(as_json(parse(value)), parse(expected))
 
 
 def as_json(value: Any) -> Any:

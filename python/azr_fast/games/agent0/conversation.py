@@ -20,7 +20,7 @@ from azr_fast.types import Message, Sampling, Stop
 # The line that closes a block; and what a model says that closes it by inventing its output.
 CLOSINGS = ("\n```\n", "\n```output")
 _BLOCK = re.compile(
-    r"^```(?:python3?|py)[ \t]*\n(?P<code>.*?)\n```(?:output)?[ \t]*\s*\Z", re.DOTALL | re.MULTILINE
+    r"^```(?:python3?|py)[ \t]*\n(?P<code>.*?)\n```(?:output)?\s*\Z", re.DOTALL | re.MULTILINE
 )
 # Programs, and outputs that the model made up.
 _FENCED = re.compile(r"^```(?:python|py|output).*?(?:^```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
