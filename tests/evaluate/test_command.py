@@ -16,6 +16,8 @@ from azr_fast.cli.main import main
 from azr_fast.evaluate import opening
 from azr_fast.evaluate.store import Store
 
+from .records import cruxeval
+
 PROBES = ["--benchmarks", "azr-probe-deduction,azr-probe-abduction", "--limit", "4"]
 TINY = ["--engine", "transformers", "--dtype", "float32", "--max-new-tokens", "6"]
 
@@ -87,6 +89,16 @@ def test_answers_are_judged_again_without_the_model(azr_eval, model):
     assert "no answer of another to azr-probe-deduction (direct) is kept in evals/" in said
 
 
+def test_saved_answers_to_other_items_are_not_judged(azr_eval, model, lines):
+    one, other = (lines([cruxeval(item=item)], f"{item}.jsonl") for item in ("a", "b"))
+    asked = ["--benchmarks", "cruxeval-o"]
+    assert azr_eval(model, *asked, *TINY, "--data", one)[0] == 0
+    code, _, said = azr_eval(model, *asked, "--data", other, "--regrade")
+    assert code == 2
+    assert "1 answers of" in said
+    assert "none is to an item of these records" in said
+
+
 def test_logs_hold_what_was_asked_and_said(azr_eval, model, tmp_path):
     azr_eval(model, *PROBES, *TINY, "--inspect", "logs")
     logs = [json.loads(path.read_text()) for path in (tmp_path / "logs").iterdir()]
@@ -99,6 +111,14 @@ def test_logs_hold_what_was_asked_and_said(azr_eval, model, tmp_path):
     assert "assert f(" in sample["input"]
     assert sample["messages"][1]["content"].startswith("<answer>assert f(")
     assert sample["scores"]["azr-probe-deduction"]["value"] == "I"
+
+
+def test_what_cannot_be_written_at_the_end_loses_no_answer(azr_eval, model, tmp_path):
+    long = tmp_path / ("x" * 250 + ".json")  # its hidden partial file has too long a name
+    code, _, said = azr_eval(model, *PROBES, *TINY, "--json", long)
+    assert (code, said.count("\n")) == (2, 1)
+    assert "File name too long; the answers are kept in evals, and the same command" in said
+    assert len(Store(tmp_path / "evals" / "azr-probe-deduction").rows()) == 4
 
 
 @pytest.mark.parametrize("kind", ["run", "checkpoint"])
@@ -138,11 +158,16 @@ def test_a_run_stands_for_its_newest_checkpoint(azr_eval, model, tmp_path, kind)
         (["m", "--samples", "0"], "'0' is no number from 1"),
         (["m", "--samples", "2", "--temperature", "0"], "greedy answers are all the same"),
         (["m", "--temperature", "-1"], "temperature is -1.0"),
+        (["m", "--cache-gib", "nan"], "--cache-gib nan: input should be a finite number"),
+        (["m", "--cache-gib", "0"], "--cache-gib 0.0: input should be greater than 0"),
+        (["m", "--json", "none/x.json"], "--json none/x.json: give a file in a folder that is there"),
+        (["m", "--json", "."], "--json .: give a file in a folder that is there"),
+        (["m", "--inspect", "model/config.json"], "--inspect model/config.json is a file"),
         (["m", "--data", "a", "--data", "b"], "two files are given for all benchmarks"),
         (["no/such/run", *PROBES], "there is no run, checkpoint or model at"),
         (["model", *PROBES, "--max-new-tokens", "4000", *TINY[:4]], "leave no room for prompts"),
     ],
-)
+)  # fmt: skip
 def test_bad_input_is_one_line(azr_eval, model, words, said):
     code, _, error = azr_eval(*words)
     assert code == 2

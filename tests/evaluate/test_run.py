@@ -87,6 +87,28 @@ def test_nothing_is_stale(evaluate, change):
     assert all(row.passed for row in rows)
 
 
+def test_what_another_version_of_a_judge_said_is_judged_anew(evaluate, monkeypatch):
+    """Also where the benchmark is of another package than ours."""
+    first, _ = evaluate(says(1))
+    monkeypatch.setattr("azr_fast.evaluate.run.installed", lambda group: {})
+    again, engine = evaluate(says())
+    assert engine.requests == []
+    assert [row.passed for row in again] == [row.passed for row in first]
+    assert {row.judged for row in again}.isdisjoint(row.judged for row in first)
+
+
+def test_a_gpu_that_is_found_is_another_engine(monkeypatch):
+    from azr_fast.config.schema import ModelConfig
+    from azr_fast.evaluate import subject
+
+    said = []
+    for there in (False, True):
+        monkeypatch.setattr(subject, "gpu_usable", lambda there=there: there)
+        said.append(subject.engine_version("transformers", ModelConfig(dtype="float32")))
+    assert said[0].endswith("float32, auto")
+    assert said[1].endswith("float32, cuda")
+
+
 def test_other_names_of_the_same_weights_share_answers(evaluate):
     evaluate(says(1))
     assert evaluate(says(2), subject=dataclasses.replace(SUBJECT, name="alias"))[1].requests == []

@@ -1,5 +1,6 @@
 """Rows that outlive kills, are found by what they depend on, and are refused where damaged."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -55,6 +56,43 @@ def test_a_damaged_file_is_named(tmp_path, content):
     (tmp_path / "1-1.parquet").write_bytes(content)
     with pytest.raises(UserError, match=r"1-1\.parquet is damaged .*: delete it, and what it held"):
         Store(tmp_path)
+
+
+def test_no_bit_that_turned_over_goes_unseen(tmp_path, seed):
+    rows = [
+        replace(ROW, key=f"k{n}", item=f"i{n}", turns=["said " * 20 + str(n)]) for n in range(9)
+    ]
+    file = tmp_path / "1-1.parquet"
+    write_rows(file, rows)
+    good, rng, told = file.read_bytes(), random.Random(seed), 0
+    for _ in range(300):
+        bad = bytearray(good)
+        bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
+        file.write_bytes(bad)
+        try:
+            assert Store(tmp_path).rows() == rows  # nothing that counts was hit
+        except UserError as error:
+            assert "\n" not in str(error)
+            told += 1
+    assert told > 100
+
+
+def test_two_evaluations_may_make_one_file_of_many_at_once(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    for number in range(40):
+        store.add(replace(ROW, key=str(number)))
+        store.flush()
+    first = next(tmp_path.glob("*.parquet"))
+    write = Store._write
+
+    def while_another_does(self, rows):
+        write(self, rows)
+        first.unlink()
+
+    monkeypatch.setattr(Store, "_write", while_another_does)
+    assert len(Store(tmp_path).rows()) == 40
+    (tmp_path / "gone.parquet").symlink_to(tmp_path / "nowhere")
+    assert len(Store(tmp_path).rows()) == 40
 
 
 def test_a_file_with_other_columns_is_named(tmp_path):

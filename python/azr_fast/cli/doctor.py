@@ -34,8 +34,18 @@ class Finding:
     needed: bool = True
 
 
+DESCRIPTION = """\
+Look for what training needs: Python, memory, disk, a GPU, packages, kernels and
+the sandbox with its layers. A line each: ok, MISSING (training cannot go
+without; the line has the remedy), or - (it can). Nothing is changed.
+
+Exit status: 0 when training can start, 1 when something needed is missing."""
+
+
 def add_options(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
     """None of its own."""
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(run=doctor)
 
 

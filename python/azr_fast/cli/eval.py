@@ -50,7 +50,10 @@ def add_options(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
 def _add_what(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what is asked")
     group.add_argument(
-        "--benchmarks", metavar="NAME,NAME", default=DEFAULT, help="(default: %(default)s)"
+        "--benchmarks",
+        metavar="NAME,NAME",
+        default=DEFAULT,
+        help="what --list lists (default: %(default)s)",
     )
     group.add_argument(
         "--data",
@@ -82,7 +85,13 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="0 is greedy (default: 0, or 0.8 with several samples)",
     )
-    group.add_argument("--top-p", metavar="P", type=float, default=1.0, help="nucleus")
+    group.add_argument(
+        "--top-p",
+        metavar="P",
+        type=float,
+        default=1.0,
+        help="sample from the likeliest tokens that have this share of probability (default: 1)",
+    )
     group.add_argument("--k", metavar="K,K", default="1", help="pass@k to tell (default: 1)")
     group.add_argument("--seed", metavar="N", type=int, default=0, help="of sampling")
     group.add_argument(
@@ -92,7 +101,11 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         "--regrade", action="store_true", help="judge saved answers again, without the model"
     )
     group.add_argument(
-        "--store", metavar="DIR", type=Path, default=Path("evals"), help="(default: %(default)s)"
+        "--store",
+        metavar="DIR",
+        type=Path,
+        default=Path("evals"),
+        help="where answers are kept (default: %(default)s)",
     )
     group.add_argument("--inspect", metavar="DIR", type=Path, help="write logs for inspect view")
     group.add_argument("--json", metavar="FILE", type=Path, help="write the scores as JSON")
@@ -101,10 +114,15 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 def _add_machine(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("where it runs")
     group.add_argument(
-        "--engine", choices=("auto", "vllm", "transformers"), default="auto", help="that decodes"
+        "--engine", choices=("auto", "vllm", "transformers"), default="auto", help="what decodes"
     )
     group.add_argument("--dtype", choices=("bfloat16", "float32"), help="of the weights")
-    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    group.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto: a GPU where there is one",
+    )
     group.add_argument(
         "--concurrency", metavar="N", type=positive, default=64, help="answers decoded at once"
     )

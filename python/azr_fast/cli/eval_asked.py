@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from azr_fast.config.schema import ModelConfig, RolloutConfig
 from azr_fast.errors import UserError
 from azr_fast.evaluate.benchmark import Benchmark, Tools
@@ -48,7 +50,7 @@ class Asked:
     def speech(self, files: ModelFiles, works: Sequence[Work]) -> Speech:
         """How a subject speaks. Raises UserError where answers do not fit its context."""
         longest = max(work.sampling.max_tokens for work in works)
-        rollout = RolloutConfig.model_validate(dict(self.rollout, max_new_tokens=longest))
+        rollout = _rollout(dict(self.rollout, max_new_tokens=longest))
         return Speech(ModelConfig.model_validate(self.model), fitted(rollout, files))
 
     def _work(self, benchmark: Benchmark) -> Work:
@@ -59,12 +61,27 @@ class Asked:
         return Work(benchmark, tasks, sampling, self.samples, self.seed)
 
 
+def _rollout(typed: Mapping[str, str | int | float]) -> RolloutConfig:
+    try:
+        return RolloutConfig.model_validate(typed)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        option = str(fault["loc"][0]).replace("_", "-")
+        raise UserError(f"--{option} {fault['input']}: {fault['msg'].lower()}") from None
+
+
 def read_asked(space: argparse.Namespace, names: Sequence[str] = ()) -> Asked:
     """Check what was typed; `names` in the place of --benchmarks. Raises UserError."""
     typed = [name.strip() for name in space.benchmarks.split(",") if name.strip()]
     benchmarks = find_benchmarks(names or typed, space.form)
     if not benchmarks:
         raise UserError("--benchmarks names none: azr-fast eval --list lists them")
+    rollout = {
+        "engine": space.engine,
+        "concurrency": space.concurrency,
+        "cache_gib": space.cache_gib,
+    }
+    _rollout(rollout)  # before anything is looked for
     return Asked(
         benchmarks=benchmarks,
         data=data_files(space.data, [one.name for one in benchmarks]),
@@ -80,11 +97,7 @@ def read_asked(space: argparse.Namespace, names: Sequence[str] = ()) -> Asked:
         inspect=_folder(space.inspect),
         json=_file(space.json),
         model={"device": space.device} | ({"dtype": space.dtype} if space.dtype else {}),
-        rollout={
-            "engine": space.engine,
-            "concurrency": space.concurrency,
-            "cache_gib": space.cache_gib,
-        },
+        rollout=rollout,
     )
 
 
@@ -122,7 +135,7 @@ def _temperature(space: argparse.Namespace) -> float:
 def _ks(typed: str, samples: int) -> list[int]:
     words = typed.split(",")
     if not all(word.isascii() and word.isdigit() and int(word) for word in words):
-        raise UserError(f"--k {typed}: give numbers from 1 with commas, such as 1,8")
+        raise UserError(f"--k {typed!r}: give numbers from 1 with commas, such as 1,8")
     ks = sorted({int(word) for word in words})
     if ks[-1] > samples:
         raise UserError(f"pass@{ks[-1]} needs as many samples of an item: --samples {ks[-1]}")

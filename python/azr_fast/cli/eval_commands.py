@@ -125,6 +125,11 @@ def _judged_again(
             )
         tasks = {task.key: task for task in work.tasks}
         pairs = [(tasks[row.item], row) for row in saved if row.item in tasks]
+        if not pairs:
+            raise UserError(
+                f"{len(saved)} answers of {model} to {name} are kept, and none is to an item of "
+                "these records: give the --data and the --limit that they were sampled with"
+            )
         display.begin(f"{name}: {len(pairs)} saved answers")
         found[name] = runner.run(regraded(work.benchmark, pairs))
         for row in found[name]:

@@ -101,7 +101,9 @@ def _check_licence(name: str) -> None:
 
 
 def _check_free(target: Path) -> None:
-    if Path(os.path.abspath(target)) == Path.cwd():  # what takes the place of a folder leaves those who are in it nowhere
+    if (
+        Path(os.path.abspath(target)) == Path.cwd()
+    ):  # what takes the place of a folder leaves those who are in it nowhere
         raise UserError("DIR is the folder that you are in: name another one")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} is there already: name another folder, or remove it")

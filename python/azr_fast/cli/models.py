@@ -11,14 +11,26 @@ from rich.table import Table
 
 from azr_fast.cli.log import show_log
 
+DESCRIPTION = """\
+List the built-in models, or make a model ready: it is found or fetched, its
+files are checked, and a .gguf file is converted. `train` and `eval` do so
+themselves; `fetch` does it beforehand, where there is a network."""
+EPILOG = """\
+examples:
+  azr-fast models list
+  azr-fast models fetch smollm2-135m"""
+
 
 def add_options(parser: argparse.ArgumentParser, _words: Sequence[str]) -> None:
     """`list` and `fetch NAME`."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     commands.add_parser("list", help="built-in models, and what of them is here").set_defaults(
         run=list_models
     )
-    fetch = commands.add_parser("fetch", help="make a model ready to train: get, check, convert")
+    what = "make a model ready to train: get, check, convert"
+    fetch = commands.add_parser("fetch", help=what, description=f"{what.capitalize()}.")
     fetch.add_argument(
         "name", metavar="NAME", help="built-in name, Hugging Face folder, .gguf file or hub id"
     )

@@ -23,7 +23,9 @@ def may_be_close(value: str, expected: str) -> bool:
     A program may return what takes minutes or all memory to read. What is that much longer than
     what is expected, or has a number of more digits, is not equal and need not be read.
     """
-    digits, most = (max(map(len, _MANY_DIGITS.findall(one)), default=0) for one in (value, expected))
+    digits, most = (
+        max(map(len, _MANY_DIGITS.findall(one)), default=0) for one in (value, expected)
+    )
     return len(value) <= _LONGER * len(expected) + 1000 and (not digits or digits <= most + 1)
 
 

@@ -6,10 +6,12 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 
+from azr_fast import __version__
+from azr_fast.config.installed import installed
 from azr_fast.evaluate.benchmark import Benchmark
 from azr_fast.evaluate.recorded import Heard, first_question, replay
+from azr_fast.evaluate.registry import GROUP
 from azr_fast.evaluate.store import Row, Store, digest_of
 from azr_fast.games.game import Chat
 from azr_fast.rollout.decoder import Decoder
@@ -108,9 +110,10 @@ class Evaluation:
         for task in work.tasks:
             question = await first_question(work.benchmark, task)
             ids = self._voice.renderer.begin(question.messages, question.prefill).ids
+            judged = judged_by(work.benchmark, task)
             for sample in range(work.samples):
                 key = self._key(work, ids, sample)
-                jobs.append(_Job(task, sample, key, judged_by(task), self._store.get(key)))
+                jobs.append(_Job(task, sample, key, judged, self._store.get(key)))
         return jobs
 
     def _key(self, work: Work, ids: Sequence[int], sample: int) -> str:
@@ -192,19 +195,18 @@ async def regraded(benchmark: Benchmark, saved: Sequence[tuple[Task, Row]]) -> l
         async with turns:
             verdict = await replay(benchmark, task, row.turns, row.truncated)
         evidence, status = _writable(verdict.evidence), str(verdict.status)
-        judged = judged_by(task)
+        judged = judged_by(benchmark, task)
         return replace(row, judged=judged, status=status, code=verdict.code, evidence=evidence)
 
     return list(await asyncio.gather(*(grade(*pair) for pair in saved)))
 
 
-def judged_by(task: Task) -> str:
-    """A digest of what a verdict on an answer to this task is given by."""
-    try:
-        ours = version("azr-fast")
-    except PackageNotFoundError:
-        ours = ""
-    return digest_of(ours, task.kind, dict(task.payload))
+def judged_by(benchmark: Benchmark, task: Task) -> str:
+    """A digest of what a verdict on an answer to this task is given by: the benchmark and its
+    package, ours, and what is asked."""
+    point = installed(GROUP).get(benchmark.name)
+    package = [point.dist.name, point.dist.version] if point and point.dist else []
+    return digest_of(__version__, package, benchmark.form, task.kind, dict(task.payload))
 
 
 def _writable(text: str) -> str:

@@ -71,7 +71,7 @@ class Store:
         if len(paths) > _MANY_FILES:
             self._write(list(self._rows.values()))
             for path in paths:
-                path.unlink()
+                path.unlink(missing_ok=True)  # another evaluation may do the same
 
     def get(self, key: str) -> Row | None:
         """The newest row of that key."""
@@ -114,7 +114,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         table = arrow.Table.from_pylist([asdict(row) for row in rows], _schema(arrow))
         with partial.open("wb") as file:
-            parquet.write_table(table, file, compression="zstd")
+            parquet.write_table(table, file, compression="zstd", write_page_checksum=True)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -131,7 +131,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 def _read(path: Path) -> list[Row]:
     parquet = load_extra("pyarrow.parquet")
     try:
-        table = parquet.read_table(path)
+        table = parquet.read_table(path, page_checksum_verification=True)
         found = int((table.schema.metadata or {}).get(b"azr_format", b"0"))
         if found > FORMAT:
             raise UserError(
@@ -139,11 +139,13 @@ def _read(path: Path) -> list[Row]:
                 "azr-fast that wrote it, or name another --store"
             )
         return [Row(**row) for row in table.to_pylist()]
-    except (OSError, ValueError, TypeError) as error:
+    except FileNotFoundError:  # another evaluation made one file of many meanwhile
+        return []
+    except (OSError, ValueError, TypeError, NotImplementedError, LookupError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(
-            f"{path} is damaged ({str(error).splitlines()[0][:200]}): delete it, and what it held "
+            f"{path} is damaged ({str(error).partition(chr(10))[0][:200]}): delete it, and what it held "
             "is evaluated again"
         ) from None
 

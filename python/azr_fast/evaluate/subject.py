@@ -11,6 +11,7 @@ from azr_fast.config.schema import ModelConfig
 from azr_fast.errors import UserError
 from azr_fast.evaluate.run import Subject
 from azr_fast.evaluate.store import weights_digest
+from azr_fast.hardware import gpu_usable
 from azr_fast.observe.runfolder import CONFIG_FILE, RUN_FILE, check_format
 from azr_fast.policy.checkpoint import is_whole, latest_checkpoint
 from azr_fast.policy.library import told
@@ -68,7 +69,8 @@ def subject_of(files: ModelFiles, engine: str, model: ModelConfig) -> Subject:
 def engine_version(engine: str, model: ModelConfig) -> str:
     """The engine with all that its numbers depend on."""
     parts = [f"{name} {_version(name)}" for name in dict.fromkeys((engine, "torch"))]
-    return ", ".join([*parts, model.dtype, model.device])
+    device = "cuda" if model.device == "auto" and gpu_usable() else model.device
+    return ", ".join([*parts, model.dtype, device])
 
 
 def _version(package: str) -> str:

@@ -113,9 +113,7 @@ class Scorer:
         observer.note(f"scores after step {step}: {_told(scores)}")
         return _numbers(scores)
 
-    def _keep(
-        self, step: int, rows: Iterable[Sequence[Row]], numbers: Mapping[str, float]
-    ) -> None:
+    def _keep(self, step: int, rows: Iterable[Sequence[Row]], numbers: Mapping[str, float]) -> None:
         """The answers, and the scores beside them: those before the first step stand in no line of
         the metrics."""
         write_rows(self.file(step), [row for some in rows for row in some])
