@@ -154,7 +154,7 @@ def test_a_run_stands_for_its_newest_checkpoint(azr_eval, model, tmp_path, kind)
         (["m", "--benchmarks", ","], "--benchmarks names none"),
         (["m", "--form", "loud"], "cruxeval-i has no form 'loud'"),
         (["m", "--k", "2"], "pass@2 needs as many samples of an item: --samples 2"),
-        (["m", "--k", "one"], "--k one: give numbers from 1"),
+        (["m", "--k", "one"], "--k 'one': give numbers from 1"),
         (["m", "--samples", "0"], "'0' is no number from 1"),
         (["m", "--samples", "2", "--temperature", "0"], "greedy answers are all the same"),
         (["m", "--temperature", "-1"], "temperature is -1.0"),

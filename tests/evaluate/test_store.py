@@ -71,8 +71,7 @@ def test_no_bit_that_turned_over_goes_unseen(tmp_path, seed):
         file.write_bytes(bad)
         try:
             assert Store(tmp_path).rows() == rows  # nothing that counts was hit
-        except UserError as error:
-            assert "\n" not in str(error)
+        except UserError:
             told += 1
     assert told > 100
 

@@ -129,7 +129,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 
 
 def _read(path: Path) -> list[Row]:
-    parquet = load_extra("pyarrow.parquet")
+    arrow, parquet = load_extra("pyarrow"), load_extra("pyarrow.parquet")
     try:
         table = parquet.read_table(path, page_checksum_verification=True)
         found = int((table.schema.metadata or {}).get(b"azr_format", b"0"))
@@ -138,6 +138,8 @@ def _read(path: Path) -> list[Row]:
                 f"{path} has format {found}, this azr-fast reads format {FORMAT}: use the "
                 "azr-fast that wrote it, or name another --store"
             )
+        if not table.schema.equals(_schema(arrow)):
+            raise TypeError(f"its columns are {', '.join(map(str, table.schema))}")
         return [Row(**row) for row in table.to_pylist()]
     except FileNotFoundError:  # another evaluation made one file of many meanwhile
         return []
@@ -145,8 +147,8 @@ def _read(path: Path) -> list[Row]:
         if isinstance(error, UserError):
             raise
         raise UserError(
-            f"{path} is damaged ({str(error).partition(chr(10))[0][:200]}): delete it, and what it held "
-            "is evaluated again"
+            f"{path} is damaged ({str(error).partition(chr(10))[0][:200]}): delete it, and what "
+            "it held is evaluated again"
         ) from None
 
 

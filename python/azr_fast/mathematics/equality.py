@@ -90,7 +90,8 @@ class Equality:
             reply = self._reply(gold, answer)
             if reply is None:
                 self.ended += 1
-                bad = next((one for one in (answer, gold) if self._reply(one, one) is None), None)
+                # Beside a harmless one, which of the two is it?
+                bad = next((one for one in (answer, gold) if self._reply("1", one) is None), None)
                 self._hopeless |= {bad} if bad is not None else set()
             return reply == "1\n"
 
