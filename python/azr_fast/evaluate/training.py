@@ -150,7 +150,7 @@ class Scorer:
 
 def _numbers(scores: Sequence[Score]) -> dict[str, float]:
     """Scores as they stand in a line of the metrics."""
-    found = {}
+    found: dict[str, float] = {}
     for score in scores:
         low, high = score.interval
         name = f"{PREFIX}{score.benchmark}"

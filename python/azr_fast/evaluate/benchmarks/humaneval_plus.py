@@ -49,6 +49,6 @@ def _is_zero(coefficients: Any, zero: object, tolerance: float) -> bool:
     any size could take for ever."""
     try:
         at = float(zero) if isinstance(zero, int | float) else math.nan
-        return abs(sum(c * at**power for power, c in enumerate(coefficients))) <= tolerance
+        return bool(abs(sum(c * at**power for power, c in enumerate(coefficients))) <= tolerance)
     except OverflowError:
         return False
