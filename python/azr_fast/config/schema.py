@@ -144,6 +144,11 @@ class RolloutConfig(Section):
     )
     max_new_tokens: PositiveInt = Field(default=8096, description="tokens an answer may have")
     concurrency: PositiveInt = Field(default=64, description="answers decoded at once")
+    silence_minutes: PositiveFloat = Field(
+        default=10.0,
+        description="episodes that neither ask the model nor end are broken off once nothing else "
+        "went on for so long either: what hangs is the game or a tool of it",
+    )
     cache_gib: PositiveFloat = Field(default=2.0, description="KV cache of the CPU engine, GiB")
     gpu_memory_fraction: Fraction = Field(
         default=0.45, description="share of GPU memory the engine may take"
