@@ -163,10 +163,10 @@ def test_a_run_that_stops_after_every_step_goes_on_to_the_same_end(play):
     def one_step(trainer):
         steps = trainer.steps
 
-        def stepping(started):
+        def stepping():
             first = trainer.done
             trainer.should_stop = lambda: trainer.done > first
-            steps(started)
+            steps()
 
         trainer.steps = stepping
 
