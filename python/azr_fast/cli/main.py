@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trains = words[:1] == ["train"]
     prepare_streams(trains)
     if sys.stderr is None or not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # each would be a line of bars
+        for switch in ("HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
+            os.environ.setdefault(switch, "1")  # each bar would be a line of bars
     try:
         with handled_by(interrupt) if trains else nullcontext():
             return run(words)
