@@ -23,7 +23,7 @@ from azr_fast.types import Sampling
 
 from .conftest import ROLLOUT, TINY_STOPS, Rig, open_vllm
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.engine
 
 
 def test_torch_keeps_its_threads(tiny: ModelFiles) -> None:
