@@ -16,9 +16,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 @contextmanager
-def handled_by(
-    handler: Handler, numbers: Sequence[signal.Signals] = SIGNALS
-) -> Iterator[None]:
+def handled_by(handler: Handler, numbers: Sequence[signal.Signals] = SIGNALS) -> Iterator[None]:
     """Give the signals to `handler` inside the context.
 
     SIGHUP that is ignored already, as it is under nohup(1), stays ignored. Outside the main thread,
