@@ -1,8 +1,8 @@
 """How fast each tier of one version is beside that of another version, in one run.
 
-Both daemons run all the while; in every round each measures what `rewind.py` does, and a jail, right
-after the other, who begins taking turns. The ratio of such a pair says more than two medians on a machine
-whose speed changes from second to second.
+Both daemons run all the while; in every round each measures what `rewind.py` does, and a jail,
+right after the other, who begins taking turns. The ratio of such a pair says more than two medians
+on a machine whose speed changes from second to second.
 
 usage: versions.py BEFORE AFTER [--rounds N] [--seconds S] [--path DIR:DIR] [--cruxeval FILE]
        [--json FILE]   (BEFORE and AFTER: builds with -DAZR_SANDBOXD_BENCH=ON)
