@@ -65,17 +65,20 @@ test-cpp: $(VENV)/dev $(VENV)/installed  ## the C++ tests, from the build that i
 	@PATH="$(abspath $(BIN)):$$PATH" cmake --build $(BUILD)
 	PATH="$(abspath $(BIN)):$$PATH" ctest --test-dir $(BUILD)/sandbox_daemon --output-on-failure -j $(WORKERS)
 
+# One thread each: beside another worker, the threads of a tiny model would wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
+
 test-python: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest but for what is slow
-	$(say) "pytest, $(WORKERS) at a time: about 17 minutes on two cores"
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not alone"
-	$(say) "pytest of real models and engines, one after the other: 3 minutes, 7 without AVX-512"
-	$(BIN)/pytest -m "alone and not slow"
+	$(say) "pytest, $(WORKERS) at a time: about 8 minutes on two cores"
+	$(PYTEST) --dist worksteal -m "not slow and not engine"
+	$(say) "pytest of engines with tiny models, a file at a time in each worker: 2 minutes"
+	$(PYTEST) --dist loadfile --no-loadscope-reorder -m "engine and not slow"
 
 test-slow: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest of what is slow
 	$(say) "slow tests, $(WORKERS) at a time: about 3 minutes"
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "slow and not alone"
-	$(say) "slow tests of real models and engines: 9 minutes, 20 without AVX-512"
-	$(BIN)/pytest -m "slow and alone"
+	$(PYTEST) --dist worksteal -m "slow and not engine"
+	$(say) "slow tests of real models and engines, with all cores: 9 minutes, 20 without AVX-512"
+	$(BIN)/pytest -m "slow and engine"
 
 # The part of the daemon's pytest suite that is about the broker; all of it passes, and takes longer.
 # The address sanitizer keeps freed memory to find its use; so much that a bound on memory would not hold.

@@ -22,6 +22,7 @@ def run(*command, **environment):
     )
 
 
+@pytest.mark.slow
 def test_the_attention_contest_agrees_with_its_oracle(tmp_path):
     output = tmp_path / "attention.json"
     script = ROOT / "benchmarks" / "attention_contest.py"
@@ -34,6 +35,7 @@ def test_the_attention_contest_agrees_with_its_oracle(tmp_path):
         assert max(row["errors"].values()) < 0.02
 
 
+@pytest.mark.slow
 def test_the_updates_of_a_random_model_are_counted(tmp_path):
     output = tmp_path / "updates.json"
     script = ROOT / "benchmarks" / "step_updates.py"
@@ -47,7 +49,7 @@ def test_the_updates_of_a_random_model_are_counted(tmp_path):
     assert 0 < row["mfu_of_flop_per_s"] < 1
 
 
-@pytest.mark.alone
+@pytest.mark.engine
 def test_a_step_is_measured_beside_the_reference_and_says_what_is_missing(tmp_path):
     output = tmp_path / "step.json"
     script = ROOT / "benchmarks" / "step.py"
@@ -68,7 +70,7 @@ def test_a_step_is_measured_beside_the_reference_and_says_what_is_missing(tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.engine
 def test_the_script_for_a_day_with_a_gpu_runs_on_a_cpu(tmp_path):
     done = run(ROOT / "benchmarks" / "gpu_day.sh", "--reduced", tmp_path)
     summary = (tmp_path / "summary.txt").read_text()

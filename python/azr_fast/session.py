@@ -97,7 +97,8 @@ def open_trainer(
         observer = stack.enter_context(tracked(observer, config, run.path))
         buffer = stack.enter_context(closing(TaskBuffer(run.tasks, config.buffer.capacity)))
         limit = TimeLimit(config.run.time_limit_minutes, should_stop)
-        decoder = Decoder(engine, runner, limit, partial(_show_play, observer))
+        silence = config.rollout.silence_minutes * 60
+        decoder = Decoder(engine, runner, limit, partial(_show_play, observer), silence)
         episodes = Episodes(
             decoder, renderer, sampling(config.rollout), config.rollout.max_prompt_tokens
         )

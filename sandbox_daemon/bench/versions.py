@@ -1,8 +1,8 @@
-"""How fast the rewind tier of one version is beside another's, in one run.
+"""How fast each tier of one version is beside that of another version, in one run.
 
-Both daemons run all the while; in every round each measures what `rewind.py` does, right after the
-other, who begins taking turns. The ratio of such a pair says more than two medians on a machine
-whose speed changes from second to second.
+Both daemons run all the while; in every round each measures what `rewind.py` does, and a jail,
+right after the other, who begins taking turns. The ratio of such a pair says more than two medians
+on a machine whose speed changes from second to second.
 
 usage: versions.py BEFORE AFTER [--rounds N] [--seconds S] [--path DIR:DIR] [--cruxeval FILE]
        [--json FILE]   (BEFORE and AFTER: builds with -DAZR_SANDBOXD_BENCH=ON)
@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from daemon_process import table
+from load import BATCH, rate
 from rewind import add_options, contest_of, counters_of, pools
-from speed import Contest, daemon, machine
+from speed import JAILED, Contest, daemon, machine
 
 # Seconds after each measurement: jobs that its client left are killed, and their process is made
 # anew.
@@ -42,14 +43,21 @@ def in_pairs(before: Contest, after: Contest, rounds: int) -> dict[str, Pairs]:
     return pairs
 
 
+def of_every_tier(path: str, build: Path, options: argparse.Namespace) -> Contest:
+    """The bare loops are left out: they are no part of a daemon."""
+    contest = contest_of(path, build, options)
+    through_the_daemon = {name: measure for name, measure in contest.items() if "bare" not in name}
+    jail = {"jail tier, tiny": lambda: rate(path, JAILED, options.seconds, BATCH)}
+    return through_the_daemon | jail
+
+
 def measure(options: argparse.Namespace) -> dict[str, Pairs]:
     with contextlib.ExitStack() as stack:
         daemons, contests = [], []
         for build in (options.before, options.after):
-            arguments = ("--rewind", options.zygotes, *pools(options.path))
-            one = stack.enter_context(daemon(build, *arguments))
-            contest = contest_of(one.path, build, options)
-            contests.append({name: rate for name, rate in contest.items() if "fork" not in name})
+            tiers = ("--rewind", options.zygotes, "--jail", options.zygotes)
+            one = stack.enter_context(daemon(build, *tiers, *pools(options.path)))
+            contests.append(of_every_tier(one.path, build, options))
             daemons.append(one)
         pairs = in_pairs(*contests, options.rounds)
         for one in daemons:

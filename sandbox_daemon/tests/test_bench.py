@@ -93,7 +93,13 @@ def figures(tool: str, *options: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("tier", [(), ("--rewind", "2", "--paranoid")], ids=["fork", "rewind"])
+@pytest.mark.parametrize(
+    "tier",
+    [
+        pytest.param((), id="fork", marks=pytest.mark.slow),
+        pytest.param(("--rewind", "2", "--paranoid"), id="rewind"),
+    ],
+)
 def test_soak(tier: tuple[str, ...]) -> None:
     found = figures("soak.py", "--programs", "2000", "--seed", "1", *tier)
     assert found["programs"] == 2000
@@ -101,7 +107,7 @@ def test_soak(tier: tuple[str, ...]) -> None:
     assert found["faults"] == []
 
 
-@pytest.mark.parametrize("tier", ["fork", "rewind"])
+@pytest.mark.parametrize("tier", [pytest.param("fork", marks=pytest.mark.slow), "rewind"])
 def test_kills(tier: str) -> None:
     words = ("--rewind", "2") if tier == "rewind" else ()
     found = figures("chaos.py", "--kills", "16", "--pause", "0.15", "--seed", "3", *words)

@@ -48,7 +48,7 @@ def steps_of(run):
     return [json.loads(line)["step"] for line in lines]
 
 
-@pytest.mark.alone
+@pytest.mark.engine
 def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path, start, model_name):
     keys = SMALL | {"model.name": model_name}
     words = [word for key, value in keys.items() for word in (f"--{key}", str(value))]

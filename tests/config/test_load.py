@@ -1,9 +1,11 @@
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azr_fast.config import games, load
 from azr_fast.config.keys import allowed, keys_of, to_text
 from azr_fast.config.load import dump_config, load_config, preset_names
 from azr_fast.errors import UserError
@@ -60,12 +62,12 @@ def test_cpu_preset_trains_for_minutes_not_hours():
 @pytest.mark.parametrize("key", OF_ANY_TEXT)
 def test_every_key_can_be_overridden_as_text(key):
     text, beside = another_text(key), BESIDE.get(key, {})
-    config = load_config("cpu", {key: text, **beside})
+    preset, config = load_config("cpu"), load_config("cpu", {key: text, **beside})
     landed = to_text(value_of(config, key))
     assert landed == text or float(landed) == float(text)
-    assert value_of(config, key) != value_of(load_config("cpu"), key)
+    assert value_of(config, key) != value_of(preset, key)
     others = FIELDS.keys() - {key, *beside}
-    assert all(value_of(config, o) == value_of(load_config("cpu"), o) for o in others)
+    assert all(value_of(config, o) == value_of(preset, o) for o in others)
 
 
 @pytest.mark.parametrize("key", FIELDS)
@@ -121,6 +123,7 @@ def test_unknown_preset_names_the_nearest():
     [
         ("rollout.top_p", "1.5", "a number > 0 and <= 1"),
         ("rollout.top_p", "0", "a number > 0 and <= 1"),
+        ("rollout.temperature", "0.001", "a number >= 0.01"),
         ("run.steps", "0", "a whole number > 0"),
         ("run.steps", "2.5", "a whole number > 0"),
         ("run.time_limit_minutes", "-1", "a number >= 0"),
@@ -202,8 +205,25 @@ def test_keys_of_older_runs_that_mean_nothing_any_more_are_left_out(tmp_path):
         ({"schedule.band_low": 0.8}, "band_low is above band_high"),
         ({"schedule.proposer_steps": 0, "schedule.solver_steps": 0}, "nobody learns"),
         ({"roles.solver": "lora"}, "lora is not built yet"),
+        (
+            {"seeding.tasks": 9, "buffer.capacity": 8},
+            "^seeding.tasks is 9 and a buffer keeps 8: raise buffer.capacity",
+        ),
     ],
 )
 def test_keys_that_mean_nothing_together_are_refused_by_name(keys, said):
     with pytest.raises(UserError, match=said):
         load_config("cpu", keys)
+
+
+@pytest.mark.parametrize("name", ["cpu", "mine.toml"])
+@pytest.mark.parametrize(
+    "points", [{}, {"azr": EntryPoint("azr", "no_such_module:AZR", "azr_fast.games")}]
+)
+def test_without_a_game_that_can_be_loaded_the_remedy_is_named(monkeypatch, tmp_path, name, points):
+    monkeypatch.setattr(games, "installed", lambda group: points)
+    monkeypatch.setattr(games, "find_game", games.find_game.__wrapped__)
+    monkeypatch.setattr(load, "find_game", games.find_game)
+    path = write(tmp_path, "[run]\nsteps = 3\n")
+    with pytest.raises(UserError, match="install azr-fast again"):
+        load_config(path if name == "mine.toml" else name)

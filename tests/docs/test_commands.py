@@ -119,8 +119,18 @@ def run_in(place, script, environment, log):
 BLOCKS = [*of_pages(), *of_help()]
 
 
+def name_of(block):
+    return f"{block.source}: {block.commands[0][:40]}"
+
+
+def marks_of(block):
+    """Blocks that train, or ask for a page about a run, take half of the time of all pages."""
+    return [pytest.mark.slow] if re.search(r"azr-fast (train|report)", block.text) else []
+
+
 @pytest.mark.parametrize(
-    "block", BLOCKS, ids=lambda block: f"{block.source}: {block.commands[0][:40]}"
+    "block",
+    [pytest.param(block, id=name_of(block), marks=marks_of(block)) for block in BLOCKS],
 )
 def test_a_block_runs_as_it_is_printed(block, tmp_path, environment, request):
     commands = to_run(block)

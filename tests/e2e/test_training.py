@@ -19,7 +19,7 @@ from azr_fast.selfplay.schedule import open_schedule
 from azr_fast.session import open_trainer
 
 # A bound on hangs: without AVX-512 a step of the real model takes minutes.
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
 SMALL = {
     "run.steps": 2,

@@ -130,6 +130,7 @@ def test_the_game_of_its_own_package_is_sixty_lines_and_has_its_preset(installed
     assert "seldom written backwards right" in told
 
 
+@pytest.mark.slow
 def test_the_game_trains(installed, tiny_chat_model, tmp_path):
     keys = {
         "model.name": tiny_chat_model, "model.dtype": "float32", "run.name": "words", "run.steps": 1,

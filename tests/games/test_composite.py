@@ -38,6 +38,7 @@ def test_a_program_becomes_a_function_of_another_name():
         "def f(f):\n    return f",
         "def f(x):\n    f = 3\n    return f",
         "async def f(x):\n    return x",
+        f"def f(x):\n    return {'not ' * 900}x",  # which Python parses and cannot write
     ],
 )
 def test_only_a_lone_function_can_be_given(program):

@@ -30,6 +30,12 @@ def test_cognitive_complexity_is_that_of_its_white_paper():
     assert measures.cognitive_complexity(BRANCHY) > 5
 
 
+@pytest.mark.parametrize("measure", [measures.cognitive_complexity, measures.cyclomatic_complexity])
+def test_a_program_that_python_runs_is_measured_however_deep_it_is(measure):
+    measure(f"def f(x):\n    return {'not ' * 900}x")
+    measure(f"def f(x):\n    return {'x if x else ' * 250}x")
+
+
 def test_cyclomatic_complexity_counts_decisions_and_one():
     assert measures.cyclomatic_complexity(PLAIN) == 1
     # for, if, and, or, conditional expression, comprehension, its condition: 7.

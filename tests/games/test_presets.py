@@ -158,7 +158,11 @@ def test_the_plan_of_a_paper_preset_shows_the_papers_counts(preset):
     assert len(groups) == 6
     for kind in config.game.kinds:
         assert groups[f"{kind}/proposer"].episodes == (64, 64)
+        assert groups[f"{kind}/proposer"].runs == (0, 64 * 2)
         assert groups[f"{kind}/solver"].episodes == (64, 64 * 8 + 64)
+        # A solution is run once, and that of a deduction is a value: it is compared as it is.
+        most = 0 if kind == "deduction" else 64 * 8 + 64
+        assert groups[f"{kind}/solver"].runs == (0, most)
     lines = plan_lines(config)
     assert "  learnt from: 6 groups x 64 answers; 8 more price each valid proposal" in lines
     assert any("256 tasks per type" in line for line in lines)

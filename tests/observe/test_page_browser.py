@@ -18,7 +18,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed (apt-get install chromium)", allow_module_level=True)
 
-pytestmark = pytest.mark.alone  # one browser at a time
+pytestmark = pytest.mark.engine  # one browser at a time
 WAIT = 60_000  # milliseconds; a bound on hangs
 
 

@@ -32,6 +32,12 @@ def test_summary_tells_what_was_proposed_and_solved(finished):
     assert "    it is 3\n" in text
 
 
+def test_a_run_is_as_long_as_its_schedule(run, write_steps, metrics_line):
+    """Iterations may end before `run.steps`."""
+    write_steps(run, [1, 2, 3], line_of=lambda *step: metrics_line(*step) | {"of": 3})
+    assert "3 of 3 steps made" in shown(run.path)
+
+
 def row(text, name):
     return next(line.split() for line in text.splitlines() if line.strip().startswith(name))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # it compiles for twenty seconds
 SOURCES = Path(__file__).parents[2] / "csrc"
 INT, FLOAT = 0, 2  # DLPack's codes
 CUDA = 2

@@ -69,6 +69,7 @@ def test_any_number_of_programs_computes_the_same(call, seed, programs):
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_more_tokens_than_a_grid_dimension_holds(call, seed):
     some = case(seed, 70000, 8, 7)
     large = CONFIG._replace(block_t=1024, block_v=16, block_h=16)

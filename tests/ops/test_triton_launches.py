@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .sm90 import CACHE
 
 LAUNCHES = Path(__file__).parent / "launches.py"
@@ -19,6 +21,7 @@ KERNELS = {
 }
 
 
+@pytest.mark.slow
 def test_every_launch_compiles_for_an_h100():
     done = subprocess.run(
         [sys.executable, LAUNCHES],

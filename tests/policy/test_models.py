@@ -152,6 +152,7 @@ def test_killed_conversion_is_redone(cache: Path, tiny: tuple[Path, np.ndarray])
     assert not partial.exists()
 
 
+@pytest.mark.slow
 def test_two_processes_convert_once(cache: Path, tiny: tuple[Path, np.ndarray]) -> None:
     code = (
         "import sys; from azr_fast.policy.models import resolve_model; resolve_model(sys.argv[1])"

@@ -19,7 +19,7 @@ from azr_fast.types import Sampling, Stop
 
 from .conftest import ROLLOUT, Rig, drain
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.engine
 
 
 @pytest.mark.parametrize("name", ["vllm", "transformers"])

@@ -122,6 +122,45 @@ def test_a_fault_of_the_game_ends_its_episode_alone(play):
 
 
 @pytest.mark.parametrize(
+    "fault", [asyncio.CancelledError("a tool gave up"), SystemExit(3), TimeoutError("a tool")]
+)
+def test_whatever_a_game_raises_ends_its_episode_alone(play, fault):
+    """What ends tasks or processes elsewhere is no exception by its class."""
+
+    async def broken(episode):
+        if episode.id == (2,):
+            raise fault
+        return OK
+
+    played, _ = play(broken)
+    failed = played.pop(2)
+    told = f"{type(fault).__name__}: {fault}"
+    assert failed.verdict == Verdict(Status.FAILED, "exception", told)
+    assert all(one.passed for one in played)
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_an_episode_that_hangs_is_broken_off(converse, stubborn):
+    """One that never asks keeps the others from a batch; one hangs after its answer."""
+    opened = []
+
+    async def hanging(chat):
+        opened.append(chat)
+        if len(opened) == 1:
+            await asyncio.Event().wait()
+        await chat.say(Message("user", "a"))
+        if len(opened) == 6 and chat is opened[2]:
+            with suppress(asyncio.CancelledError if stubborn else ZeroDivisionError):
+                await asyncio.Event().wait()
+        return OK
+
+    first, *others = converse(hanging, silence=0.2)
+    told = "TimeoutError: nothing was heard of it for 0.2 s"
+    assert first.verdict == Verdict(Status.FAILED, "exception", told)
+    assert [one.verdict.evidence for one in others] == ["", "" if stubborn else told, "", "", ""]
+
+
+@pytest.mark.parametrize(
     "fault", [SandboxLost("gone"), NotFinite(), EngineDied("scripted", ValueError())]
 )
 def test_what_ends_every_episode_is_raised_and_nothing_runs_on(play, engine_and_renderer, fault):
@@ -174,9 +213,9 @@ def converse(engine_and_renderer):
     """Plays `count` episodes of a coroutine over its chat; returns them."""
     engine, renderer = engine_and_renderer
 
-    def run(speak, count=6):
+    def run(speak, count=6, **keys):
         with asyncio.Runner() as runner:
-            decoder = Decoder(engine, runner)
+            decoder = Decoder(engine, runner, **keys)
             episodes = Episodes(decoder, renderer, Sampling(8), max_prompt_tokens=128)
             played = [Episode((i,), Role.SOLVER, "kind") for i in range(count)]
 
@@ -216,6 +255,29 @@ def test_a_deadline_of_the_game_leaves_nothing_that_others_wait_for(converse, se
     assert all(one.passed for one in converse(impatient))  # and the engine is free again
 
 
+def test_an_answer_that_comes_as_its_conversation_is_cancelled_is_dropped(
+    converse, engine_and_renderer, monkeypatch
+):
+    """A deadline may pass in the moment in which the engine ends."""
+    engine, _ = engine_and_renderer
+    asked, poll = [], engine.poll
+
+    def late():
+        done = poll()
+        for saying in asked if done else ():
+            saying.cancel()
+        return done
+
+    async def impatient(chat):
+        asked.append(asyncio.ensure_future(chat.say(Message("user", "a"))))
+        with suppress(asyncio.CancelledError):
+            await asked[-1]
+        return OK
+
+    monkeypatch.setattr(engine, "poll", late)
+    assert all(one.passed for one in converse(impatient))
+
+
 def test_turns_at_another_temperature_are_seen_and_not_trained_on(converse):
     async def cold_then_usual(chat):
         await chat.say(Message("user", "a"), sampling=Sampling(4, temperature=0.0))
@@ -240,6 +302,15 @@ def test_turns_at_another_temperature_are_seen_and_not_trained_on(converse):
         Verdict(Status.REJECTED, "no", task=Task("kind", "key", {})),
         Verdict(Status.PASSED, "ok", task=Task("kind", "key", {"a": {1}})),
         Verdict(Status.PASSED, "ok", task=Task("kind", "key", {"a": float("nan")})),
+        Verdict("rejected", "no"),
+        Verdict(Status.REJECTED, "no", evidence=ValueError("no")),
+        Verdict(Status.PASSED, "ok", task="a task"),
+        Verdict(Status.PASSED, "ok", task=Task("kind", ("k", 1), {})),
+        Verdict(Status.PASSED, "ok", task=Task("kind", "\ud800", {})),
+        Verdict(Status.PASSED, "ok", task=Task(None, "key", {})),
+        Verdict(Status.PASSED, "ok", task=Task("kind", "key", [])),
+        Verdict(Status.PASSED, "ok", task=Task("kind", "key", {}, parents=(Task("a", "b", {}),))),
+        Verdict(Status.PASSED, "ok", task=Task("kind", "key", {}, order=None)),
     ],
 )
 def test_a_verdict_that_is_none_fails_the_episode_alone(verdict):

@@ -39,7 +39,7 @@ from azr_fast.rollout.renderer import Renderer
 
 from .conftest import REAL, open_transformers, open_vllm
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.engine
 
 EMBEDDING, HEAD, NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
 UP = "model.layers.{}.mlp.up_proj.weight"

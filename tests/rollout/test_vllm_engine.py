@@ -14,7 +14,7 @@ import torch
 from azr_fast.config.schema import ModelConfig
 from azr_fast.errors import UserError
 from azr_fast.policy.models import ModelFiles
-from azr_fast.rollout import open_engine
+from azr_fast.rollout import open_engine, vllm_engine
 from azr_fast.rollout.checksum import checksums
 from azr_fast.rollout.engine import EngineDied, Request
 from azr_fast.rollout.renderer import Renderer
@@ -23,7 +23,7 @@ from azr_fast.types import Sampling
 
 from .conftest import ROLLOUT, TINY_STOPS, Rig, open_vllm
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.engine
 
 
 def test_torch_keeps_its_threads(tiny: ModelFiles) -> None:
@@ -36,6 +36,15 @@ def test_torch_keeps_its_threads(tiny: ModelFiles) -> None:
         assert os.sched_getaffinity(int(thread)) == affinity
     engine.close()
     engine.close()  # idempotent
+
+
+def test_a_seed_of_any_size_becomes_one_that_vllm_takes(
+    tiny: ModelFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_engine, "_device_args", lambda config, longest: {})
+    model = ModelConfig(dtype="float32")
+    arguments = vllm_engine._engine_args(ROLLOUT, tiny, model, seed=2**32 + 7)
+    assert arguments["seed"] == 7
 
 
 def test_logprobs_are_those_after_temperature_and_nucleus(vllm_rig: Rig) -> None:

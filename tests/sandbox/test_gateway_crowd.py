@@ -65,7 +65,7 @@ def test_half_sent_requests_of_many_clients(url):
 def test_whole_requests_keep_their_places(sandbox, client, url):
     """One that is being answered is not ended for another; beyond the bound 503 is the answer."""
     with ExitStack() as ends:
-        jobs = [send(url, "import time; time.sleep(3)") for _ in range(100)]
+        jobs = [send(url, "import time; time.sleep(1)") for _ in range(100)]
         for job in jobs:
             ends.callback(job.close)
         wait_until(lambda: int(client.info()["stats"]["programs_running"]) > 0)

@@ -15,6 +15,7 @@ from azr_fast.rollout.decoder import Decoder
 from azr_fast.rollout.episodes import Episodes
 from azr_fast.rollout.load import load_renderer
 from azr_fast.selfplay.buffer import TaskBuffer
+from azr_fast.selfplay.limit import TimeLimit
 from azr_fast.selfplay.loop import Trainer
 from azr_fast.selfplay.player import Parts
 from azr_fast.selfplay.policies import open_policies
@@ -75,8 +76,10 @@ def play(tmp_path, files):
                 Decoder(engine, runner), renderer, sampling(rollout), rollout.max_prompt_tokens
             )
             parts = Parts(game(), buffer, policies, engine, episodes)
-            trainer = Trainer(config, parts, run, told, lambda: False)
+            limit = TimeLimit(config.run.time_limit_minutes, lambda: False)
+            trainer = Trainer(config, parts, run, told, limit)
             prepare(trainer)
+            limit.begin()
             try:
                 trainer.train()
             except (RuntimeError, ValueError) as error:

@@ -67,6 +67,15 @@ class BrokenGame(LengthGame):
     solve = propose
 
 
+class ToollessGame(LengthGame):
+    """A game that says itself that its episodes failed."""
+
+    async def propose(self, source, chat):
+        return Verdict(Status.FAILED, "no_tool")
+
+    solve = propose
+
+
 class DullGame(StubbornGame):
     """The same with answers that end, at every second token that may be sampled."""
 

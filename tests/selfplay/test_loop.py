@@ -17,7 +17,7 @@ from azr_fast.rollout.engine import EngineDied
 from azr_fast.rollout.parity import ParityError
 from azr_fast.selfplay.guard import FRUITLESS_STEPS
 
-from .length_game import BrokenGame, DullGame, LengthGame, StubbornGame
+from .length_game import BrokenGame, DullGame, LengthGame, StubbornGame, ToollessGame
 
 
 def saved(trainer):
@@ -195,6 +195,34 @@ def test_the_time_limit_counts_seeding(play):
     assert lines(trainer) == []
 
 
+def test_a_model_that_is_ruined_after_the_last_step_is_not_saved_either(play):
+    def at_the_end(trainer):
+        watch = trainer.watch
+
+        def look(phase, record, *rest):
+            watch(phase, record, *rest)
+            if record.step == 6:
+                ruin(trainer.policy._model)
+
+        trainer.watch = look
+
+    trainer, raised = play(prepare=at_the_end, **{"run.checkpoint_every": 4})
+    assert isinstance(raised, UserError)
+    assert "the model's numbers are not finite since step 6" in str(raised)
+    assert saved(trainer) == [4]
+
+
+def test_a_task_names_the_updates_that_the_weights_of_its_proposer_had_seen(play):
+    """Seeds have seen none; a step may be several updates, or none."""
+    keys = {"update.correction": "clip", "update.epochs": 2, "run.steps": 3}
+    trainer, _ = play(**keys, **{"seeding.tasks": 3, "seeding.proposals": 8, "seeding.batch": 4})
+    with closing(sqlite3.connect(trainer.run.tasks)) as db:
+        found = set(db.execute("SELECT step, version FROM tasks WHERE role = 'proposer'"))
+    assert {(0, 0), (1, 0)} < found
+    assert all(version == 2 * max(0, step - 1) for step, version in found)
+    assert {step for step, _ in found} == {0, 1, 2, 3}
+
+
 @pytest.mark.parametrize(
     ("game", "keys", "reason"),
     [
@@ -202,6 +230,7 @@ def test_the_time_limit_counts_seeding(play):
         (LengthGame, {"rollout.max_prompt_tokens": 3}, "longer than rollout.max_prompt_tokens"),
         (StubbornGame, {"rollout.max_new_tokens": 1}, "cut off at rollout.max_new_tokens"),
         (BrokenGame, {}, "episodes broke off, the first by ZeroDivisionError: a fault of the game"),
+        (ToollessGame, {}, "episodes broke off, the first by no_tool"),
     ],
 )
 def test_steps_that_cannot_teach_are_said_and_stop_the_run(play, game, keys, reason):

@@ -89,6 +89,17 @@ def test_a_number_that_a_step_lacks_counts_for_nothing(watch):
     assert len(say(monitor, bad)) == 1
 
 
+def test_nothing_is_said_of_a_number_that_the_step_lacks(watch):
+    """Steps without proposals come after one whose proposals went wrong."""
+    bad, without = line_with("proposals.valid", 0.0), line_with("proposals.valid", None)
+    monitor = watch(**{"monitor.patience": 2})
+    assert len(say(monitor, bad, bad)) == 1
+    assert len(say(monitor, without, without)) == 1  # no more than before
+    resumed = watch(**{"monitor.patience": 2, "monitor.stop": "valid"})
+    resumed.recall([bad, bad])
+    assert say(resumed, without) == []
+
+
 def test_bounds_of_0_and_1_watch_nothing(watch):
     least = ("entropy", "distinct", "new", "valid", "gradient")
     most = ("length", "repetition", "parity", "memory")

@@ -52,7 +52,7 @@ def dying(times):
     return prepare
 
 
-@pytest.mark.parametrize("times", [1, AFTER_DEATHS])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), AFTER_DEATHS])
 def test_an_engine_that_dies_is_started_anew_and_the_step_played_again(play, times):
     trainer, raised = play(prepare=dying(times))
     assert raised is None
@@ -158,6 +158,7 @@ def test_a_daemon_that_is_killed_in_mid_play_is_started_anew(play, sandboxed):
     assert_equal(trainer, calm)
 
 
+@pytest.mark.slow
 def test_a_daemon_that_dies_each_time_leaves_the_last_whole_step(play, sandboxed):
     prepare, client = sandboxed
 

@@ -156,6 +156,7 @@ def test_the_solver_learns_from_the_pool_of_its_iteration(play):
         assert groups["even/solver"]["answers"] == 2 * 4  # play.solves, play.solve_samples each
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_after_every_step_goes_on_to_the_same_end(play):
     """In the middle of each phase, and between phases."""
     whole, _ = play(**TURNS, **APART, **{"run.name": "whole"})
@@ -163,10 +164,10 @@ def test_a_run_that_stops_after_every_step_goes_on_to_the_same_end(play):
     def one_step(trainer):
         steps = trainer.steps
 
-        def stepping(started):
+        def stepping():
             first = trainer.done
             trainer.should_stop = lambda: trainer.done > first
-            steps(started)
+            steps()
 
         trainer.steps = stepping
 

@@ -76,9 +76,25 @@ def test_a_role_that_does_not_learn_has_no_steps():
     assert joint.phase(1).learners == {Role.SOLVER}
 
 
-def test_a_schedule_in_which_nobody_learns_is_refused():
+def test_no_steps_are_spent_on_proposals_of_which_there_are_none():
+    schedule = open_schedule(config_of(play={"proposals": 0}))
+    assert [phase.name for phase in schedule.phases] == ["pool", "solver"]
+    joint = open_schedule(Config(play=PlayConfig(proposals=0)))
+    assert joint.phase(1).learners == {Role.SOLVER}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        config_of(play={"learners": ["proposer"]}, proposer_steps=0),
+        config_of(play={"learners": ["solver"]}, solver_steps=0),
+        config_of(play={"learners": ["proposer"], "proposals": 0}),
+        Config(play=PlayConfig(learners=["proposer"], proposals=0)),
+    ],
+)
+def test_a_schedule_in_which_nobody_learns_is_refused(config):
     with pytest.raises(UserError, match="nobody would learn"):
-        open_schedule(config_of(play={"learners": ["proposer"]}, proposer_steps=0))
+        open_schedule(config)
 
 
 def episode(place, role, status=Status.PASSED, task=None, tokens=1):

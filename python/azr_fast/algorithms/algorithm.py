@@ -21,7 +21,8 @@ class Algorithm(Protocol):
         return False
 
     def advantages(self, batch: Sequence[Episode]) -> list[float]:
-        """An advantage for each episode, in order. Those of equal rewards in a group are 0."""
+        """An advantage for each episode, in order. Where groups are compared within a step, those
+        of equal rewards in a group are 0."""
 
     def upper_clips(self, batch: Sequence[Episode], common: float) -> Sequence[float | None]:
         """An upper clip for each episode, where `update.correction` is clip; None: the common one,

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 
 from azr_fast.cli.output import drop_unwritable, open_closed_descriptors
-from azr_fast.cli.stop import handled_by, interrupt
+from azr_fast.cli.stop import SIGNALS, handled_by, interrupt, leave
 from azr_fast.errors import UserError
 from azr_fast.observe.typed import how_to_install
 from azr_fast.threads import set_environment
@@ -52,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trains = words[:1] == ["train"]
     prepare_streams(trains)
     if sys.stderr is None or not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # each would be a line of bars
+        for switch in ("HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
+            os.environ.setdefault(switch, "1")  # each bar would be a line of bars
     try:
         with handled_by(interrupt) if trains else nullcontext():
             return run(words)
@@ -75,9 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(words: Sequence[str]) -> int:
     """Run the command that `words` begin with."""
-    from azr_fast.cli.commands import parse
+    with handled_by(leave, SIGNALS if words[:1] == ["train"] else (signal.SIGINT,)):
+        from azr_fast.cli.commands import parse
 
-    space = parse(words)
+        space = parse(words)
     code = int(space.run(space))
     sys.stdout.flush()
     return code

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -15,13 +16,15 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 @contextmanager
-def handled_by(handler: Handler) -> Iterator[None]:
+def handled_by(handler: Handler, numbers: Sequence[signal.Signals] = SIGNALS) -> Iterator[None]:
     """Give the signals to `handler` inside the context.
 
-    SIGHUP that is ignored already, as it is under nohup(1), stays ignored.
+    SIGHUP that is ignored already, as it is under nohup(1), stays ignored. Outside the main thread,
+    which alone gets signals, nothing changes.
     """
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    if before[signal.SIGHUP] is signal.SIG_IGN:
+    chosen = numbers if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in chosen}
+    if before.get(signal.SIGHUP) is signal.SIG_IGN:
         del before[signal.SIGHUP]
     for number in before:
         signal.signal(number, handler)
@@ -36,6 +39,17 @@ def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     """A handler for as long as there is nothing to save: any of the signals acts as Ctrl-C does."""
     _act_by_default()
     raise KeyboardInterrupt
+
+
+def leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """A handler for while modules are imported: the process ends at once, as after Ctrl-C.
+
+    An exception in the midst of a compiled module's start can end in a panic there, with lines of
+    its own and another exit code.
+    """
+    with suppress(OSError):  # stderr may be closed
+        os.write(2, b"azr-fast: stopped\n")
+    os._exit(130)
 
 
 def _act_by_default(

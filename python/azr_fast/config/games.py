@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GROUP = "azr_fast.games"
 DEFAULT = "azr"  # what a config plays that names no game
+NO_GAME = "no game can be loaded, not even those of azr-fast: install azr-fast again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,8 @@ def find_game(name: str) -> GameType:
     """The game of that name. Raises UserError when it is not installed or cannot be loaded."""
     point = installed(GROUP).get(name)
     if point is None:
-        raise UserError(
-            f"no game {name!r} is installed: game.name is one of {', '.join(game_names())}"
-        )
+        there = f"game.name is one of {', '.join(game_names())}" if game_names() else NO_GAME
+        raise UserError(f"no game {name!r} is installed: {there}")
     game = load(point, "game")
     if not isinstance(game, GameType) or not isinstance(game.presets, Path):
         raise UserError(f"the game {name!r} is broken: {point.value} is no GameType with a Path")

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from azr_fast.config.games import DEFAULT, find_game, game_names
+from azr_fast.config.games import DEFAULT, NO_GAME, find_game, game_names
 from azr_fast.config.keys import Keys, allowed, from_text, keys_of, unset_or
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
@@ -186,10 +186,13 @@ def _toml(value: str | bool | int | float | tuple[Any, ...]) -> str:
 
 def _preset_path(preset: str | Path) -> Path:
     if isinstance(preset, str) and not preset.endswith(".toml") and "/" not in preset:
-        if preset not in preset_names():
+        names = preset_names()
+        if not names:
+            raise UserError(f"there is no preset {preset!r}, and no other: {NO_GAME}")
+        if preset not in names:
             raise UserError(
-                f"unknown preset '{preset}': the nearest is '{nearest(preset, preset_names())}' "
-                f"(presets: {', '.join(preset_names())}; or the path of a .toml file)"
+                f"unknown preset '{preset}': the nearest is '{nearest(preset, names)}' "
+                f"(presets: {', '.join(names)}; or the path of a .toml file)"
             )
         return _presets()[fitting(preset, gpu_memory_gb()) if preset == "gpu" else preset]
     return Path(preset).expanduser()
@@ -257,5 +260,5 @@ def _value_message(first: ErrorDetails, keys: Keys) -> str:
     """One line for a fault: key, value, what is allowed."""
     key = ".".join(str(part) for part in first["loc"][:2])
     if first["type"] == "value_error":  # of several keys together
-        return f"{key}: {first['ctx']['error']}"
+        return f"{key}: {first['ctx']['error']}".removeprefix(": ")  # of several sections: no key
     return f"{key} = {first['input']!r} is not allowed: {key} takes {allowed(keys.fields[key])}"

@@ -12,6 +12,7 @@ from azr_fast.config.roles import RolesConfig, ScheduleConfig
 from azr_fast.config.section import Fraction, NonNegative, Section
 from azr_fast.config.update import UpdateConfig
 from azr_fast.hardware import fastest_dtype
+from azr_fast.types import LEAST_TEMPERATURE
 
 __all__ = ["Fraction", "NonNegative", "Section", "UpdateConfig"]  # used with what is defined here
 
@@ -133,7 +134,9 @@ class RolloutConfig(Section):
     engine: Literal["auto", "vllm", "transformers"] = Field(
         default="auto", description="auto: vllm where it is installed"
     )
-    temperature: PositiveFloat = Field(default=1.0, description="sampling temperature")
+    temperature: float = Field(
+        default=1.0, ge=LEAST_TEMPERATURE, description="sampling temperature"
+    )
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         default=1.0,
         description="share of probability sampled from; below 1 the update is off-policy: its "
@@ -144,6 +147,11 @@ class RolloutConfig(Section):
     )
     max_new_tokens: PositiveInt = Field(default=8096, description="tokens an answer may have")
     concurrency: PositiveInt = Field(default=64, description="answers decoded at once")
+    silence_minutes: PositiveFloat = Field(
+        default=10.0,
+        description="episodes that neither ask the model nor end are broken off once nothing else "
+        "went on for so long either: what hangs is the game or a tool of it",
+    )
     cache_gib: PositiveFloat = Field(default=2.0, description="KV cache of the CPU engine, GiB")
     gpu_memory_fraction: Fraction = Field(
         default=0.45, description="share of GPU memory the engine may take"
@@ -296,3 +304,12 @@ class Config(Section):
     monitor: MonitorConfig = MonitorConfig()
     eval: EvalConfig = EvalConfig()
     sandbox: SandboxConfig = SandboxConfig()
+
+    @model_validator(mode="after")
+    def _seeds_fit(self) -> Self:
+        if self.seeding.tasks > self.buffer.capacity:
+            raise ValueError(
+                f"seeding.tasks is {self.seeding.tasks} and a buffer keeps {self.buffer.capacity}: "
+                "raise buffer.capacity or lower seeding.tasks"
+            )
+        return self

@@ -33,8 +33,10 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """How many steps the run was asked to make."""
-        return int(self.config["run"]["steps"])
+        """How many steps the run is to make, by its newest: a schedule may end before run.steps.
+        Of an older run, and before the first step, what was asked for."""
+        newest = self.lines[-1].get("of") if self.lines else None
+        return int(newest or self.config["run"]["steps"])
 
     @property
     def tasks(self) -> Path:

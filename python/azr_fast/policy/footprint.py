@@ -10,6 +10,7 @@ import importlib.util
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from functools import cache
 from math import prod
 from pathlib import Path
 
@@ -173,6 +174,7 @@ def _elements(file: Path) -> int:
     return sum(prod(tensor["shape"]) for tensor in header.values())
 
 
+@cache  # reading the vocabulary of a file takes gguf seconds
 def _shape_of_gguf(file: Path) -> ModelShape:
     """From the fields that every architecture has (github.com/ggml-org/ggml, docs/gguf.md)."""
     from gguf import GGUFReader

@@ -111,8 +111,11 @@ def local_files(name: str) -> Path | None:
         folder = _cached_folder(builtin.name, builtin.sha256)
         return folder if folder.is_dir() else _packaged_file(builtin)
     path = Path(os.path.expanduser(name))  # Path's own raises for a user who is not there
-    if (path / "config.json").is_file() or (path.suffix == ".gguf" and path.is_file()):
+    if (path / "config.json").is_file():
         return path
+    if path.suffix == ".gguf" and path.is_file():
+        folder = _cached_folder(path.stem, _sha256(path))
+        return folder if folder.is_dir() else path
     return _downloaded(name)
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from azr_fast.rollout.engine import Completion, Engine, EngineDied, Request
 T = TypeVar("T")
 PATIENCE = 0.1  # seconds between looks at whether to stop, while only the sandbox works
 LAST_WORDS = 5.0  # seconds that cancelled coroutines have to end
+SILENCE = 600.0  # seconds without a word, after which whoever does not wait for the engine hangs
 
 
 class Interrupted(Exception):  # noqa: N818 - an order, not an error
@@ -44,9 +45,9 @@ class RolloutStats:
 class Decoder:
     """Runs coroutines that call `generate` in a runner's event loop, and decodes for them.
 
-    Whoever opens conversations says so by `opened`, before it waits for anything, and says
-    `closed` when one has ended: a conversation that is open and does not wait for the engine is
-    about to ask for more.
+    Whoever opens conversations says so by `opened`, before it waits for anything, and lets each go
+    on inside of `conversation`: one that is open and does not wait for the engine is about to ask
+    for more.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Decoder:
         runner: asyncio.Runner,
         should_stop: Callable[[], bool] = lambda: False,
         on_progress: Callable[[RolloutStats], None] = lambda stats: None,
+        silence: float = SILENCE,
     ) -> None:
         self._engine = engine
         self._should_stop = should_stop
         self._on_progress = on_progress
         self._runner = runner
+        self._silence = silence
         self.stats = RolloutStats()
 
     def run(self, play: Coroutine[Any, Any, T]) -> T:
@@ -80,10 +83,26 @@ class Decoder:
         """So many conversations have begun."""
         self._open += conversations
 
-    def closed(self) -> None:
-        """A conversation has ended."""
-        self._open -= 1
-        self._changed.set()
+    @asynccontextmanager
+    async def conversation(self, number: tuple[int, ...]) -> AsyncIterator[None]:
+        """A conversation that was `opened` goes on inside of this, and has ended afterwards. The
+        ids of its requests begin with its number.
+
+        Raises TimeoutError in one that hangs: for `silence` seconds nothing was decoded, and nobody
+        asked for anything or ended.
+        """
+        limit = self._limits[number] = asyncio.timeout(None)
+        try:
+            async with limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():  # the game's own
+                raise
+            raise TimeoutError(f"nothing was heard of it for {self._silence:g} s") from error
+        finally:
+            self._limits.pop(number, None)
+            self._open -= 1
+            self._changed.set()
 
     async def generate(self, request: Request) -> Completion:
         """One generation. Its id is not used twice. Whoever is cancelled while it waits, as by a
@@ -104,6 +123,9 @@ class Decoder:
         await _end_others()  # of a play that an interrupt tore apart
         self._open = 0
         self._waiting: dict[tuple[int, ...], asyncio.Future[Completion]] = {}
+        self._limits: dict[tuple[int, ...], asyncio.Timeout] = {}
+        # Seconds without a word, by looks: a process that was stopped meanwhile was not silent.
+        self._quiet = 0.0
         self._changed = asyncio.Event()
         playing, decoding = asyncio.create_task(play), asyncio.create_task(self._decode())
         try:
@@ -119,15 +141,18 @@ class Decoder:
                 raise Interrupted
             if self._waiting and (self._engine.in_batch() or len(self._waiting) >= self._open):
                 self._advance()
+                self._quiet = 0.0
                 await asyncio.sleep(0)
             else:
                 await self._pause()
+                self._end_silence()
 
     def _advance(self) -> None:
         before = self._engine.generated_tokens()
         for completion in self._engine.poll():
             self.stats.finished += 1
-            if waiting := self._waiting.pop(completion.id, None):
+            waiting = self._waiting.pop(completion.id, None)
+            if waiting and not waiting.done():  # cancelled a moment ago, as by a deadline
                 waiting.set_result(completion)
         self.stats.tokens += self._engine.generated_tokens() - before
         self._on_progress(self.stats)
@@ -140,6 +165,16 @@ class Decoder:
             await asyncio.wait_for(self._changed.wait(), PATIENCE)
         if idle:
             self.stats.blocked += time.monotonic() - since
+
+    def _end_silence(self) -> None:
+        """Break off the conversations that hang. All others wait for the engine, which may wait for
+        those that hang."""
+        self._quiet = 0.0 if self._changed.is_set() else self._quiet + PATIENCE
+        if self._quiet >= self._silence:
+            self._quiet = 0.0
+            asking = {request[:-1] for request in self._waiting}
+            for number in self._limits.keys() - asking:
+                self._limits[number].reschedule(asyncio.get_running_loop().time())
 
 
 async def _end_others() -> None:

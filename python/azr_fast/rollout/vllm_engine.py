@@ -207,7 +207,7 @@ def _engine_args(
     return {
         "model": str(files.folder),
         "dtype": model.dtype,
-        "seed": seed,
+        "seed": seed % 2**32,  # numpy takes no larger one; every request has a seed of its own
         "max_model_len": longest,
         "max_num_seqs": config.concurrency,
         "enable_prefix_caching": True,

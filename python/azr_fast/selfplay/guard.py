@@ -39,7 +39,8 @@ def fruitless(episodes: Sequence[Episode], update: UpdateStats) -> Fruitless | N
             "raise rollout.max_prompt_tokens, or use shorter prompts (--game.prompts compact)",
         )
     if len(failed) == len(episodes):
-        why = next(verdict.evidence for verdict in failed if verdict.code == EXCEPTION)
+        raised = (verdict.evidence for verdict in failed if verdict.code == EXCEPTION)
+        why = next(raised, failed[0].code)  # a game may say itself that it failed
         return Fruitless(
             f"each of the {len(failed)} episodes broke off, the first by {why}",
             "mend the game: the log tells where each exception came from",

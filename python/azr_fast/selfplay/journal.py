@@ -28,6 +28,7 @@ class StepRecord:
     """Facts of one step, gathered while it runs. Seconds are wall-clock, by phase."""
 
     step: int
+    of: int  # steps that the run is to make
     phase: Mapping[str, Any] = field(default_factory=dict)
     updates: Mapping[str, UpdateStats] = field(default_factory=dict)  # by the roles of a policy
     fruitless: Fruitless | None = None
@@ -87,6 +88,7 @@ class Journal:
         assert self._log is not None, "open() comes first"
         line = {
             "step": record.step,
+            "of": record.of,
             "time": self._before + time.monotonic() - self._started,
             "phase": record.phase,
             "seconds": record.seconds | {"verify_blocked": record.blocked},
@@ -137,7 +139,7 @@ def token_counts(episodes: Sequence[Episode], batch: Sequence[Episode]) -> dict[
 
 
 def answer_means(episodes: Sequence[Episode], batch: Sequence[Episode]) -> dict[str, Any]:
-    """Over the episodes in which the model spoke; null where it spoke in none.
+    """Means over the episodes in which the model spoke; null where it spoke in none.
 
     tokens: mean number of sampled tokens · repetition: mean share of what was sampled that repeats
     what was sampled before it (`monitor.repetition`) · with_gradient: share of the trained

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -68,21 +67,17 @@ class Trainer:
         self.monitor = Monitor(config)
         self.checkpoints = Checkpoints(run, observer.note)
         self.done = 0  # steps that are whole
-        self.whole = True  # whether the policies are those of these steps
+        self.intact = True  # whether the policies are those after these steps
 
     def train(self) -> None:
         """Steps until the run's length, its time limit or a request to stop; then a checkpoint.
 
         Whatever else ends the run leaves a checkpoint of the last whole step, too.
         """
-        started = time.monotonic()
         try:
-            self.begin()
-            if not self.done:
-                self.evaluated(0)
-            self.steps(started)
-        except Interrupted:
-            self.observer.note("stopped: the unfinished step is played again on --resume")
+            self.until_stopped()
+            self.save()
+            self.checkpoints.wait()
         except NotFinite as error:  # nothing is saved over what was good
             raise UserError(f"{error} since step {self.done}: {self._from_before()}") from error
         except Exception:
@@ -90,8 +85,16 @@ class Trainer:
                 self.save()  # of the two faults the first is to be told
                 self.checkpoints.wait()
             raise
-        self.save()
-        self.checkpoints.wait()
+
+    def until_stopped(self) -> None:
+        """Make all steps, or those until the time is up or somebody asks the run to stop."""
+        try:
+            self.begin()
+            if not self.done:
+                self.evaluated(0)
+            self.steps()
+        except Interrupted:
+            self.observer.note("stopped: the unfinished step is played again on --resume")
 
     def _from_before(self) -> str:
         """What to do about a ruined model."""
@@ -102,15 +105,11 @@ class Trainer:
         good = self.run.checkpoint(saved) / MODEL_FOLDER
         return f"start a new run with a lower update.lr, from --model.name {shlex.quote(str(good))}"
 
-    def steps(self, started: float) -> None:
-        """Step after step, with a checkpoint now and then. `started` is when the run's time limit
-        began, by time.monotonic()."""
-        limit = self.config.run.time_limit_minutes * 60 or float("inf")
+    def steps(self) -> None:
+        """Make step after step, with a checkpoint now and then."""
         while self.done < self.schedule.steps and not self.should_stop():
             if self.scorer and self.scorer.exhausted:
                 self.observer.note(f"stopped after step {self.done}: {NOTHING_BETTER}")
-                break
-            if time.monotonic() - started >= limit:
                 break
             self.attempt(self.done + 1)
             self.checkpoints.check()
@@ -141,13 +140,13 @@ class Trainer:
         self.checkpoints.write(0, self._state(), None)
 
     def attempt(self, step: int) -> None:
-        """A step, played again where something died or what the engine says is wrong."""
+        """Play a step, and play it again where something died or what the engine says is wrong."""
         play_whole(f"step {step}", lambda: self.step(step), self.mend, self.observer.note)
 
     def mend(self, failure: Exception) -> None:
         """Start anew what died; the engine gets the weights again. Raises the failure where weights
         have moved already: the step cannot be played again then."""
-        if not self.whole:
+        if not self.intact:
             raise failure
         self.policies.forget_speaker()
         if isinstance(failure, EngineDied):
@@ -158,12 +157,12 @@ class Trainer:
 
     def step(self, step: int) -> None:
         """Play, score, learn: what the step's phase has of it."""
-        phase, record = self.schedule.phase(step), StepRecord(step)
+        phase, record = self.schedule.phase(step), StepRecord(step, self.schedule.steps)
         self.announce(phase)
         with self.whole_or_nothing():
             self.game.verification()  # what ran before is not of this step
             families = self.player.play(phase, record)  # propose ─► check ─► price and solve
-            self.score(families)
+            self.score(families, record)
             self.keep(phase, families, step)
             batch = phase.select(families)
             self.learner.credit(phase, batch)
@@ -171,27 +170,29 @@ class Trainer:
         record.scores = self.evaluated(step)
         record.lap("eval")
         line = self.report(phase, record, families, batch)
-        self.done, self.whole = step, True
+        self.done, self.intact = step, True
         self.watch(phase, record, families, line)
 
     @contextmanager
     def whole_or_nothing(self) -> Iterator[None]:
         """A step that fails leaves tasks, baselines and weights as they were. Where weights had
-        moved already `whole` stays false, so that nothing is saved over what was good."""
+        moved already `intact` stays false, so that nothing is saved over what was good."""
         mark, learnt = self.buffer.watermark(), self.algorithm.state()
-        moves, self.whole = self.policies.moves(), False
+        moves, self.intact = self.policies.moves(), False
         try:
             yield
         except BaseException:
-            self.whole = self.policies.moves() == moves
+            self.intact = self.policies.moves() == moves
             self.buffer.rewind(mark)
             self.algorithm.restore(learnt)
             raise
 
-    def score(self, families: Sequence[Family]) -> None:
-        """Rewards of all episodes. Raises UserError for one that is no number."""
+    def score(self, families: Sequence[Family], record: StepRecord) -> None:
+        """Rewards of all episodes, and what the game tells of them. Raises UserError for a reward
+        that is no number."""
         self.game.score(families)
         check_rewards(families)
+        record.verification = self.game.verification()
 
     def keep(self, phase: Phase, families: Sequence[Family], step: int) -> None:
         """Store the tasks that families give rise to, and those that a pool takes."""
@@ -205,7 +206,6 @@ class Trainer:
     def learn(self, phase: Phase, batch: Sequence[Episode], record: StepRecord) -> None:
         """Update the policies that learn now. Raises ParityError, and no weight has moved then."""
         self.observer.phase("update", None)
-        record.verification = self.game.verification()
         if self.engine.rest():
             self.policies.forget_speaker()
         self.learner.learn(phase, batch, record)
@@ -263,7 +263,7 @@ class Trainer:
 
         Raises NotFinite, and writes none, when the model's numbers are not finite.
         """
-        if not self.done or self.checkpoints.newest == self.done or not self.whole:
+        if not self.done or self.checkpoints.newest == self.done or not self.intact:
             return
         for policy in self.policies.roles():
             policy.check_finite()

@@ -56,7 +56,7 @@ def _memory(lines: Sequence[Line], config: Config) -> float | None:
 
 
 def _drift(lines: Sequence[Line], config: Config) -> float | None:
-    """By how much more the proposer's reward has grown than the accuracy on the probe."""
+    """How much more the proposer's reward has grown than the accuracy on the probe."""
     leads = [lead for line in lines if (lead := _lead(line)) is not None]
     return leads[-1] - leads[0] if leads and _lead(lines[-1]) is not None else None
 
@@ -87,7 +87,7 @@ class Monitor:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._lines: list[Line] = []
-        self._values: dict[str, float] = {}  # the newest
+        self._values: dict[str, float] = {}  # of the newest step
         self._beyond = {sign.name: 0 for sign in SIGNS}  # steps in a row
 
     def recall(self, lines: Iterable[Line]) -> None:
@@ -102,15 +102,17 @@ class Monitor:
         """
         self._take(line)
         patience = self._config.monitor.patience
-        for sign in SIGNS:
+        seen = [sign for sign in SIGNS if sign.name in self._values]
+        for sign in seen:
             if self._beyond[sign.name] == patience:
                 note(f"warning: {self._seen(sign)}")
-        for sign in SIGNS:
+        for sign in seen:
             if sign.name in self._config.monitor.stop and self._beyond[sign.name] >= patience:
                 raise UserError(f"stopped: {self._seen(sign)}: {_remedy(sign)}")
 
     def _take(self, line: Line) -> None:
         self._lines.append(line)
+        self._values.clear()
         for sign in SIGNS:
             value = sign.value(self._lines, self._config)
             if value is not None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 from asyncio import gather
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from azr_fast.config.schema import Config
 from azr_fast.games.game import Game
@@ -20,10 +20,10 @@ from azr_fast.types import UNJUDGED, Episode, EpisodeId, Family, Role, Source, T
 
 @dataclass(slots=True)
 class Round:
-    """Plays one step of a run.
+    """Plays one step of a run, or a part of it.
 
-    `config.play` says how much of it there is. Known tasks that are solved come from the buffers,
-    or from a pool, of which the step takes its `place`. `turn` tells rounds of one step apart.
+    `config.play` says how much is sampled. Known tasks that are solved come from the buffers, or
+    from a pool, of which the step takes its `place`. `turn` tells rounds of one step apart.
     """
 
     game: Game
@@ -34,6 +34,8 @@ class Round:
     turn: int = 0
     pool: int | None = None  # the iteration whose pool it is; None: the buffers
     place: int = 0  # of the step among those that draw from the pool
+    # How often the weights of each role have moved; not at all where it does not say.
+    versions: Mapping[Role, int] = field(default_factory=dict)
 
     async def play(self) -> list[Family]:
         """Propose and solve at once: a task is priced as soon as it is posed. Every family of the
@@ -125,7 +127,7 @@ class Round:
         await self.episodes.play(solve, self._seed(), lambda chat: self.game.solve(task, chat))
 
     def _open_replays(self, posed: Sequence[Family]) -> list[Family]:
-        """With all proposals judged: admit the new tasks, and choose what else is solved."""
+        """All proposals are judged: admit the new tasks, and choose what else is solved."""
         budget, samples = self.config.play.solves, self.config.play.solve_samples
         known = {kind: self._draw(kind, budget) for kind in self.game.kinds}
         fresh = self._admit(posed)
@@ -161,7 +163,8 @@ class Round:
         return fresh
 
     def _priced(self, posed: list[Family]) -> list[Family]:
-        """With the Monte-Carlo solve rate noted of each new task, or known one that was priced."""
+        """Note the Monte-Carlo solve rate of each new task, and of each known one that was priced.
+        Returns the same families."""
         for family in posed:
             task, proposal = family.task, family.proposal
             if task and proposal and (proposal.facts["new"] or self.game.prices_known_tasks):
@@ -178,7 +181,7 @@ class Round:
         source: Source | None = None,
         task: Task | None = None,
     ) -> Episode:
-        episode = Episode(id, role, kind, source, task, version=self.step - 1)
+        episode = Episode(id, role, kind, source, task, version=self.versions.get(role, 0))
         self.episodes.open(episode)
         return episode
 
@@ -190,6 +193,6 @@ class Round:
 
 
 def _ids(number: int, samples: int) -> list[EpisodeId]:
-    """Of the solutions of a known task. A single one has the place of the task as its id, by which
-    it was always seeded."""
+    """The ids of the solutions of a known task. A single one has the place of the task as its id,
+    by which it was always seeded."""
     return [(number,)] if samples == 1 else [(number, j) for j in range(samples)]

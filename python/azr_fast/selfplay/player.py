@@ -70,7 +70,10 @@ class Player:
         config = self._config.model_copy(update={"play": phase.play})
         pool = phase.iteration if phase.draws_from_pool else None
         return Round(
-            self._game, self._buffer, self._episodes, config, step, pool=pool, place=phase.place
+            *(self._game, self._buffer, self._episodes, config, step),
+            pool=pool,
+            place=phase.place,
+            versions={role: policy.steps for role, policy in self._policies.of_role.items()},
         )
 
     def _speak(self, role: Role, talk: Callable[[], Talk], record: StepRecord) -> list[Family]:

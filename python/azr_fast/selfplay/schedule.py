@@ -107,18 +107,16 @@ class Alternate(Schedule):
         posing = play.model_copy(update={"solves": 0})
         pool = posing.model_copy(update={"proposals": keys.pool_proposals})
         solving = play.model_copy(update={"proposals": 0})
-        solver_steps = keys.solver_steps if "solver" in play.learners else 0
-        phases = [
-            _phase("proposer", posing, keys.proposer_steps if "proposer" in play.learners else 0),
-            _phase("pool", pool, keys.pool_steps if solver_steps else 0),
-            _phase("solver", solving, solver_steps),
-        ]
-        self.phases = [phase for phase in phases if phase.steps]
+        proposer = _phase("proposer", posing, keys.proposer_steps)
+        solver = _phase("solver", solving, keys.solver_steps)
+        pool_steps = keys.pool_steps if solver.learners and solver.steps else 0
+        phases = [proposer, _phase("pool", pool, pool_steps), solver]
+        self.phases = [one for one in phases if one.steps and (one.learners or one.fills_pool)]
         self._length = sum(phase.steps for phase in self.phases)
         self.steps = min(config.run.steps, keys.iterations * self._length)
 
     def phase(self, step: int) -> Phase:
-        """By the place of the step in its iteration."""
+        """The phase in which the step falls, by its place in its iteration."""
         iterations, place = divmod(step - 1, self._length)
         for phase in self.phases:
             if place < phase.steps:
@@ -129,19 +127,22 @@ class Alternate(Schedule):
 
 def open_schedule(config: Config) -> Schedule:
     """The schedule that the config names. Raises UserError when nobody would learn in it."""
-    if config.schedule.name == "joint":
-        return Joint(config)
-    schedule = Alternate(config)
-    if not schedule.phases:
+    joint = config.schedule.name == "joint"
+    schedule: Schedule = Joint(config) if joint else Alternate(config)
+    if not any(phase.learners for phase in schedule.phases):
         raise UserError(
-            "nobody would learn: play.learners names no role that has steps in the schedule; raise "
-            "schedule.proposer_steps or schedule.solver_steps, or add the role"
+            "nobody would learn: play.learners names no role that has something to learn from; add "
+            "the other role, or raise play.proposals, schedule.proposer_steps or "
+            "schedule.solver_steps"
         )
     return schedule
 
 
 def _phase(name: str, play: PlayConfig, steps: int) -> Phase:
-    learners = {Role(role) for role in play.learners} & LEARNERS[name]
+    """A phase in which those learn of LEARNERS whom the config lets learn; not from proposals where
+    there are none."""
+    posing = set(Role) if play.proposals else {Role.SOLVER}
+    learners = {Role(role) for role in play.learners} & LEARNERS[name] & posing
     return Phase(name, frozenset(learners), play, steps)
 
 

@@ -156,7 +156,7 @@ def test_departure_8_executors_learn_from_what_curriculum_agents_posed(whole):
     assert labels == [("vote",)]
 
 
-@pytest.mark.parametrize("step", [1, 4])
+@pytest.mark.parametrize("step", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_run_that_was_stopped_in_a_phase_goes_on_in_it(train, whole, step):
     name = f"stopped in step {step}"
     train(name, run__steps=step)
@@ -187,6 +187,7 @@ def test_departure_9_a_run_shrinks_and_leaves_others_alone(train, tmp_path, monk
     assert update["moved"]
 
 
+@pytest.mark.slow
 def test_r_zero_runs_without_a_tool(train):
     played = train("r-zero", "agent0-r-zero")
     assert played.phases() == ["proposer", "proposer", "pool", "solver", "solver"]

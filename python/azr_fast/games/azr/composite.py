@@ -62,8 +62,8 @@ def given_functions(source: Source) -> dict[str, str]:
 
 
 def as_function(program: str, name: str) -> str | None:
-    """A program as one function of that name; None when it is more than imports and `f`, or uses
-    the name f for something else."""
+    """A program as one function of that name; None when it is more than imports and `f`, uses the
+    name f for something else, or is nested more deeply than can be written anew."""
     tree = without_docstrings(ast.parse(program))
     functions = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
     match functions:
@@ -77,7 +77,10 @@ def as_function(program: str, name: str) -> str | None:
         if isinstance(node, ast.Name) and node.id == ENTRY:
             node.id = name
     function.name = name
-    return ast.unparse(tree)
+    try:
+        return ast.unparse(tree)
+    except RecursionError:
+        return None
 
 
 def compose(answer: str, given: dict[str, str]) -> str:

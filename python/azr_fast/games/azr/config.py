@@ -131,7 +131,7 @@ class RewardConfig(Section):
         description="learnable: the bonus is paid only where 0 < accuracy < 1",
     )
     bonus_steps: int = Field(
-        default=0, ge=0, description="steps over which the bonus falls to 0; 0: it stays"
+        default=0, ge=0, description="updates over which the bonus falls to 0; 0: it stays"
     )
 
 

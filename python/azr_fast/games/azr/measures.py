@@ -9,10 +9,17 @@ from statistics import fmean
 
 
 def cognitive_complexity(program: str) -> float:
-    """Cognitive complexity (Campbell, SonarSource 2018), summed over functions."""
+    """Cognitive complexity (Campbell, SonarSource 2018), summed over functions.
+
+    0 for a program that is nested more deeply than complexipy reads, which Python may well run: it
+    is no more complex for its 500th `not`.
+    """
     from complexipy import code_complexity
 
-    return float(code_complexity(program).complexity)
+    try:
+        return float(code_complexity(program).complexity)
+    except ValueError:
+        return 0.0
 
 
 def cyclomatic_complexity(program: str) -> float:

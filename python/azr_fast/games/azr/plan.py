@@ -7,6 +7,7 @@ from math import comb
 from azr_fast.config.games import Work
 from azr_fast.games.azr.config import AzrConfig, RewardConfig
 from azr_fast.games.azr.rewards import learnability
+from azr_fast.games.azr.tasks import ERRORS
 
 
 def work(config: AzrConfig) -> list[Work]:
@@ -26,11 +27,12 @@ def _proposer_work(kind: str, config: AzrConfig) -> Work:
 
 
 def _solver_work(kind: str, config: AzrConfig) -> Work:
-    """An answer of a deduction is a value or a name and compared as such; others are run."""
+    """An answer of a deduction is a value or a name and compared as such; others are run once,
+    since it is values that are compared."""
     play = config.play
     priced = play.proposals * play.price_samples
     drawn = max(0, play.solves - play.proposals) if play.train_on_priced_answers else play.solves
-    runs = 0 if kind in ("deduction", "error_deduction") else config.game.determinism_runs
+    runs = 0 if kind in ("deduction", ERRORS) else 1
     most = priced + drawn
     return Work(f"{kind}/solver", (play.solves, most), (0, most * runs))
 
