@@ -162,3 +162,19 @@ def test_bad_input_is_refused_in_one_line(words, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["report", "--output"], ["report", "--plot"], ["tasks", "--output"]], ids=str
+)
+@pytest.mark.parametrize("place", [".", ""])
+def test_what_names_no_file_is_refused_in_one_line(
+    finished, tmp_path, monkeypatch, capsys, words, place
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main([words[0], str(finished), words[1], place]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("azr-fast: error: ")
+    assert error.count("\n") == 1
+    assert list(tmp_path.joinpath("here").iterdir()) == []
