@@ -99,9 +99,9 @@ class Scorer:
         """
         if step % self._config.eval.every:
             return {}
-        observer.phase("eval", None)
         try:
             sync()
+            observer.phase("eval", None)  # after the sync, which is a phase of its own
             rows = {work.benchmark.name: self._rows(step, work) for work in self._works}
             scores = [score_of(some) for some in rows.values()]
             self._keep(step, rows.values(), _numbers(scores))
