@@ -6,12 +6,20 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from azr_fast.cli.export import uses
 from azr_fast.cli.main import main
 from azr_fast.config.load import load_config
+from azr_fast.errors import UserError
+from azr_fast.evaluate.subject import find_files
 from azr_fast.observe.runfolder import RunFolder
 from azr_fast.policy.checkpoint import write_checkpoint
+from azr_fast.policy.lora import adapted_layers
+from azr_fast.policy.models import ModelFiles
+from azr_fast.selfplay.policies import open_policies
+from azr_fast.types import Role
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results" / "smollm2-135m.jsonl"
 
@@ -98,6 +106,34 @@ def test_a_hub_id_is_named_as_the_base(tmp_path):
         write_checkpoint(run.checkpoint(7), save_model)
     assert main(["export", str(run.path), str(tmp_path / "out")]) == 0
     assert "base_model: Qwen/Qwen2.5-Coder-3B\n" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_an_adapter_is_merged_and_lies_beside(tmp_path, tiny_model, capsys):
+    """What is written are the weights that the trainer computed with, to the bit."""
+    keys = {
+        "run.dir": str(tmp_path), "run.name": "one", "model.name": str(tiny_model),
+        "model.dtype": "bfloat16", "roles.proposer": "lora", "lora.rank": 4,
+    }  # fmt: skip
+    config, files = load_config("cpu", keys), ModelFiles(tiny_model, "tiny")
+    policy = open_policies(config, files, None)[Role.SOLVER]
+    with torch.no_grad():
+        for layer in adapted_layers(policy._model).values():
+            layer.lora_B.normal_(std=0.1)
+    with RunFolder.create(config) as run:
+        write_checkpoint(run.checkpoint(3), policy.save)
+    target = tmp_path / "out"
+    assert main(["export", str(run.path), str(target)]) == 0
+    saved = AutoModelForCausalLM.from_pretrained(target, dtype="auto").state_dict()
+    for name, weight in policy.named_weights():
+        assert torch.equal(saved[name], weight)
+    assert (target / "tokenizer.json").read_bytes() == (tiny_model / "tokenizer.json").read_bytes()
+    assert sorted(path.name for path in (target / "adapter").iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors"
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"holds an adapter and no model: .*export .* DIR --step 3"):
+        find_files(str(run.path))
+    with pytest.raises(UserError, match="holds an adapter and no model"):
+        find_files(str(run.checkpoint(3)))
 
 
 @pytest.mark.parametrize(

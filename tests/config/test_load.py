@@ -17,6 +17,7 @@ OF_ANY_TEXT = [key for key in FIELDS if key != "game.name"]  # which names what 
 # Keys that mean something beside others only.
 CORRECTED = {"update.correction": "clip"}
 BESIDE = dict.fromkeys(("update.epochs", "update.minibatches", "update.dual_clip"), CORRECTED)
+BESIDE["roles.same_adapter"] = {"roles.proposer": "lora"}
 
 
 def value_of(config, key):
@@ -204,7 +205,14 @@ def test_keys_of_older_runs_that_mean_nothing_any_more_are_left_out(tmp_path):
         ({"update.dual_clip": 3.0, "update.correction": "truncate"}, "set correction = clip"),
         ({"schedule.band_low": 0.8}, "band_low is above band_high"),
         ({"schedule.proposer_steps": 0, "schedule.solver_steps": 0}, "nobody learns"),
-        ({"roles.solver": "lora"}, "lora is not built yet"),
+        ({"roles.solver": "lora", "roles.proposer": "separate"}, "set both to lora, or both"),
+        ({"roles.same_adapter": True}, "same_adapter is about adapters: set proposer = lora"),
+        (
+            {"roles.proposer": "separate", "roles.same_adapter": True},
+            "same_adapter is about adapters: set proposer = lora",
+        ),
+        ({"lora.rank": 0}, "lora.rank takes a whole number > 0"),
+        ({"lora.alpha": 0}, "lora.alpha takes a number > 0"),
         (
             {"seeding.tasks": 9, "buffer.capacity": 8},
             "^seeding.tasks is 9 and a buffer keeps 8: raise buffer.capacity",
@@ -214,6 +222,18 @@ def test_keys_of_older_runs_that_mean_nothing_any_more_are_left_out(tmp_path):
 def test_keys_that_mean_nothing_together_are_refused_by_name(keys, said):
     with pytest.raises(UserError, match=said):
         load_config("cpu", keys)
+
+
+def test_lora_for_one_role_is_an_adapter_for_each_unless_they_share_one():
+    def roles(**keys):
+        return load_config("cpu", {f"roles.{key}": value for key, value in keys.items()}).roles
+
+    for keys in ({"proposer": "lora"}, {"solver": "lora"}, {"proposer": "lora", "solver": "lora"}):
+        assert (roles(**keys).adapters, roles(**keys).apart) == (True, True)
+        same = roles(**keys, same_adapter=True)
+        assert (same.adapters, same.apart) == (True, False)
+    assert (roles(proposer="separate").adapters, roles(proposer="separate").apart) == (False, True)
+    assert (roles().adapters, roles().apart) == (False, False)
 
 
 @pytest.mark.parametrize("name", ["cpu", "mine.toml"])

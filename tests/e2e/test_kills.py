@@ -65,8 +65,10 @@ def test_thirty_kills_at_random_moments(runs, straight, seed):
 
 
 @pytest.mark.slow
-def test_roles_apart_and_schedules_go_on_too(runs, seed):
-    apart = replace(runs, folder=runs.folder / "apart", keys=APART)
+@pytest.mark.parametrize("own", ["separate", "lora"])
+def test_roles_apart_and_schedules_go_on_too(runs, seed, own):
+    keys = APART | {"roles.proposer": own}
+    apart = replace(runs, folder=runs.folder / f"apart-{own}", keys=keys)
     apart.folder.mkdir()
     straight = apart.finish("straight")
     kinds = random.Random(seed).choices(["play", "update", "sync", "write", "time"], k=8)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.policy.models import ModelFiles
@@ -48,6 +48,25 @@ def tiny_sharded(tmp_path_factory) -> ModelFiles:
     files = make_tiny(tmp_path_factory.mktemp("sharded"), shard="10KB")
     assert (files.folder / "model.safetensors.index.json").exists()
     return files
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory) -> ModelFiles:
+    """A model whose widths are those of a real one, an eighth of them: Qwen3 has norms of heads."""
+    folder = tmp_path_factory.mktemp("wide")
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=500,
+        hidden_size=128,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    (folder / "tokenizer.json").write_text("{}")
+    return ModelFiles(folder, "wide")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import random
 
 import pytest
 import torch
-from transformers import LlamaConfig, Qwen3Config, Qwen3ForCausalLM
+from transformers import LlamaConfig, Qwen3ForCausalLM
 
 from azr_fast import cgroups
 from azr_fast.config.roles import RolesConfig, ScheduleConfig
@@ -14,11 +14,10 @@ from azr_fast.config.schema import Config, ModelConfig, UpdateConfig
 from azr_fast.errors import UserError
 from azr_fast.policy import memory, policy
 from azr_fast.policy.footprint import GIB, footprint, kept_by_a_layer, read_shape
-from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.packing import TrainSequence, make_packs
 from azr_fast.policy.policy import Policy
 
-LAYERS = 4
+LAYERS = 4  # of the model `wide`
 
 
 class Mallinfo(ctypes.Structure):
@@ -37,27 +36,9 @@ def allocated():
     return info.uordblks + info.hblkhd
 
 
-@pytest.fixture(scope="module")
-def wide(tmp_path_factory):
-    """A model whose widths are those of a real one, an eighth of them: Qwen3 has norms of heads."""
-    folder = tmp_path_factory.mktemp("wide")
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=500,
-        hidden_size=128,
-        intermediate_size=512,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-    )
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-    (folder / "tokenizer.json").write_text("{}")
-    return ModelFiles(folder, "wide")
-
-
-def open_policy(files, dtype, **update):
-    return Policy(files, ModelConfig(device="cpu", dtype=dtype), UpdateConfig(**update), 1.0)
+def open_policy(files, dtype, base=None, **update):
+    model = ModelConfig(device="cpu", dtype=dtype)
+    return Policy(files, model, UpdateConfig(**update), 1.0, base=base)
 
 
 def batch(seed=0):
@@ -72,9 +53,9 @@ def batch(seed=0):
     ]
 
 
-def kept(files, dtype, **update):
+def kept(files, dtype, base=None, **update):
     """Bytes that one forward pass leaves, for each token and layer."""
-    opened = open_policy(files, dtype, **update)
+    opened = open_policy(files, dtype, base, **update)
     pack = make_packs(batch(), 4096)[0]
     opened._network.hidden(pack)  # what the first pass of a process makes stays out
     before = allocated()

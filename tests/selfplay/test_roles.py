@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from azr_fast.rollout.parity import ParityError, mean_gap
@@ -16,6 +17,7 @@ from azr_fast.types import Role
 from .length_game import LengthGame
 
 APART = {"roles.proposer": "separate", "roles.solver": "separate"}
+LORA = {"roles.proposer": "lora", "lora.rank": 4, "update.lr": 1e-2}
 # Proposer steps 1 and 2, a pool in 3, solver steps 4 and 5; then once more.
 TURNS = {
     "schedule.name": "alternate", "schedule.iterations": 2, "schedule.proposer_steps": 2,
@@ -54,7 +56,8 @@ def after_each_step(trainer, look):
     trainer.report = reported
 
 
-def test_each_role_speaks_and_learns_with_weights_of_its_own(play):
+@pytest.mark.parametrize("own", [APART, LORA], ids=["separate", "lora"])
+def test_each_role_speaks_and_learns_with_weights_of_its_own(play, own):
     """What was sampled has the log-probs of the role's own policy, and not those of the other."""
     others = []
 
@@ -68,7 +71,7 @@ def test_each_role_speaks_and_learns_with_weights_of_its_own(play):
 
         trainer.learner.credit = look
 
-    trainer, raised = play(prepare=prepare, **APART)
+    trainer, raised = play(prepare=prepare, **own)
     assert raised is None
     for line in lines(trainer):
         assert line["updates"].keys() == {"proposer", "solver"}
@@ -115,6 +118,87 @@ def test_a_checkpoint_holds_both_models_and_the_solver_is_its_product(play):
         assert same(dict(saved.named_parameters()), weights(trainer, role))
 
 
+def test_a_checkpoint_holds_the_adapters_alone(play, files):
+    """As peft writes them; the solver's is the run's product."""
+    trainer, raised = play(**LORA, **{"run.steps": 2})
+    assert raised is None
+    folder = trainer.run.checkpoint(2)
+    for role, place in ((Role.SOLVER, "adapter"), (Role.PROPOSER, "proposer/adapter")):
+        assert sorted(path.name for path in (folder / place).iterdir()) == [
+            "adapter_config.json", "adapter_model.safetensors"
+        ]  # fmt: skip
+        settings = json.loads((folder / place / "adapter_config.json").read_text())
+        assert (settings["peft_type"], settings["r"], settings["lora_alpha"]) == ("LORA", 4, 32.0)
+        saved = load_file(folder / place / "adapter_model.safetensors")
+        merged = dict(AutoModelForCausalLM.from_pretrained(files.folder).named_parameters())
+        for layer in {name.rpartition(".lora_")[0] for name in saved}:
+            a, b = (saved[f"{layer}.lora_{one}.weight"] for one in "AB")
+            merged[f"{layer.removeprefix('base_model.model.')}.weight"].data += 8.0 * (b @ a)
+        for name, weight in weights(trainer, role).items():
+            if name in merged:
+                torch.testing.assert_close(weight, merged[name].data)
+    assert not list(folder.rglob("model"))
+
+
+def test_adapters_go_on_from_a_checkpoint_to_the_same_end(play):
+    keys = LORA | {"run.steps": 3}
+    whole, _ = play(**keys, **{"run.name": "whole"})
+
+    def stopping(trainer):
+        trainer.should_stop = lambda: trainer.done >= 1
+
+    play(prepare=stopping, **keys)
+    again, raised = play(resume=True, **keys)
+    assert raised is None
+    assert (again.done, again.policies.moves()) == (3, [3, 3])
+    for role in Role:
+        assert same(weights(again, role), weights(whole, role))
+
+
+def test_both_roles_may_have_one_adapter(play):
+    trainer, raised = play(**LORA, **{"roles.same_adapter": True, "run.steps": 2})
+    assert raised is None
+    assert trainer.policies.shared
+    assert [line["updates"].keys() for line in lines(trainer)] == [{"proposer+solver"}] * 2
+    assert all(line["update"]["moved"] for line in lines(trainer))
+    assert max(line["update"]["logprob_gap"] for line in lines(trainer)) < 1e-4
+
+
+def test_an_engine_that_dies_gets_base_and_adapter_again(play):
+    deaths = []
+
+    def prepare(trainer):
+        begin = trainer.announce
+
+        def dying(phase):
+            trainer.engine.dies = trainer.done == 2 and not deaths
+            deaths.extend([trainer.done] * trainer.engine.dies)
+            begin(phase)
+
+        trainer.announce = dying
+        mend = trainer.mend
+
+        def mending(failure):
+            trainer.engine.dies = False
+            mend(failure)
+
+        trainer.mend = mending
+
+    keys = LORA | {"run.steps": 4, "run.checkpoint_every": 1}
+    whole, _ = play(**keys, **{"run.name": "whole"})
+    again, raised = play(prepare=prepare, **keys)
+    assert raised is None
+    assert deaths == [2]
+    for role in Role:
+        assert same(weights(again, role), weights(whole, role))
+
+
+def test_adapters_are_pulled_to_their_base(play):
+    trainer, raised = play(**LORA, **{"update.kl": 0.1, "run.steps": 3})
+    assert raised is None
+    assert all(line["update"]["kl"] > 0 for line in lines(trainer)[1:])
+
+
 @pytest.mark.parametrize("apart", [APART, {}])
 def test_in_turns_each_role_learns_in_its_steps_alone(play, apart):
     seen = [None]
@@ -157,9 +241,10 @@ def test_the_solver_learns_from_the_pool_of_its_iteration(play):
 
 
 @pytest.mark.slow
-def test_a_run_that_stops_after_every_step_goes_on_to_the_same_end(play):
+@pytest.mark.parametrize("own", [APART, LORA], ids=["separate", "lora"])
+def test_a_run_that_stops_after_every_step_goes_on_to_the_same_end(play, own):
     """In the middle of each phase, and between phases."""
-    whole, _ = play(**TURNS, **APART, **{"run.name": "whole"})
+    whole, _ = play(**TURNS, **own, **{"run.name": "whole"})
 
     def one_step(trainer):
         steps = trainer.steps
@@ -171,10 +256,10 @@ def test_a_run_that_stops_after_every_step_goes_on_to_the_same_end(play):
 
         trainer.steps = stepping
 
-    again, _ = play(prepare=one_step, **TURNS, **APART)
+    again, _ = play(prepare=one_step, **TURNS, **own)
     for step in range(2, 10):
         assert again.done == step - 1
-        again, raised = play(prepare=one_step, resume=True, **TURNS, **APART)
+        again, raised = play(prepare=one_step, resume=True, **TURNS, **own)
         assert raised is None
     for role in Role:
         assert same(weights(again, role), weights(whole, role))

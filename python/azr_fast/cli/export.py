@@ -7,24 +7,33 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from azr_fast.config.load import load_config
+from azr_fast.config.schema import ModelConfig
 from azr_fast.errors import UserError
 from azr_fast.observe.card import model_card
 from azr_fast.observe.files import read_lines
 from azr_fast.observe.runfolder import CONFIG_FILE, check_format
-from azr_fast.policy.checkpoint import is_whole, latest_checkpoint
+from azr_fast.policy.checkpoint import (
+    ADAPTER_FOLDER,
+    MODEL_FOLDER,
+    is_whole,
+    latest_checkpoint,
+)
 
-MODEL_FOLDER = "model"  # of a checkpoint
 CARD = "README.md"
 _SPDX = r"[A-Za-z0-9][A-Za-z0-9.+-]*"
 DESCRIPTION = """\
 Copy the model of a run's newest checkpoint into DIR: weights, tokenizer, chat
 template and a model card with the base model, the game, the steps, the data of
 the run and the licence. DIR is a plain Hugging Face folder: chat with it, serve
-it, push it. It must not exist, or be empty."""
+it, push it. It must not exist, or be empty.
+
+Of a run of adapters (roles.proposer = lora) DIR holds the base model with the
+solver's adapter merged into it, and that adapter alone, as peft loads it, in
+DIR/adapter."""
 EPILOG = """\
 examples:
   azr-fast export runs/hour my-model
@@ -58,9 +67,9 @@ def export(space: argparse.Namespace) -> int:
     _check_free(target)
     step = int(checkpoint.name.removeprefix("step-"))
     lines = [line for line in read_lines(run / "metrics.jsonl") if line["step"] <= step]
-    name = Path(os.path.abspath(target)).name
-    card = model_card(name, load_config(run / CONFIG_FILE), lines, space.licence)
-    _write(checkpoint / MODEL_FOLDER, target, card)
+    config, name = load_config(run / CONFIG_FILE), Path(os.path.abspath(target)).name
+    card = model_card(name, config, lines, space.licence)
+    _write(lambda folder: _fill(folder, checkpoint, config.model), target, card)
     print(f"model after step {step}: {target}\n{uses(target)}")
     return 0
 
@@ -84,8 +93,8 @@ def _checkpoint(run: Path, step: int | None) -> Path:
     else:
         named = checkpoints / f"step-{step}"
         found = named if is_whole(named) else None
-    if found is None or not (found / MODEL_FOLDER).is_dir():
-        there = sorted(path.parent.name for path in checkpoints.glob(f"step-*/{MODEL_FOLDER}"))
+    if found is None or not holds_weights(found):
+        there = sorted(path.name for path in checkpoints.glob("step-*") if holds_weights(path))
         have = f"it has {', '.join(there)}" if there else "it has none yet: let it train on"
         wanted = (
             "no checkpoint with a model" if step is None else f"no whole checkpoint of step {step}"
@@ -109,12 +118,30 @@ def _check_free(target: Path) -> None:
         raise UserError(f"{target} is there already: name another folder, or remove it")
 
 
-def _write(model: Path, target: Path, card: str) -> None:
+def holds_weights(checkpoint: Path) -> bool:
+    """Whether a checkpoint holds a model or an adapter; that of step 0 holds tasks alone."""
+    return any((checkpoint / name).is_dir() for name in (MODEL_FOLDER, ADAPTER_FOLDER))
+
+
+def _fill(target: Path, checkpoint: Path, model: ModelConfig) -> None:
+    """Copy the model of a checkpoint, or merge its adapter into the base model of the run."""
+    adapter = checkpoint / ADAPTER_FOLDER
+    if not adapter.is_dir():
+        shutil.copytree(checkpoint / MODEL_FOLDER, target)
+        return
+    from azr_fast.policy.adapter_files import write_merged  # it imports torch, which takes seconds
+    from azr_fast.policy.models import resolve_model
+
+    write_merged(resolve_model(model.name), model.dtype, adapter, target)
+    shutil.copytree(adapter, target / ADAPTER_FOLDER)
+
+
+def _write(fill: Callable[[Path], None], target: Path, card: str) -> None:
     """The folder appears when it is whole."""
     partial = target.with_name(f".{target.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(model, partial)
+        fill(partial)
         (partial / CARD).write_text(card, encoding="utf-8")
         partial.rename(target)
     except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from azr_fast.cli.export import MODEL_FOLDER, uses
+from azr_fast.cli.export import uses
 from azr_fast.cli.log import show_log
 from azr_fast.cli.parser import add_config_options, overrides
 from azr_fast.cli.plan import plan_lines
@@ -25,6 +25,7 @@ from azr_fast.observe.report import print_summary
 from azr_fast.observe.runfolder import CONFIG_FILE, RunFolder, resumed_config
 from azr_fast.observe.typed import command
 from azr_fast.observe.verdict import verdict
+from azr_fast.policy.checkpoint import ADAPTER_FOLDER, MODEL_FOLDER
 
 DESCRIPTION = """\
 Train a language model by Absolute Zero self-play: it proposes Python tasks,
@@ -180,14 +181,21 @@ def print_verdict(run: RunFolder, console: Console) -> None:
     console.print(f"\n{said}", markup=False, highlight=False)
     step = run.latest_checkpoint()
     if step:
-        model = run.checkpoint(step) / MODEL_FOLDER
         console.print(
-            f"\nmodel: {model}, a plain Hugging Face folder\n{uses(model)}\n"
+            f"\n{_product(run.checkpoint(step))}\n"
             f"  {command('export', run.path, 'DIR')}  # a copy with a model card",
             markup=False,
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _product(checkpoint: Path) -> str:
+    """What a checkpoint holds, for people."""
+    model, adapter = checkpoint / MODEL_FOLDER, checkpoint / ADAPTER_FOLDER
+    if adapter.is_dir():
+        return f"adapter: {adapter}, as peft loads it; a model with it merged in:"
+    return f"model: {model}, a plain Hugging Face folder\n{uses(model)}"
 
 
 def open_run(space: argparse.Namespace) -> RunFolder:

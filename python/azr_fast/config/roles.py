@@ -12,27 +12,46 @@ Weights = Literal["shared", "separate", "lora"]
 
 
 class RolesConfig(Section):
-    """Whose weights each role speaks and learns with."""
+    """Whose weights each role speaks and learns with.
+
+    Adapters are a matter of both roles: the weights below an adapter must stand still, so that no
+    role can learn with them whole.
+    """
 
     proposer: Weights = Field(
         default="shared",
-        description="shared: one model for all roles that share; separate: a whole copy of its "
-        "own, with an optimizer of its own; lora: an adapter of its own (not built yet)",
+        description="shared: one model for both roles; separate: a whole copy of its own, with an "
+        "optimizer of its own; lora: the model stands still, and each role learns with a small "
+        "adapter of its own (see lora)",
     )
-    solver: Weights = Field(default="shared", description="the same for the solver")
+    solver: Weights = Field(
+        default="shared",
+        description="the same for the solver; separate or lora for one role is enough for both",
+    )
+    same_adapter: bool = Field(
+        default=False, description="with lora: both roles have one adapter, not one each"
+    )
+
+    @property
+    def adapters(self) -> bool:
+        """Whether adapters learn, and the weights of the model stand still."""
+        return "lora" in (self.proposer, self.solver)
 
     @property
     def apart(self) -> bool:
-        """Whether proposer and solver have two sets of weights."""
-        return (self.proposer, self.solver) != ("shared", "shared")
+        """Whether proposer and solver have two sets of what learns."""
+        shared = (self.proposer, self.solver) == ("shared", "shared")
+        return not (shared or self.same_adapter)
 
     @model_validator(mode="after")
-    def _can_be_trained(self) -> Self:
-        if "lora" in (self.proposer, self.solver):
+    def _fit_together(self) -> Self:
+        if {"lora", "separate"} <= {self.proposer, self.solver}:
             raise ValueError(
-                "lora is not built yet (the policy trains no adapters and the engine cannot switch "
-                "between them): choose separate, which takes the memory of two models, or shared"
+                "an adapter for one role and a whole copy for the other do not go together: set "
+                "both to lora, or both to separate"
             )
+        if self.same_adapter and not self.adapters:
+            raise ValueError("same_adapter is about adapters: set proposer = lora, or leave it out")
         return self
 
 

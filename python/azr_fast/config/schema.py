@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from azr_fast.config.evaluation import EvalConfig
+from azr_fast.config.lora import LoraConfig
 from azr_fast.config.roles import RolesConfig, ScheduleConfig
 from azr_fast.config.section import Fraction, NonNegative, Section
 from azr_fast.config.update import UpdateConfig
@@ -293,6 +294,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     game: GameSection = GameSection()
     roles: RolesConfig = RolesConfig()
+    lora: LoraConfig = LoraConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     play: PlayConfig = PlayConfig()
     seeding: SeedingConfig = SeedingConfig()

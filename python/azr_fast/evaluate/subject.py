@@ -13,11 +13,15 @@ from azr_fast.evaluate.run import Subject
 from azr_fast.evaluate.store import weights_digest
 from azr_fast.hardware import gpu_usable
 from azr_fast.observe.runfolder import CONFIG_FILE, RUN_FILE, check_format
-from azr_fast.policy.checkpoint import is_whole, latest_checkpoint
+from azr_fast.observe.typed import command
+from azr_fast.policy.checkpoint import (
+    ADAPTER_FOLDER,
+    MODEL_FOLDER,
+    is_whole,
+    latest_checkpoint,
+)
 from azr_fast.policy.library import told
 from azr_fast.policy.models import HUB_ID, ModelFiles, resolve_model
-
-MODEL_FOLDER = "model"  # of a checkpoint; policy.policy has it too, and imports torch
 
 
 def find_files(target: str) -> ModelFiles:
@@ -39,6 +43,7 @@ def find_files(target: str) -> ModelFiles:
 def _newest(run: Path) -> Path:
     check_format(run)
     newest = latest_checkpoint(run / "checkpoints")
+    _refuse_adapter(newest)
     if newest is None or not (newest / MODEL_FOLDER).is_dir():
         name = load_config(run / CONFIG_FILE).model.name
         raise UserError(
@@ -52,11 +57,22 @@ def _of_checkpoint(path: Path) -> Path:
     run = path.resolve().parent.parent
     if (run / RUN_FILE).exists():
         check_format(run)
+    _refuse_adapter(path)
     if not is_whole(path) or not (path / MODEL_FOLDER).is_dir():
         raise UserError(
             f"checkpoint {path} is damaged or holds no model: give another one of {path.parent}"
         )
     return (path / MODEL_FOLDER).resolve()
+
+
+def _refuse_adapter(checkpoint: Path | None) -> None:
+    if checkpoint and (checkpoint / ADAPTER_FOLDER).is_dir():
+        step, run = checkpoint.name.removeprefix("step-"), checkpoint.resolve().parent.parent
+        raise UserError(
+            f"{checkpoint} holds an adapter and no model: "
+            f"{command('export', run, 'DIR', '--step', step)} merges it into its base, and DIR can "
+            "be evaluated"
+        )
 
 
 def subject_of(files: ModelFiles, engine: str, model: ModelConfig) -> Subject:

@@ -54,7 +54,7 @@ def linear_policy_loss(
     weight_VH: torch.Tensor,
     targets_N: torch.Tensor,
     objective: Objective,
-    d_weight_VH: torch.Tensor,
+    d_weight_VH: torch.Tensor | None,
     *,
     temperature: float | torch.Tensor = 1.0,
     implementation: str = "auto",
@@ -66,9 +66,10 @@ def linear_policy_loss(
     token. `hidden_NH` and `weight_VH` are both bfloat16 or both float32, `targets_N` int32 or int64
     (`IGNORED` where there is none). In place of N there may be any leading sizes, such as [B, T],
     of all tensors that are per token; results then have them too. d loss / d weight is *added* to
-    `d_weight_VH` (float32). `implementation`: auto | triton | cpu | torch, see `dispatch.choose`.
-    Raises ValueError for wrong shapes, dtypes or devices, targets outside the vocabulary,
-    temperatures that are not positive, and what `Objective.checked` refuses.
+    `d_weight_VH` (float32); None, where the head does not learn, saves a product.
+    `implementation`: auto | triton | cpu | torch, see `dispatch.choose`. Raises ValueError for
+    wrong shapes, dtypes or devices, targets outside the vocabulary, temperatures that are not
+    positive, and what `Objective.checked` refuses.
 
     >>> import torch
     >>> from azr_fast.ops import Objective, linear_policy_loss
@@ -83,9 +84,10 @@ def linear_policy_loss(
     if hidden_NH.ndim > 2:
         return _of_batch(hidden_NH, weight_VH, targets_N, objective, d_weight_VH, options)
     head = checked_head(hidden_NH, weight_VH, targets_N, temperature, implementation, chunk)
-    require_dtype("d_weight", d_weight_VH, (torch.float32,))
-    require(d_weight_VH.shape == weight_VH.shape, "d_weight must have the shape of weight")
-    require_device(weight_VH.device, d_weight=d_weight_VH)
+    if d_weight_VH is not None:
+        require_dtype("d_weight", d_weight_VH, (torch.float32,))
+        require(d_weight_VH.shape == weight_VH.shape, "d_weight must have the shape of weight")
+        require_device(weight_VH.device, d_weight=d_weight_VH)
     return one_pass(head, objective.checked(head.targets_N), d_weight_VH)
 
 
@@ -94,7 +96,7 @@ def _of_batch(
     weight_VH: torch.Tensor,
     targets: torch.Tensor,
     objective: Objective,
-    d_weight_VH: torch.Tensor,
+    d_weight_VH: torch.Tensor | None,
     options: dict[str, Any],
 ) -> PolicyLoss:
     """`linear_policy_loss` of tokens with other leading sizes than [N]."""

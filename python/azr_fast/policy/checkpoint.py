@@ -17,6 +17,8 @@ from pathlib import Path
 from azr_fast.errors import UserError
 
 MANIFEST = "manifest.json"
+MODEL_FOLDER = "model"  # in a checkpoint: what transformers and vLLM load
+ADAPTER_FOLDER = "adapter"  # in its place where adapters learn: what peft loads
 
 
 def write_checkpoint(folder: Path, write: Callable[[Path], None]) -> None:

@@ -43,8 +43,8 @@ class ModelShape:
 class Footprint:
     """GiB at the peak of an update, by part."""
 
-    weights: float  # of all policies
-    reference: float  # weights of the model that `update.kl` pulls towards
+    weights: float  # of all policies; with adapters of one model and of all adapters
+    reference: float  # weights of the model that `update.kl` pulls towards; under adapters the same
     masters: float  # fp32 copies that AdamW moves; weights in fp32 need none
     gradients: float  # fp32; of all policies where they learn in one step
     moments: float  # AdamW's two
@@ -83,24 +83,46 @@ def footprint(config: Config, shape: ModelShape, device: str) -> Footprint:
 
     On a GPU the engine's share is left out: `rollout.gpu_memory_fraction` says how large it is.
     """
-    element, copies = BYTES[config.model.dtype], 2 if config.roles.apart else 1
+    element, adapters = BYTES[config.model.dtype], config.roles.adapters
     weights = shape.parameters * element / GIB
-    learning = 1 if config.schedule.name == "alternate" else copies
+    whole = 0 if adapters else shape.parameters  # that is learnt whole, and has masters
+    learning, copies = learning_elements(config, shape), 2 if config.roles.apart else 1
+    at_once = 1 if config.schedule.name == "alternate" else copies
     engine = _engine(config)
     own_head = shape.vocabulary * shape.hidden * element / GIB if shape.tied else 0.0
     on_cpu = device == "cpu"
     return Footprint(
-        weights=weights * copies,
-        reference=weights if config.update.kl else 0.0,
-        masters=0.0 if config.model.dtype == "float32" else shape.parameters * 4 * copies / GIB,
-        gradients=shape.parameters * 4 * learning / GIB,
-        moments=2 * shape.parameters * BYTES[config.update.moments] * copies / GIB,
+        weights=weights + learning * 4 * copies / GIB if adapters else weights * copies,
+        reference=weights if config.update.kl and not adapters else 0.0,
+        masters=0.0 if config.model.dtype == "float32" else whole * 4 * copies / GIB,
+        gradients=learning * 4 * at_once / GIB,
+        moments=2 * learning * BYTES[config.update.moments] * copies / GIB,
         engine=(weights + (own_head if engine == "vllm" else 0.0)) * on_cpu,
         cache=(config.rollout.cache_gib if engine == "vllm" else _cache(config, shape)) * on_cpu,
         activations=_activations(config, shape) / GIB,
         head=HEAD_CHUNK * shape.vocabulary * (element if on_cpu else 4) / GIB,
         libraries=LIBRARIES[engine],
     )
+
+
+def learning_elements(config: Config, shape: ModelShape) -> int:
+    """Elements of what learns in one policy: the model's, or those of an adapter over it. Names of
+    layers are those of most models; for layers called otherwise it is as if all had an adapter."""
+    if not config.roles.adapters:
+        return shape.parameters
+    hidden, queries, keys, wide = shape.hidden, shape.queries, shape.keys, shape.feed_forward
+    sums = {  # of inputs and outputs
+        "q_proj": hidden + queries,
+        "k_proj": hidden + keys,
+        "v_proj": hidden + keys,
+        "o_proj": queries + hidden,
+        "gate_proj": hidden + wide,
+        "up_proj": hidden + wide,
+        "down_proj": wide + hidden,
+    }
+    targets = config.lora.targets
+    known = targets if targets and set(targets) <= sums.keys() else sums
+    return config.lora.rank * shape.layers * sum(sums[name] for name in known)
 
 
 def _engine(config: Config) -> str:
@@ -143,7 +165,8 @@ def _activations(config: Config, shape: ModelShape) -> float:
         whole = config.update.recompute_blocks
         layers = kept_by_a_layer(shape, element, whole) * shape.layers
         working += kept - layers // shape.layers  # of the block that is computed again
-    return float(tokens * (layers + working))
+    merged = shape.hidden * shape.feed_forward * element if config.roles.adapters else 0
+    return float(tokens * (layers + working) + merged)
 
 
 def _shape_of_folder(folder: Path) -> ModelShape:

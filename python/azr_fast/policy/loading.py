@@ -10,7 +10,9 @@ import torch
 from torch.nn.modules.dropout import _DropoutNd
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from azr_fast.config.schema import ModelConfig
 from azr_fast.errors import UserError
+from azr_fast.policy.device import resolve_device
 from azr_fast.policy.library import quiet, told
 from azr_fast.policy.models import ModelFiles
 
@@ -35,6 +37,12 @@ def load_model(files: ModelFiles, dtype: torch.dtype) -> PreTrainedModel:
     check_report(files.folder, report)
     _check_numbers(files, model)
     return model.eval()
+
+
+def load_on_device(files: ModelFiles, config: ModelConfig) -> PreTrainedModel:
+    """The model of a folder in the dtype and on the device of a config."""
+    model = load_model(files, getattr(torch, config.dtype))
+    return model.to(resolve_device(config.device))
 
 
 def check_report(source: Path, report: dict[str, Any]) -> None:

@@ -10,8 +10,7 @@ from transformers import PreTrainedModel
 from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.ops.linear_logprob import linear_logprob
 from azr_fast.policy.attention import choose_attention
-from azr_fast.policy.device import resolve_device
-from azr_fast.policy.loading import load_model
+from azr_fast.policy.loading import load_on_device
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
 
@@ -63,6 +62,10 @@ def load_reference(files: ModelFiles, model: ModelConfig, update: UpdateConfig) 
 
     It is of the policy's architecture, for which `prove` has shown that packs are computed right.
     """
-    frozen = load_model(files, getattr(torch, model.dtype)).requires_grad_(False)
-    frozen.set_attn_implementation("segments")
-    return Network(frozen.to(resolve_device(model.device)), update)
+    return frozen_network(load_on_device(files, model), update)
+
+
+def frozen_network(model: PreTrainedModel, update: UpdateConfig) -> Network:
+    """A model that does not learn, as a network."""
+    model.requires_grad_(False).set_attn_implementation("segments")
+    return Network(model, update)

@@ -14,8 +14,11 @@ from azr_fast.config.schema import ModelConfig, UpdateConfig
 from azr_fast.errors import NotFinite, UserError
 from azr_fast.ops.linear_policy_loss import linear_policy_loss
 from azr_fast.policy.activations import keep_less
+from azr_fast.policy.adapter_files import adapter_format, adapter_tensors
+from azr_fast.policy.checkpoint import ADAPTER_FOLDER
 from azr_fast.policy.device import resolve_device
-from azr_fast.policy.loading import load_model, use_recompute
+from azr_fast.policy.loading import load_on_device, use_recompute
+from azr_fast.policy.lora import FrozenBase, merged_weights
 from azr_fast.policy.memory import give_back
 from azr_fast.policy.models import ModelFiles
 from azr_fast.policy.network import Network
@@ -24,7 +27,7 @@ from azr_fast.policy.optimizer import MasterAdamW
 from azr_fast.policy.packing import Pack, TrainSequence, make_packs
 from azr_fast.policy.preview import previewed
 from azr_fast.policy.proof import prove
-from azr_fast.policy.snapshot import OPTIMIZER_FILE, Snapshot
+from azr_fast.policy.snapshot import OPTIMIZER_FILE, Snapshot, files_beside_weights
 from azr_fast.policy.stats import Clock, Sums, UpdateStats, share_with_gradient
 
 # A step is previewed on the first answers of the batch only, which often share a prompt, so that
@@ -36,17 +39,14 @@ LARGEST_FALL = 2.0
 # Norm of a step over that of the weights. AdamW moves a weight by about lr, and weights are some
 # hundredths large, so that learning rates of use give a thousandth and less.
 LARGEST_MOVE = 0.5
-_WEIGHT_FILES = (
-    *(".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pth", ".pt", ".h5"),
-    *(".msgpack", ".ot", ".gguf", ".onnx"),
-)
 
 
 class Policy:
     """A causal language model in `model.dtype`, trained with fp32 master weights.
 
     `temperature` is the sampling temperature: updates use the distribution that was sampled from.
-    `reference` is the model that `update.kl` pulls towards; it is there if that is not 0.
+    `reference` is the model that `update.kl` pulls towards; it is there if that is not 0. With a
+    `base` nothing but a new adapter over it learns.
     """
 
     def __init__(
@@ -56,13 +56,15 @@ class Policy:
         update: UpdateConfig,
         temperature: float,
         reference: Network | None = None,
+        base: FrozenBase | None = None,
     ) -> None:
         # Checkpoints need these at any time; the folder may be gone or pruned by then.
-        self._beside_weights = _all_but_weights(files.folder)
+        self._beside_weights = files_beside_weights(files.folder)
+        self._base = base
         self._update = update
         self._temperature = temperature
         self.device = resolve_device(model.device)
-        self._model = load_model(files, getattr(torch, model.dtype)).to(self.device)
+        self._model = base.adapted() if base else load_on_device(files, model)
         if update.recompute:
             use_recompute(self._model)
         else:
@@ -72,7 +74,8 @@ class Policy:
         self._head = self._network.head
         assert (reference is not None) == bool(update.kl)
         self._reference = reference
-        self._optimizer = MasterAdamW(self._model.named_parameters(), update)
+        learning = [(n, p) for n, p in self._model.named_parameters() if p.requires_grad]
+        self._optimizer = MasterAdamW(learning, update)
 
     @property
     def attention(self) -> str:
@@ -179,7 +182,7 @@ class Policy:
             self._head,
             pack.targets_N.to(self.device),
             objective(pack, batch, self._update, self.device),
-            self._optimizer.gradient(self._head),
+            self._optimizer.gradient(self._head) if self._optimizer.moves(self._head) else None,
             temperature=self._temperature,
             implementation=self._update.loss,
         )
@@ -217,14 +220,15 @@ class Policy:
     def named_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
         """All weights by their Hugging Face names, `lm_head.weight` too when it is tied."""
         names = set()
-        for name, parameter in self._model.named_parameters():
+        for name, weight in merged_weights(self._model):
             names.add(name)
-            yield name, parameter.detach()
+            yield name, weight
         if "lm_head.weight" not in names:
             yield "lm_head.weight", self._head.detach()
 
     def save(self, folder: Path) -> None:
-        """Write a Hugging Face folder `model` with tokenizer, and beside it what `load` needs."""
+        """Write a Hugging Face folder `model` with tokenizer, or a folder `adapter`, and beside it
+        what `load` needs."""
         self.snapshot().write(folder)
 
     def snapshot(self) -> Snapshot:
@@ -232,12 +236,17 @@ class Policy:
         state = self._optimizer.state() | {"torch_rng": torch.get_rng_state()}
         if self.device.type == "cuda":
             state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
-        return Snapshot(self._model, self._model.state_dict(), state, self._beside_weights)
+        if self._base is None:
+            return Snapshot(self._model, self._model.state_dict(), state, self._beside_weights)
+        form = adapter_format(self._model, self._base.name, self._base.config)
+        state["base"] = self._base.fingerprint()
+        return Snapshot(form, adapter_tensors(self._model), state, {}, ADAPTER_FOLDER)
 
     def load(self, folder: Path) -> None:
         """Take up what `save` wrote: weights, optimizer and torch's random state.
 
-        Raises UserError when the folder's optimizer state cannot be read.
+        Raises UserError when the folder's optimizer state cannot be read, or when its adapter
+        belongs to another base.
         """
         try:
             state = safetensors.torch.load_file(folder / OPTIMIZER_FILE)
@@ -245,14 +254,12 @@ class Policy:
             raise UserError(
                 f"cannot read {folder / OPTIMIZER_FILE} ({error}): resume from an older checkpoint"
             ) from error
+        if self._base and not torch.equal(state["base"], self._base.fingerprint()):
+            raise UserError(
+                f"the adapter of {folder} learnt over other weights than those of "
+                f"{self._base.name} now: put back the model that the run began with"
+            )
         torch.set_rng_state(state["torch_rng"])
         if "cuda_rng" in state and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
         self._optimizer.restore(state)
-
-
-def _all_but_weights(folder: Path) -> dict[str, bytes]:
-    """Tokenizer, chat template, licence, by name. An index of weights would name files of this
-    folder, however those of a checkpoint are cut."""
-    files = (path for path in folder.iterdir() if path.is_file())
-    return {p.name: p.read_bytes() for p in files if not p.name.endswith(_WEIGHT_FILES)}

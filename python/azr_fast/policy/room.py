@@ -9,15 +9,25 @@ from pathlib import Path
 
 from azr_fast.config.schema import Config
 from azr_fast.errors import UserError
-from azr_fast.policy.footprint import BYTES, GIB, ModelShape, footprint, read_shape
+from azr_fast.policy.footprint import (
+    BYTES,
+    GIB,
+    ModelShape,
+    footprint,
+    learning_elements,
+    read_shape,
+)
 
 QUERY = ("nvidia-smi", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits")
-ADAM = 12  # bytes of a checkpoint for each parameter: fp32 masters and AdamW's two moments
+ADAM = 12  # bytes of a checkpoint for each number that learns: fp32 master, AdamW's two moments
 
 
 def checkpoint_gib(config: Config, shape: ModelShape) -> float:
-    """What one checkpoint takes: the model as it is served, and what the optimizer goes on with."""
-    return shape.parameters * (BYTES[config.model.dtype] + ADAM) / GIB
+    """What one checkpoint takes: of each policy the model as it is served, or its adapter in fp32,
+    and what the optimizer goes on with."""
+    element = 4 if config.roles.adapters else BYTES[config.model.dtype]
+    copies = 2 if config.roles.apart else 1
+    return learning_elements(config, shape) * (element + ADAM) * copies / GIB
 
 
 def disk_gib(config: Config, shape: ModelShape) -> float:

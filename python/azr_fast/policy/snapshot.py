@@ -10,24 +10,31 @@ from typing import Any
 import safetensors.torch
 import torch
 
-MODEL_FOLDER = "model"  # in a saved folder: what transformers and vLLM load
+from azr_fast.policy.checkpoint import MODEL_FOLDER
+
 OPTIMIZER_FILE = "optimizer.safetensors"  # beside it: vLLM reads every such file of a model folder
 
 Tensors = dict[str, torch.Tensor]
+_WEIGHT_FILES = (
+    *(".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pth", ".pt", ".h5"),
+    *(".msgpack", ".ot", ".gguf", ".onnx"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Weights, optimizer and torch's random state, all by name.
 
-    The tensors are those of the policy and change with it, until they are copied. Of `model` only
-    its shape and config are looked at. `files` lie beside the weights: tokenizer, licence.
+    The tensors are those of the policy and change with it, until they are copied. Of `model`, which
+    writes them in its format, only its shape and config are looked at. `files` lie beside the
+    weights: tokenizer, licence.
     """
 
     model: Any
     weights: Tensors
     optimizer: Tensors
     files: Mapping[str, bytes]
+    place: str = MODEL_FOLDER
 
     @property
     def bytes(self) -> int:
@@ -41,14 +48,17 @@ class Snapshot:
         return replace(self, weights=weights, optimizer=optimizer)
 
     def write(self, folder: Path) -> None:
-        """Write a Hugging Face folder `model`, and beside it what `Policy.load` needs."""
-        model = folder / MODEL_FOLDER
-        model.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(model, state_dict=dict(self.weights))
-        for name, content in self.files.items():
-            if not (model / name).exists():
-                (model / name).write_bytes(content)
+        """Write what learns into its place, and beside it what `Policy.load` needs."""
+        self.write_product(folder / self.place)
         safetensors.torch.save_file(self.optimizer, folder / OPTIMIZER_FILE)
+
+    def write_product(self, folder: Path) -> None:
+        """Write what learns as others load it: a Hugging Face folder, or an adapter of peft's."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(folder, state_dict=dict(self.weights))
+        for name, content in self.files.items():
+            if not (folder / name).exists():
+                (folder / name).write_bytes(content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,13 @@ class Snapshots:
         """Write each in its place."""
         for place, one in self.of_place.items():
             one.write(folder / place)
+
+
+def files_beside_weights(folder: Path) -> dict[str, bytes]:
+    """Tokenizer, chat template, licence, by name. An index of weights would name files of this
+    folder, however those of a checkpoint are cut."""
+    files = (path for path in folder.iterdir() if path.is_file())
+    return {p.name: p.read_bytes() for p in files if not p.name.endswith(_WEIGHT_FILES)}
 
 
 def _place(tensor: torch.Tensor) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from azr_fast.errors import NotFinite, UserError
 from azr_fast.observe.files import read_lines
 from azr_fast.observe.progress import Observer
 from azr_fast.observe.runfolder import RunFolder
-from azr_fast.policy.snapshot import MODEL_FOLDER
+from azr_fast.policy.checkpoint import MODEL_FOLDER
 from azr_fast.rollout.decoder import Interrupted
 from azr_fast.rollout.engine import EngineDied
 from azr_fast.sandbox.client import SandboxLost
@@ -102,8 +102,10 @@ class Trainer:
         saved = self.run.latest_checkpoint()
         if not saved:
             return "start a new run with a lower update.lr"
-        good = self.run.checkpoint(saved) / MODEL_FOLDER
-        return f"start a new run with a lower update.lr, from --model.name {shlex.quote(str(good))}"
+        start, run = "start a new run with a lower update.lr, from --model.name", self.run.path
+        if self.config.roles.adapters:
+            return f"{start} DIR after azr-fast export {shlex.quote(str(run))} DIR"
+        return f"{start} {shlex.quote(str(self.run.checkpoint(saved) / MODEL_FOLDER))}"
 
     def steps(self) -> None:
         """Make step after step, with a checkpoint now and then."""

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from azr_fast.config.schema import Config
+from azr_fast.policy.loading import load_on_device
+from azr_fast.policy.lora import FrozenBase
 from azr_fast.policy.models import ModelFiles
-from azr_fast.policy.network import load_reference
+from azr_fast.policy.network import Network, frozen_network, load_reference
 from azr_fast.policy.packing import TrainSequence
 from azr_fast.policy.policy import Policy
 from azr_fast.policy.snapshot import Snapshots
@@ -115,12 +117,26 @@ class Policies:
 def open_policies(
     config: Config, files: ModelFiles, reference: ModelFiles | None
 ) -> dict[Role, Policy]:
-    """The policy of each role from one base model: one for all, or a whole one each. All are pulled
-    towards the same reference, where there is one."""
-    frozen = load_reference(reference, config.model, config.update) if reference else None
+    """The policy of each role from one base model: one for all, a whole one each, or an adapter
+    each over a base that stands still. All are pulled towards the same reference, where there is
+    one."""
+    base = _open_base(config, files) if config.roles.adapters else None
+    frozen = _open_reference(config, base, reference) if reference else None
 
     def policy() -> Policy:
-        return Policy(files, config.model, config.update, config.rollout.temperature, frozen)
+        return Policy(files, config.model, config.update, config.rollout.temperature, frozen, base)
 
     solver = policy()
     return {Role.PROPOSER: policy() if config.roles.apart else solver, Role.SOLVER: solver}
+
+
+def _open_base(config: Config, files: ModelFiles) -> FrozenBase:
+    model = load_on_device(files, config.model).requires_grad_(False)
+    return FrozenBase(model, files.name, config.lora, config.run.seed)
+
+
+def _open_reference(config: Config, base: FrozenBase | None, reference: ModelFiles) -> Network:
+    """The model that the run began with; under adapters that is the base, which is held once."""
+    if base:
+        return frozen_network(base.alone(), config.update)
+    return load_reference(reference, config.model, config.update)

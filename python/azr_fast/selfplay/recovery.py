@@ -10,8 +10,8 @@ import torch
 
 from azr_fast.errors import NotFinite, UserError
 from azr_fast.observe.runfolder import RunFolder
+from azr_fast.policy.checkpoint import MODEL_FOLDER
 from azr_fast.policy.models import ModelFiles, resolve_model
-from azr_fast.policy.snapshot import MODEL_FOLDER
 from azr_fast.rollout.engine import Engine, EngineDied
 from azr_fast.rollout.parity import ParityError
 from azr_fast.sandbox.client import SandboxLost
@@ -59,12 +59,13 @@ def restart_engine(engine: Engine, run: RunFolder) -> None:
 def model_files(run: RunFolder) -> ModelFiles:
     """What the model of a run is loaded from: its newest checkpoint, or what the config names.
 
-    A checkpoint holds a whole model with its tokenizer, so going on from one needs nothing else.
-    Raises UserError when there is neither.
+    A checkpoint holds a whole model with its tokenizer, so going on from one needs nothing else;
+    one of adapters needs the model under them. Raises UserError when there is neither.
     """
     name = run.config.model.name
     step = run.latest_checkpoint()
-    if step:  # that of step 0 holds tasks alone
+    # That of step 0 holds tasks alone, and where adapters learn no checkpoint holds their base.
+    if step and not run.config.roles.adapters:
         return ModelFiles((run.checkpoint(step) / MODEL_FOLDER).resolve(), name)
     if run.resumed and Path(name).is_absolute() and not Path(name).exists():
         raise UserError(

@@ -39,12 +39,12 @@ def test_the_paper_presets_counts_are_the_papers():
     )
 
 
-def test_there_are_eight_presets():
+def test_there_are_nine_presets():
     assert [
         f"agent0-{name}"
         for name in (
-            "cpu", "gpu", "no-curriculum", "no-tool", "no-tool-reward", "paper-8b", "r-zero",
-            "random-proposer",
+            "cpu", "gpu", "lora", "no-curriculum", "no-tool", "no-tool-reward", "paper-8b",
+            "r-zero", "random-proposer",
         )
     ] == OURS  # fmt: skip
 
@@ -72,6 +72,7 @@ def test_a_control_differs_from_the_cpu_preset_in_what_it_controls(name):
     }
     no_tool = {"game.tool_calls", "reward.tool", "sandbox.imports"}
     assert changed == {
+        "agent0-lora": {"roles.proposer", "update.lr"},
         "agent0-no-tool": no_tool,
         "agent0-no-curriculum": {"schedule.proposer_steps"},
         "agent0-no-tool-reward": {"reward.tool"},

@@ -195,6 +195,16 @@ def test_r_zero_runs_without_a_tool(train):
     assert {line["verification"]["calls"] for line in played.lines} == {0}
 
 
+def test_both_agents_may_be_adapters_of_one_model(train):
+    played = train("lora", "agent0-lora")
+    assert played.phases() == ["proposer", "proposer", "pool", "solver", "solver"]
+    moved = [
+        {roles: one["moved"] for roles, one in line["updates"].items()} for line in played.lines
+    ]
+    assert moved == [*[{"proposer": True}] * 2, {}, *[{"solver": True}] * 2]
+    assert (played.path / "checkpoints" / "step-5" / "proposer" / "adapter").is_dir()
+
+
 HOSTILE = [
     "```python\nwhile True: pass\n```\n",  # a program that never ends
     "```python\nwhile True: print('a' * 1000)\n```\n",  # a gigabyte of output
