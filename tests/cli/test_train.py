@@ -122,7 +122,7 @@ def test_dry_run_prints_a_config_file_that_gives_the_same_config(tmp_path):
     (tmp_path / "mine.toml").write_text(done.stdout)
     assert load_config(tmp_path / "mine.toml") == load_config("cpu", {"rollout.temperature": 0.8})
     assert re.search(r"^# +deduction/solver +8-64 +0$", done.stdout, re.MULTILINE)
-    assert re.search(r"^# +all +72-240 +0-352$", done.stdout, re.MULTILINE)
+    assert re.search(r"^# +all +72-240 +0-224$", done.stdout, re.MULTILINE)
     assert "30,720 tokens sampled" in done.stdout
     assert "tasks solved 37% of the time (n = 4)" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
@@ -262,7 +262,7 @@ def test_work_of_the_papers_step():
     assert groups["deduction/proposer"].episodes == (64, 64)
     assert groups["deduction/solver"].episodes == (64, 64 * 8 + 64)
     assert groups["deduction/solver"].runs == (0, 0)
-    assert groups["induction/solver"].runs == (0, 2 * (64 * 8 + 64))
+    assert groups["induction/solver"].runs == (0, 64 * 8 + 64)
 
 
 def test_priced_answers_count_as_solves():

@@ -8,7 +8,8 @@ from pathlib import Path
 
 def test_the_time_limit_ends_a_seeding_that_would_go_on_for_hours(train, tmp_path):
     """All its proposals are one batch: the limit is looked at while tokens are sampled."""
-    endless = {"seeding.tasks": 10**6, "seeding.proposals": 10**5, "seeding.batch": 10**5}
+    many = {"seeding.proposals": 10**5, "seeding.batch": 10**5}
+    endless = {"seeding.tasks": 10**6, "buffer.capacity": 10**6} | many
     limit = {"run.dir": tmp_path, "run.name": "one", "run.time_limit_minutes": 0.02}
     shown = train(**endless, **limit)
     assert "verdict: nothing was learnt: no step was finished." in shown

@@ -19,7 +19,7 @@ class LoraConfig(Section):
     targets: tuple[str, ...] = Field(
         default=(),
         description="layers that have an adapter, such as q_proj,v_proj; empty: every linear layer "
-        "of attention and feed-forward blocks",
+        "but the head",
     )
 
     @property
