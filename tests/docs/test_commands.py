@@ -51,12 +51,17 @@ AT = "127.0.0.1:8080"
 PACKAGES = str(Path(pytest.__file__).parents[1])
 
 
+def words_of(command):
+    """As bash splits them: a backslash before the end of a line goes on in the next."""
+    return shlex.split(command.replace("\\\n", ""), comments=True)
+
+
 def reason_not_to_run(command):
     """Why a command is not run; None where it is."""
     for pattern, reason in NOT_RUN.items():
-        if re.match(pattern, command.strip()):
+        if re.match(pattern, command.strip(), re.DOTALL):
             return reason
-    words = shlex.split(command, comments=True)
+    words = words_of(command)
     if words[:1] == ["azr-fast"] and words[1:2] and words[1] not in RUN:
         return "has tests of its own; it is parsed"
     return None
@@ -66,7 +71,7 @@ def to_run(block):
     """Its commands but for those that are only looked at, and those that read what these make."""
     made, kept = set(), []
     for command in block.commands:
-        words = shlex.split(command, comments=True)
+        words = words_of(command)
         if reason_not_to_run(command):
             made |= {file for option, file in pairwise(words) if option == "--out"}
         elif not made & set(words):
@@ -154,7 +159,7 @@ COMMANDS = [(block.source, command) for block in BLOCKS for command in block.com
 )
 def test_a_command_that_is_not_run_is_one_that_there_is(source, command):
     """A command of azr-fast parses; a target of make is in the Makefile."""
-    words = shlex.split(command, comments=True)
+    words = words_of(command)
     if words[:1] == ["azr-fast"] and "&" not in words and ">" not in words:
         assert_parses(words[1:])
     if words[:1] == ["make"]:
