@@ -69,9 +69,9 @@ test-cpp: $(VENV)/dev $(VENV)/installed  ## the C++ tests, from the build that i
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 test-python: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest but for what is slow
-	$(say) "pytest, $(WORKERS) at a time: about 8 minutes on two cores"
+	$(say) "pytest, $(WORKERS) at a time: about 9 minutes on two cores"
 	$(PYTEST) --dist worksteal -m "not slow and not engine"
-	$(say) "pytest of engines with tiny models, a file at a time in each worker: 2 minutes"
+	$(say) "pytest of engines with tiny models, a file at a time in each worker: 3 minutes"
 	$(PYTEST) --dist loadfile --no-loadscope-reorder -m "engine and not slow"
 
 test-slow: $(VENV)/dev $(VENV)/installed $(VENV)/redis-tools  ## pytest of what is slow
