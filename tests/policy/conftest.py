@@ -14,6 +14,13 @@ sys.path.insert(0, str(Path(__file__).parent))  # for tiny_models
 VOCABULARY = 61
 
 
+def saved(model, folder: Path, name: str, **options) -> ModelFiles:
+    """A folder of this model, with a tokenizer that nobody asks for anything."""
+    model.save_pretrained(folder, **options)
+    (folder / "tokenizer.json").write_text("{}")
+    return ModelFiles(folder, name)
+
+
 def make_tiny(folder: Path, tied: bool = True, shard: str = "1GB") -> ModelFiles:
     """A random two-layer Llama with grouped-query attention, in fp32."""
     torch.manual_seed(0)
@@ -28,9 +35,7 @@ def make_tiny(folder: Path, tied: bool = True, shard: str = "1GB") -> ModelFiles
         tie_word_embeddings=tied,
         initializer_range=0.2,
     )
-    LlamaForCausalLM(config).save_pretrained(folder, max_shard_size=shard)
-    (folder / "tokenizer.json").write_text("{}")
-    return ModelFiles(folder, "tiny")
+    return saved(LlamaForCausalLM(config), folder, "tiny", max_shard_size=shard)
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +69,7 @@ def wide(tmp_path_factory) -> ModelFiles:
         num_key_value_heads=2,
         head_dim=32,
     )
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-    (folder / "tokenizer.json").write_text("{}")
-    return ModelFiles(folder, "wide")
+    return saved(Qwen3ForCausalLM(config), folder, "wide")
 
 
 @pytest.fixture

@@ -140,16 +140,21 @@ def test_a_checkpoint_holds_the_adapters_alone(play, files):
     assert not list(folder.rglob("model"))
 
 
-def test_adapters_go_on_from_a_checkpoint_to_the_same_end(play):
-    keys = LORA | {"run.steps": 3}
+def whole_and_resumed(play, keys, stop_after):
+    """A run that went through, and one that was stopped after some steps and resumed."""
     whole, _ = play(**keys, **{"run.name": "whole"})
 
     def stopping(trainer):
-        trainer.should_stop = lambda: trainer.done >= 1
+        trainer.should_stop = lambda: trainer.done >= stop_after
 
     play(prepare=stopping, **keys)
     again, raised = play(resume=True, **keys)
     assert raised is None
+    return whole, again
+
+
+def test_adapters_go_on_from_a_checkpoint_to_the_same_end(play):
+    whole, again = whole_and_resumed(play, LORA | {"run.steps": 3}, stop_after=1)
     assert (again.done, again.policies.moves()) == (3, [3, 3])
     for role in Role:
         assert same(weights(again, role), weights(whole, role))
@@ -313,13 +318,5 @@ def test_several_steps_on_a_batch_and_a_pull_are_a_matter_of_the_config(play):
 
 
 def test_several_steps_on_a_batch_are_the_same_after_a_stop(play):
-    keys = SEVERAL | {"run.steps": 4}
-    whole, _ = play(**keys, **{"run.name": "whole"})
-
-    def stopping(trainer):
-        trainer.should_stop = lambda: trainer.done >= 2
-
-    play(prepare=stopping, **keys)
-    again, raised = play(resume=True, **keys)
-    assert raised is None
+    whole, again = whole_and_resumed(play, SEVERAL | {"run.steps": 4}, stop_after=2)
     assert same(weights(again, Role.SOLVER), weights(whole, Role.SOLVER))
