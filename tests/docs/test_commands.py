@@ -52,7 +52,7 @@ PACKAGES = str(Path(pytest.__file__).parents[1])
 
 
 def words_of(command):
-    """As bash splits them: a backslash before the end of a line goes on in the next."""
+    """The words of a command as bash splits them: a backslash before the end of a line goes on in the next."""
     return shlex.split(command.replace("\\\n", ""), comments=True)
 
 

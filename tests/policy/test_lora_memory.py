@@ -61,7 +61,7 @@ def test_elements_of_an_adapter_follow_its_targets(wide):
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_adapters_keep_what_whole_weights_keep(wide, dtype):
-    """Of a forward pass no merged weight is left."""
+    """A forward pass leaves no merged weight behind."""
     assert kept(wide, dtype, base=open_base(wide, dtype)) == pytest.approx(
         kept(wide, dtype), rel=0.05
     )

@@ -119,7 +119,7 @@ def test_a_checkpoint_holds_both_models_and_the_solver_is_its_product(play):
 
 
 def test_a_checkpoint_holds_the_adapters_alone(play, files):
-    """As peft writes them; the solver's is the run's product."""
+    """Adapters are written as peft writes them; the solver's is the run's product."""
     trainer, raised = play(**LORA, **{"run.steps": 2})
     assert raised is None
     folder = trainer.run.checkpoint(2)

@@ -36,7 +36,7 @@ def final_answer(text: str) -> str | None:
 
 
 def _bare(line: str) -> str:
-    """Without the full stop of a sentence and the marks of mathematics around it."""
+    """The text without the full stop of a sentence and the marks of mathematics around it."""
     return line.strip().removesuffix(".").removesuffix("$").removeprefix("$").strip()
 
 

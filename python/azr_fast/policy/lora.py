@@ -122,7 +122,7 @@ class FrozenBase:
         return copy.deepcopy(self.model, {id(weight): weight for weight in weights})
 
     def adapted(self) -> PreTrainedModel:
-        """The same with a new adapter."""
+        """A model of the same weights with a new adapter over them."""
         model = self.alone()
         add_adapter(model, self.config, torch.Generator().manual_seed(self.seed), self.name)
         return model
